@@ -1,0 +1,219 @@
+"""
+Settings of NengoDL, stored in the config system of a Nengo network.
+
+In: keyword arguments of `configure_settings`. Out: Nengo config parameters on the
+network, which `get_setting` reads when the network is built. Only parameter types of
+Nengo itself are stored, so that a configured network can be unpickled without NengoDL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from nengo import Connection, Ensemble, Network, Probe
+from nengo.builder import Model
+from nengo.config import Config
+from nengo.ensemble import Neurons
+from nengo.exceptions import ConfigError, NetworkContextError, ValidationError
+from nengo.params import BoolParam, EnumParam, NumberParam, Parameter
+
+
+def configure_settings(**settings: Any) -> None:
+    """
+    Change settings of NengoDL for the network of the current ``with`` block.
+
+    Only the settings that are given change; a later call overrides an earlier one.
+    ``trainable`` applies to the innermost network of the context, all other settings
+    to the outermost one, that is, to the whole simulation.
+
+    Parameters
+    ----------
+    trainable : bool or None
+        Default for whether the parameters of the ensembles, neurons and connections
+        of this network are optimized by ``sim.fit``. This adds a ``trainable``
+        parameter to the network's config, so that single objects or types can be
+        configured too, as in ``net.config[my_ensemble].trainable = False`` or
+        ``net.config[nengo.Connection].trainable = False``. With None, NengoDL
+        decides: everything but the targets of learning rules is trainable.
+    planner : callable
+        Function from a list of operators to a list of tuples of operators that run
+        as one; see `nengo_dl.graph_optimizer`. Defaults to ``tree_planner``.
+    sorter : callable
+        Function ``(plan, n_passes=10) -> (signals, plan)`` that puts signals and
+        operators in order. Defaults to ``order_signals``.
+    simplifications : list of callable
+        Functions from a list of operators to an equivalent, shorter one, applied
+        until nothing changes. Defaults to ``default_simplifications``.
+    inference_only : bool
+        True builds the network without support for training, which is faster and
+        smaller. Defaults to False.
+    lif_smoothing : float or None
+        Smoothing factor ``sigma`` (positive) of the `.SoftLIFRate` neurons that stand
+        for `nengo.LIF` in training. With None (default), `nengo.LIFRate` does.
+    dtype : {"float32", "float64", "float16"}
+        Floating point type of the simulation. Defaults to ``"float32"``.
+    keep_history : bool
+        Default for whether probes keep the values of all steps (True, the default) or
+        only of the last one. A single probe can be configured with
+        ``net.config[my_probe].keep_history = False``.
+    stateful : bool
+        False makes all simulator functions start from the initial state and discard
+        the final one. Defaults to True.
+    use_loop : bool
+        False builds exactly ``unroll_simulation`` steps without a loop. Defaults to
+        True.
+    learning_phase : bool or None
+        True or False has all simulator functions run the training or the inference
+        version of the network. With None (default), that depends on the function.
+    jit_compile : {"auto", True, False}
+        Whether XLA compiles the simulation. ``"auto"`` (default) compiles where that
+        is possible and known to be faster.
+
+    Raises
+    ------
+    nengo.exceptions.NetworkContextError
+        If called outside the ``with`` block of a network.
+    nengo.exceptions.ConfigError
+        If there is no setting of that name.
+    nengo.exceptions.ValidationError
+        If the value does not fit the setting.
+    """
+    if len(Network.context) == 0:
+        raise NetworkContextError(
+            "`configure_settings` must be called inside of a network: move the call "
+            "into a `with network:` block"
+        )
+    for name, value in settings.items():
+        if name == "trainable":
+            config = Network.context[-1].config
+            for nengo_type in (Ensemble, Connection, Neurons):
+                _store(config, nengo_type, name, value)
+        elif name == "keep_history":
+            _store(Network.context[0].config, Probe, name, value)
+        elif name in _NETWORK_PARAMETERS:
+            _store(Network.context[0].config, Network, name, value)
+        else:
+            raise ConfigError(
+                f"`{name}` is not a setting of NengoDL; the settings are "
+                f"{', '.join(sorted(_PARAMETERS))}"
+            )
+
+
+def get_setting(
+    model_or_network: Model | Network,
+    setting: str,
+    default: Any = None,
+    obj: Any = None,
+) -> Any:
+    """
+    Look up a setting.
+
+    Parameters
+    ----------
+    model_or_network : nengo.builder.Model or nengo.Network
+        The top-level network, or the model built from it.
+    setting : str
+        Name of the setting, see `configure_settings`.
+    default : object
+        What to return if the setting has not been configured, is None, or if the
+        model was not built from a network.
+    obj : nengo.base.NengoObject, optional
+        The object whose own setting is wanted (e.g. a probe, for ``keep_history``).
+
+    Returns
+    -------
+    value : object
+        The value of the setting, or ``default``.
+    """
+    if isinstance(model_or_network, Model):
+        network = model_or_network.toplevel
+    else:
+        network = model_or_network
+    if network is None:
+        return default
+
+    try:
+        value = getattr(network.config[Network if obj is None else obj], setting)
+    except (AttributeError, ConfigError):
+        return default
+    return default if value is None else value
+
+
+def _store(config: Config, nengo_type: type, name: str, value: Any) -> None:
+    """Set a parameter of a type in a config, adding it where it does not exist yet."""
+    if nengo_type not in config.params:
+        config.configures(nengo_type)
+    params = config[nengo_type]
+    if name not in params.extra_params:
+        params.set_param(name, _PARAMETERS[name](name))
+    setattr(params, name, _NORMALIZE.get(name, _unchanged)(value, name))
+
+
+def _unchanged(value: Any, name: str) -> Any:
+    return value
+
+
+def _function(value: Any, name: str) -> Any:
+    if value is not None and not callable(value):
+        raise ValidationError(f"must be a function (got {value!r})", attr=name)
+    return value
+
+
+def _functions(value: Any, name: str) -> Any:
+    if value is None:
+        return None
+    try:
+        return tuple(_function(function, name) for function in value)
+    except TypeError as err:
+        raise ValidationError(
+            f"must be a list of functions (got {value!r})", attr=name
+        ) from err
+
+
+def _float_type_name(value: Any, name: str) -> Any:
+    # `tf.float32` and `np.dtype("float32")` know the name that is stored
+    return getattr(value, "name", value)
+
+
+def _auto_or_bool(value: Any, name: str) -> Any:
+    if value != "auto" and not isinstance(value, bool):
+        raise ValidationError(
+            f'must be "auto", True, or False (got {value!r})', attr=name
+        )
+    return value
+
+
+# A function that makes the config parameter for each setting. The defaults are those
+# of the parameters, for code that reads the config; `get_setting` has its own.
+_NETWORK_PARAMETERS: dict[str, Callable[[str], Parameter]] = {
+    "planner": partial(Parameter, default=None, optional=True),
+    "sorter": partial(Parameter, default=None, optional=True),
+    "simplifications": partial(Parameter, default=None, optional=True),
+    "inference_only": partial(BoolParam, default=False),
+    "lif_smoothing": partial(
+        NumberParam, default=None, low=0, low_open=True, optional=True
+    ),
+    "dtype": partial(
+        EnumParam, default="float32", values=("float16", "float32", "float64")
+    ),
+    "stateful": partial(BoolParam, default=True),
+    "use_loop": partial(BoolParam, default=True),
+    "learning_phase": partial(BoolParam, default=None, optional=True),
+    "jit_compile": partial(Parameter, default="auto"),
+}
+_PARAMETERS: dict[str, Callable[[str], Parameter]] = {
+    "trainable": partial(BoolParam, default=None, optional=True),
+    "keep_history": partial(BoolParam, default=True),
+    **_NETWORK_PARAMETERS,
+}
+
+# What is done to a value beyond the checks of its parameter type.
+_NORMALIZE: dict[str, Callable[[Any, str], Any]] = {
+    "planner": _function,
+    "sorter": _function,
+    "simplifications": _functions,
+    "dtype": _float_type_name,
+    "jit_compile": _auto_or_bool,
+}

@@ -1,0 +1,280 @@
+"""
+Small helpers: names, functions that TensorFlow calls, and the choice of progress bar.
+
+TensorFlow is imported where a function needs it, so that this file can be used by code
+that works on Nengo operators only.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from nengo.exceptions import SimulationError
+from nengo.rc import rc
+from nengo.utils.progress import NoProgressBar
+from nengo.utils.progress import ProgressBar as NengoBar
+
+from nengo_dl.progress import (
+    MessageBar,
+    NengoProgressBar,
+    NullProgressBar,
+    ProgressBar,
+    SubProgressBar,
+)
+
+__all__ = [
+    "ErrorBox",
+    "MessageBar",
+    "NengoProgressBar",
+    "NullProgressBar",
+    "ProgressBar",
+    "SubProgressBar",
+    "align_func",
+    "function_name",
+    "numpy_function",
+    "progress_bar_for",
+    "sanitize_name",
+]
+
+
+def sanitize_name(name: Any) -> str:
+    """
+    Turn a name into one that TensorFlow accepts.
+
+    Parameters
+    ----------
+    name : object
+        The name; made into a string if it is not one.
+
+    Returns
+    -------
+    sanitized : str
+        The name with ``_`` for spaces and colons, without any other character that is
+        not a letter, digit, or one of ``_.-/``.
+    """
+    name = str(name).replace(" ", "_").replace(":", "_")
+    return re.sub(r"[^A-Za-z0-9_./-]", "", name)
+
+
+def function_name(func: Callable, sanitize: bool = True) -> str:
+    """
+    Return the name of a function.
+
+    Parameters
+    ----------
+    func : callable
+        A function, or an object that can be called.
+    sanitize : bool
+        If True, apply `sanitize_name`.
+
+    Returns
+    -------
+    name : str
+        The function's ``__name__``, or the name of the object's class.
+    """
+    name = getattr(func, "__name__", type(func).__name__)
+    return sanitize_name(name) if sanitize else name
+
+
+def align_func(output_dtype: Any) -> Callable[[Callable], Callable]:
+    """
+    Return a decorator that makes a function return arrays of one type.
+
+    Parameters
+    ----------
+    output_dtype : tf.DType or numpy dtype
+        Type of the arrays.
+
+    Returns
+    -------
+    decorator : callable
+        Makes a function return its output as a new array of that type. The function
+        raises `nengo.exceptions.SimulationError` if the output is None, not finite,
+        or cannot be cast to the type.
+    """
+    dtype = np.dtype(getattr(output_dtype, "as_numpy_dtype", output_dtype))
+
+    def decorator(func: Callable) -> Callable:
+        name = function_name(func, sanitize=False)
+
+        @functools.wraps(func)
+        def aligned_func(*args: Any) -> np.ndarray:
+            output = func(*args)
+            if output is None:
+                raise SimulationError(
+                    f"Function `{name}` returned None; it must return a value"
+                )
+            try:
+                # a copy, because the function may go on to change its array
+                aligned = np.array(output, dtype=dtype)
+            except (TypeError, ValueError) as err:
+                raise SimulationError(
+                    f"Function `{name}` returned a value of type "
+                    f"`{type(output).__name__}` that cannot be cast to {dtype} "
+                    f"(received: {output!r})"
+                ) from err
+            if not np.all(np.isfinite(aligned)):
+                raise SimulationError(
+                    f"Function `{name}` returned non-finite values (received: "
+                    f"{output!r}); make sure that it returns finite numbers only"
+                )
+            return aligned
+
+        return aligned_func
+
+    return decorator
+
+
+class ErrorBox:
+    """
+    Carries an exception from a Python function through TensorFlow to the caller.
+
+    TensorFlow turns any exception of a function that it calls into an error of its own,
+    with the original as text. The functions of one simulation are wrapped by `guard`
+    (or built by `numpy_function` with ``errors=box``), and whoever runs the simulation
+    does that inside of `unwrap`:
+
+    .. code-block:: python
+
+       box = ErrorBox()
+       step = tf.function(lambda x: numpy_function(func, x, tf.float32, errors=box))
+       with box.unwrap():
+           step(x)  # raises the very exception that `func` raised
+    """
+
+    def __init__(self) -> None:
+        self._error: BaseException | None = None
+
+    def guard(self, func: Callable) -> Callable:
+        """Return ``func``, with exceptions remembered on their way out."""
+
+        @functools.wraps(func)
+        def guarded_func(*args: Any) -> Any:
+            try:
+                return func(*args)
+            except BaseException as err:
+                # functions may run in parallel; the first exception is the cause
+                if self._error is None:
+                    self._error = err
+                raise
+
+        return guarded_func
+
+    @contextmanager
+    def unwrap(self) -> Iterator[None]:
+        """Raise the remembered exception in place of TensorFlow's."""
+        self._error = None
+        try:
+            yield
+        except Exception:
+            if self._error is None:
+                raise
+            raise self._error from None
+        finally:
+            # an exception keeps the frames of its traceback alive
+            self._error = None
+
+
+def numpy_function(
+    func: Callable,
+    inp: Any,
+    Tout: Any,
+    name: str | None = None,
+    errors: ErrorBox | None = None,
+) -> Any:
+    """
+    Call a Python function in TensorFlow, on copies of the data.
+
+    Like `tf.numpy_function`, but nothing that the function does to its arguments, or
+    later to the arrays that it returned, changes a tensor.
+
+    Parameters
+    ----------
+    func : callable
+        Function of arrays that returns an array, or a list of arrays if ``Tout`` is a
+        list.
+    inp : list of tf.Tensor
+        The arguments.
+    Tout : tf.DType or list of tf.DType
+        Type or types of the output.
+    name : str, optional
+        Name of the operation.
+    errors : ErrorBox, optional
+        Where to remember an exception that the function raises.
+
+    Returns
+    -------
+    output : tf.Tensor or list of tf.Tensor
+        What the function returned.
+    """
+    import tensorflow as tf
+
+    guarded_func = func if errors is None else errors.guard(func)
+    dtypes = tf.nest.map_structure(tf.as_dtype, Tout)
+
+    @tf.autograph.experimental.do_not_convert
+    def copying_func(*args: Any) -> Any:
+        output = guarded_func(*(np.array(arg) for arg in args))
+        # TensorFlow may use the memory of an array that is returned to it
+        if isinstance(dtypes, (list, tuple)):
+            return [np.array(y, d.as_numpy_dtype) for y, d in zip(output, dtypes)]
+        return np.array(output, dtypes.as_numpy_dtype)
+
+    return tf.numpy_function(copying_func, inp, Tout, name=name)
+
+
+def progress_bar_for(
+    progress_bar: Any,
+    present: str = "",
+    past: str | None = None,
+    max_value: int | None = 1,
+) -> NullProgressBar:
+    """
+    Return the progress bar that a user asked for.
+
+    Parameters
+    ----------
+    progress_bar : bool, None, or nengo.utils.progress.ProgressBar
+        True for a `ProgressBar` (unless progress bars are switched off in Nengo's
+        configuration file), False or None for none, or a bar of Nengo.
+    present : str
+        What is being done.
+    past : str, optional
+        What was done.
+    max_value : int or None
+        Number of steps, None if it is not known.
+
+    Returns
+    -------
+    bar : NullProgressBar
+        A bar with the interface of `NullProgressBar`.
+    """
+    if isinstance(progress_bar, NengoBar) and not isinstance(
+        progress_bar, NoProgressBar
+    ):
+        return NengoProgressBar(progress_bar, present, past, max_value)
+    if progress_bar is True and _progress_bars_enabled():
+        return ProgressBar(present, past, max_value)
+    return NullProgressBar(present, past, max_value)
+
+
+def _progress_bars_enabled() -> bool:
+    try:
+        return rc["progress"].getboolean("progress_bar")
+    except ValueError:
+        # "auto", "none", or the name of a class
+        return rc["progress"]["progress_bar"].lower() != "none"
+
+
+def __getattr__(name: str) -> Any:
+    # `tf_gpu_installed` asks TensorFlow, but only when somebody wants to know
+    if name == "tf_gpu_installed":
+        import tensorflow as tf
+
+        return len(tf.config.list_physical_devices("GPU")) > 0
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
