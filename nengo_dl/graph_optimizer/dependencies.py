@@ -1,0 +1,214 @@
+"""
+Which operators must run before which.
+
+In: operators. Out: a `DependencyGraph`. The rules are Nengo's: within one step, all
+sets of a piece of memory come first, then all increments, all reads, and the update.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nengo.builder.operator import Operator
+from nengo.exceptions import BuildError
+
+from nengo_dl.graph_optimizer.signal_io import ACCESSES, BaseAccess, SignalIO
+
+
+@dataclass(frozen=True)
+class DependencyGraph:
+    """
+    The order in which operators have to run.
+
+    A signal with a thousand increments and a thousand reads would need a million edges.
+    They are led through *barriers*, nodes that stand for "all increments are done";
+    then two thousand do.
+
+    Parameters
+    ----------
+    operators : tuple of nengo.builder.Operator
+        Nodes ``0`` to ``len(operators) - 1``; nodes with higher numbers are barriers.
+    successors : list of list of int
+        For every node the nodes that have to wait for it. A node may be listed
+        repeatedly.
+    n_predecessors : list of int
+        For every node how often it is listed in ``successors``.
+    """
+
+    operators: tuple[Operator, ...]
+    successors: list[list[int]]
+    n_predecessors: list[int]
+
+    def is_barrier(self, node: int) -> bool:
+        """Return whether a node is a barrier rather than an operator."""
+        return node >= len(self.operators)
+
+    def topological_order(self) -> list[int]:
+        """
+        Return all nodes such that each comes after those it has to wait for.
+
+        Raises
+        ------
+        nengo.exceptions.BuildError
+            If there is a cycle.
+        """
+        waiting = list(self.n_predecessors)
+        order = [node for node, n in enumerate(waiting) if n == 0]
+        for node in order:  # grows while we go through it
+            for successor in self.successors[node]:
+                waiting[successor] -= 1
+                if waiting[successor] == 0:
+                    order.append(successor)
+        if len(order) < len(waiting):
+            self.raise_cycle([node for node, n in enumerate(waiting) if n > 0])
+        return order
+
+    def raise_cycle(self, stuck: Sequence[int]) -> None:
+        """
+        Raise the error for a graph in which some operators can never run.
+
+        Parameters
+        ----------
+        stuck : list of int
+            The nodes that wait for each other.
+        """
+        ops = [str(self.operators[node]) for node in stuck if not self.is_barrier(node)]
+        listed = ", ".join(f"`{op}`" for op in ops[:5])
+        more = f" and {len(ops) - 5} more" if len(ops) > 5 else ""
+        raise BuildError(
+            "The operators of one time step must not wait for each other in a cycle, "
+            f"but these do, or wait for others that do: {listed}{more}; give at least "
+            "one connection of every loop in the network a synapse (0 will do)"
+        )
+
+
+def dependency_graph(operators: Sequence[Operator]) -> DependencyGraph:
+    """
+    Find out which operators have to wait for which.
+
+    An operator that reads what it also writes waits for the other writers, not for
+    itself.
+
+    Parameters
+    ----------
+    operators : sequence of nengo.builder.Operator
+        The operators.
+
+    Returns
+    -------
+    graph : DependencyGraph
+        Its size is proportional to the number of accesses, apart from views: each pair
+        of different overlapping views of a base adds a few edges.
+
+    Raises
+    ------
+    nengo.exceptions.BuildError
+        If several operators set, or several update, the same memory.
+    """
+    operators = tuple(operators)
+    numbers = {op: i for i, op in enumerate(operators)}
+    builder = _GraphBuilder(len(operators))
+    for access in SignalIO(operators).bases.values():
+        _check_single_writers(access)
+        builder.add_base(access, numbers)
+    return DependencyGraph(operators, builder.successors, builder.n_predecessors)
+
+
+class _GraphBuilder:
+    """Collects the edges of a `DependencyGraph`."""
+
+    def __init__(self, n_operators: int):
+        self.successors: list[list[int]] = [[] for _ in range(n_operators)]
+        self.n_predecessors = [0] * n_operators
+
+    def add_edge(self, before: int, after: int) -> None:
+        self.successors[before].append(after)
+        self.n_predecessors[after] += 1
+
+    def add_barrier(self) -> int:
+        self.successors.append([])
+        self.n_predecessors.append(0)
+        return len(self.successors) - 1
+
+    def add_base(self, access: BaseAccess, numbers: dict[Operator, int]) -> None:
+        """Add the edges that follow from the accesses to one base signal."""
+        members = [
+            [list(dict.fromkeys(numbers[op] for op, _ in by_kind[k])) for k in ACCESSES]
+            for by_kind in access.accesses
+        ]
+        repeated = _in_several_phases(members)
+        done: dict[tuple[int, int], int] = {}
+        start: dict[tuple[int, int], int] = {}
+        for i, neighbours in enumerate(access.neighbours):
+            for phase in range(1, len(ACCESSES)):
+                after = members[i][phase]
+                for j in neighbours if after else ():
+                    for earlier in range(phase):
+                        before = members[j][earlier]
+                        if not before:
+                            continue
+                        for node in repeated.intersection(after):
+                            self._add_edges(before, node)
+                        if not repeated.issuperset(after):
+                            self.add_edge(
+                                self._done(done, (j, earlier), before),
+                                self._start(start, (i, phase), after, repeated),
+                            )
+
+    def _add_edges(self, before: Sequence[int], node: int) -> None:
+        """Make ``node`` wait for all of ``before`` but itself."""
+        for other in before:
+            if other != node:
+                self.add_edge(other, node)
+
+    def _done(self, barriers: dict, key: tuple[int, int], members: list[int]) -> int:
+        """Return the node that is reached when all members have run."""
+        if len(members) == 1:
+            return members[0]
+        if key not in barriers:
+            barriers[key] = self.add_barrier()
+            for node in members:
+                self.add_edge(node, barriers[key])
+        return barriers[key]
+
+    def _start(
+        self, barriers: dict, key: tuple[int, int], members: list[int], repeated: set
+    ) -> int:
+        """Return the node that has to be reached before any member may run."""
+        members = [node for node in members if node not in repeated]
+        if len(members) == 1:
+            return members[0]
+        if key not in barriers:
+            barriers[key] = self.add_barrier()
+            for node in members:
+                self.add_edge(barriers[key], node)
+        return barriers[key]
+
+
+def _in_several_phases(members: list[list[list[int]]]) -> set[int]:
+    """Return the operators that access one base in several ways."""
+    first_phase: dict[int, int] = {}
+    repeated = set()
+    for by_phase in members:
+        for phase, nodes in enumerate(by_phase):
+            for node in nodes:
+                if first_phase.setdefault(node, phase) != phase:
+                    repeated.add(node)
+    return repeated
+
+
+def _check_single_writers(access: BaseAccess) -> None:
+    """Raise an error if memory is set, or updated, by several operators."""
+    for i, neighbours in enumerate(access.neighbours):
+        for kind in ("sets", "updates"):
+            if not access.accesses[i][kind]:
+                continue
+            writers = [pair for j in neighbours for pair in access.accesses[j][kind]]
+            if len(writers) > 1:
+                (op, signal), (other, _) = writers[:2]
+                raise BuildError(
+                    f"At most one operator {kind} a piece of memory, but `{op}` and "
+                    f"`{other}` both do so for {signal}; make all but one of them "
+                    "increments"
+                )

@@ -1,0 +1,202 @@
+"""
+Who accesses which memory: the view of a list of operators that all passes share.
+
+In: operators. Out: maps from base signals to the operators that set, increment, read,
+or update them, or parts of them.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+
+from nengo.builder.operator import Operator
+from nengo.builder.signal import Signal
+
+#: The kinds of access, in the order in which they happen within one step.
+ACCESSES = ("sets", "incs", "reads", "updates")
+WRITES = ("sets", "incs", "updates")
+
+SignalDicts = dict[Signal, list[Operator]]
+
+
+def trainable_mark(signal: Signal) -> bool | None:
+    """
+    Return the ``trainable`` mark of a signal.
+
+    True: a parameter that is trained. False: a parameter that is not. None (also if
+    there is no mark): not a parameter. Marks are made on base signals.
+    """
+    return getattr(signal.base, "trainable", None)
+
+
+def minibatched_mark(signal: Signal) -> bool | None:
+    """Return the ``minibatched`` mark of a signal, None if there is none."""
+    return getattr(signal.base, "minibatched", None)
+
+
+def is_parameter(signal: Signal) -> bool:
+    """
+    Return whether the value of a signal can change between runs.
+
+    That is so for trained parameters, and also for those that are not trained: they
+    can be loaded from a file.
+    """
+    return trainable_mark(signal) is not None
+
+
+def signal_io_dicts(
+    operators: Iterable[Operator],
+) -> tuple[SignalDicts, SignalDicts, SignalDicts, SignalDicts]:
+    """
+    Collect the operators that access each base signal.
+
+    Parameters
+    ----------
+    operators : iterable of nengo.builder.Operator
+        The operators.
+
+    Returns
+    -------
+    sets, incs, reads, updates : defaultdict of {Signal: list of Operator}
+        For every base signal the operators that access it or a view of it. Operators
+        are in the given order; one that accesses a base several times (through
+        different views, say) is listed as often.
+    """
+    dicts = tuple(defaultdict(list) for _ in ACCESSES)
+    for op in operators:
+        for access, by_base in zip(ACCESSES, dicts):
+            for signal in getattr(op, access):
+                by_base[signal.base].append(op)
+    return dicts
+
+
+def extent(signal: Signal) -> tuple[int, int]:
+    """
+    Return the range of bytes of its base that a signal spans.
+
+    Strided views do not use all of that range; like Nengo, we treat signals with
+    overlapping ranges as sharing memory.
+    """
+    if not signal.is_view:
+        return 0, max(signal.initial_value.nbytes, 1) if not signal.sparse else 1
+    start = stop = signal.offset
+    for length, stride in zip(signal.shape, signal.strides):
+        span = (length - 1) * stride
+        start += min(span, 0)
+        stop += max(span, 0)
+    return start, stop + signal.itemsize
+
+
+def is_same_memory(x: Signal, y: Signal) -> bool:
+    """Return whether two signals consist of the same elements in the same order."""
+    return x is y or (
+        x.base is y.base
+        and not x.sparse
+        and x.offset == y.offset
+        and x.shape == y.shape
+        and x.strides == y.strides
+    )
+
+
+def overlapping_pairs(
+    extents: Sequence[tuple[int, int]],
+) -> Iterator[tuple[int, int]]:
+    """
+    Yield the indices ``(i, j)``, ``i != j``, of all ranges that overlap.
+
+    The time it takes grows with the number of pairs, not with all combinations. Every
+    pair is yielded once, in one of both orders.
+    """
+    active: list[int] = []
+    for i in sorted(range(len(extents)), key=lambda i: extents[i]):
+        start = extents[i][0]
+        active = [j for j in active if extents[j][1] > start]
+        for j in active:
+            yield j, i
+        active.append(i)
+
+
+class BaseAccess:
+    """
+    The accesses to one base signal, sorted by the range of bytes they span.
+
+    Attributes
+    ----------
+    extents : list of (int, int)
+        The different ranges of bytes that are accessed.
+    neighbours : list of list of int
+        For each range the indices of all ranges it overlaps with, itself included.
+    accesses : list of dict
+        For each range ``{access: [(operator, signal), ...]}``.
+    """
+
+    def __init__(self):
+        self.extents: list[tuple[int, int]] = []
+        self.neighbours: list[list[int]] = []
+        self.accesses: list[dict[str, list[tuple[Operator, Signal]]]] = []
+        self._index: dict[tuple[int, int], int] = {}
+
+    def add(self, access: str, op: Operator, signal: Signal) -> None:
+        """Register that ``op`` accesses ``signal``."""
+        span = extent(signal)
+        if span not in self._index:
+            self._index[span] = len(self.extents)
+            self.extents.append(span)
+            self.accesses.append({kind: [] for kind in ACCESSES})
+        self.accesses[self._index[span]][access].append((op, signal))
+
+    def find_neighbours(self) -> None:
+        """Compute `neighbours`, after the last call of `add`."""
+        self.neighbours = [[i] for i in range(len(self.extents))]
+        for i, j in overlapping_pairs(self.extents):
+            self.neighbours[i].append(j)
+            self.neighbours[j].append(i)
+
+    def overlapping(
+        self, signal: Signal, kinds: Sequence[str]
+    ) -> Iterator[tuple[Operator, Signal]]:
+        """Yield the accesses of the given kinds that overlap with ``signal``."""
+        for i in self.neighbours[self._index[extent(signal)]]:
+            for kind in kinds:
+                yield from self.accesses[i][kind]
+
+
+class SignalIO:
+    """
+    The accesses to all signals of a list of operators.
+
+    Parameters
+    ----------
+    operators : iterable of nengo.builder.Operator
+        The operators.
+
+    Attributes
+    ----------
+    bases : dict of {Signal: BaseAccess}
+        The accesses by base signal, in the order of first use.
+    """
+
+    def __init__(self, operators: Iterable[Operator]):
+        self.bases: dict[Signal, BaseAccess] = {}
+        for op in operators:
+            for access in ACCESSES:
+                for signal in getattr(op, access):
+                    base = self.bases.get(signal.base)
+                    if base is None:
+                        base = self.bases[signal.base] = BaseAccess()
+                    base.add(access, op, signal)
+        for base in self.bases.values():
+            base.find_neighbours()
+
+    def writers(self, signal: Signal) -> Iterator[tuple[Operator, Signal]]:
+        """
+        Yield ``(operator, target)`` for all writes to the memory of ``signal``.
+
+        ``signal`` must be one that an operator uses.
+        """
+        return self.bases[signal.base].overlapping(signal, WRITES)
+
+    def readers(self, signal: Signal) -> Iterator[tuple[Operator, Signal]]:
+        """Yield ``(operator, source)`` for all reads of the memory of ``signal``."""
+        return self.bases[signal.base].overlapping(signal, ("reads",))
