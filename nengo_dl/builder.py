@@ -89,6 +89,17 @@ class OpBuilder:
         """(Re)start whatever lives outside of the compiled step."""
 
     @staticmethod
+    def carried(op) -> list:
+        """
+        Return the signals in ``op.sets`` whose previous values the step needs.
+
+        All of them by default, which is always right. Builders that overwrite their
+        ``sets`` without reading them return an empty list; the values then need not
+        be kept from step to step, which is faster.
+        """
+        return list(op.sets)
+
+    @staticmethod
     def mergeable(x, y) -> bool:
         """
         Say whether ``y`` can join a group of operators that contains ``x``.

@@ -1,0 +1,214 @@
+"""
+Run the step many times (stage 10 of the pipeline).
+
+In: a `Step`. Out: compiled functions that simulate a block of steps, and the `Engine`
+that calls them block by block.
+
+A block has a capacity: the size of the buffers for what is fed in and what is probed.
+How many steps of it are simulated is an argument of the function, so that one compiled
+function serves any number of steps. A block is a function of values: what it started
+from stays as it was, until the caller decides to keep the result.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import tensorflow as tf
+
+from nengo_dl.layout import BaseArray
+from nengo_dl.step import Step
+
+# Buffers of one block take up to so many bytes ...
+BLOCK_BYTES = 2**26
+# ... and hold no more steps than this.
+MAX_BLOCK_STEPS = 1024
+# A single step is simulated in a full-size block, which needs no compilation of its
+# own, if the buffers of the block are not larger than this (in bytes).
+SMALL_BLOCK_BYTES = 2**18
+# Constants up to this size (in bytes) become part of the compiled program.
+SMALL_CONSTANT_BYTES = 2**16
+
+
+def run_steps(step: Step, carried, feeds, n_steps, capacity: int, unroll: int = 1):
+    """
+    Simulate up to ``capacity`` steps.
+
+    Parameters
+    ----------
+    step : Step
+        The step, after `Step.start`.
+    carried : list of tf.Tensor
+        Values of the carried base arrays.
+    feeds : list of (minibatch_size, capacity, size) tf.Tensor
+        What is fed in.
+    n_steps : int or scalar tf.Tensor
+        Number of steps to simulate.
+    capacity : int
+        The largest possible ``n_steps``; a multiple of ``unroll``.
+    unroll : int
+        Number of steps per iteration of the loop.
+
+    Returns
+    -------
+    carried : list of tf.Tensor
+        Values after the last step.
+    outputs : list of tf.Tensor
+        For every probe, the values of all steps (``(capacity, ...)``, undefined from
+        ``n_steps`` on), or of the last step (``(1, ...)``) if it keeps no history.
+    """
+    probes = list(step.program.probes)
+    keeps = [step.program.keeps_history(probe) for probe in probes]
+    specs = [
+        (step.place(signal).full_shape, tf.as_dtype(step.place(signal).dtype))
+        for signal in step.program.probes.values()
+    ]
+    buffers = [
+        tf.TensorArray(dtype, size=capacity, element_shape=shape)
+        if keep
+        else tf.zeros(shape, dtype)
+        for keep, (shape, dtype) in zip(keeps, specs)
+    ]
+
+    def body(i, carried, buffers):
+        for _ in range(unroll):
+            carried, values = step(carried, [feed[:, i] for feed in feeds])
+            buffers = [
+                buffer.write(i, value) if keep else value
+                for keep, buffer, value in zip(keeps, buffers, values)
+            ]
+            i = i + 1
+        return i, carried, buffers
+
+    loop_vars = (tf.constant(0), list(carried), buffers)
+    if capacity == unroll:
+        _, carried, buffers = body(*loop_vars)
+    else:
+        _, carried, buffers = tf.while_loop(
+            lambda i, *_: i < n_steps, body, loop_vars, parallel_iterations=1
+        )
+    outputs = [
+        buffer.stack() if keep else buffer[None] for keep, buffer in zip(keeps, buffers)
+    ]
+    return carried, outputs
+
+
+class Engine:
+    """
+    Compiled functions of a step, and the loop over blocks.
+
+    Parameters
+    ----------
+    step : Step
+        The step in inference mode.
+    constants : callable
+        Returns the values of the base arrays that no operator writes; called within
+        each trace.
+    jit_compile : bool
+        Whether whole blocks are XLA programs.
+    unroll : int
+        Number of steps per iteration of the loop.
+    use_loop : bool
+        If False, a block is ``unroll`` steps without a loop.
+    """
+
+    def __init__(self, step, constants, jit_compile: bool, unroll=1, use_loop=True):
+        self.step = step
+        self._constants = constants
+        self._jit_compile = jit_compile
+        self._unroll = unroll
+        self._functions: dict[int, tf.types.experimental.ConcreteFunction] = {}
+        self._feed_sizes = [feed.signal.size for feed in step.program.feeds]
+        self.block_steps = unroll
+        if use_loop:
+            steps = min(MAX_BLOCK_STEPS, BLOCK_BYTES // max(1, self.bytes_per_step()))
+            self.block_steps *= max(2, steps // unroll)
+
+    def bytes_per_step(self) -> int:
+        """Return the size of what is fed in and probed in one step."""
+        program = self.step.program
+        n_floats = self.step.minibatch_size * sum(self._feed_sizes)
+        for probe, signal in program.probes.items():
+            if program.keeps_history(probe):
+                n_floats += math.prod(self.step.place(signal).full_shape)
+        return n_floats * self.step.signals.dtype.size
+
+    def capacity(self, n_steps: int) -> int:
+        """Return the capacity of the block that simulates ``n_steps`` steps best."""
+        is_small = self.block_steps * self.bytes_per_step() <= SMALL_BLOCK_BYTES
+        if n_steps <= self._unroll and not is_small:
+            return self._unroll
+        return self.block_steps
+
+    def run_block(self, carried, feeds, n_steps: int):
+        """
+        Simulate one block.
+
+        Parameters
+        ----------
+        carried : list of tf.Tensor
+            Values of the carried base arrays.
+        feeds : list of (minibatch_size, capacity(n_steps), size) array or tensor
+            What is fed in.
+        n_steps : int
+            Number of steps, at most ``block_steps``.
+
+        Returns
+        -------
+        carried : list of tf.Tensor
+            Values after the last step.
+        outputs : list of array
+            For every probe, ``(n_steps, ...)`` values, or ``(1, ...)`` if it keeps no
+            history.
+        """
+        function = self.function(self.capacity(n_steps))
+        with self.step.signals.errors.unwrap():
+            carried, outputs = function(
+                carried, [tf.convert_to_tensor(f) for f in feeds], tf.constant(n_steps)
+            )
+            # reading the values waits for the functions, and raises their errors
+            outputs = [output.numpy() for output in outputs]
+        return carried, [output[:n_steps] for output in outputs]
+
+    def function(self, capacity: int):
+        """Return the compiled function for blocks of a capacity."""
+        if capacity not in self._functions:
+            self._functions[capacity] = self._trace(capacity)
+        return self._functions[capacity]
+
+    def _trace(self, capacity):
+        step = self.step
+        arrays = step.program.layout.arrays
+        batch, dtype = step.minibatch_size, step.signals.dtype
+
+        def block(carried, feeds, n_steps):
+            step.start(self._constants())
+            return run_steps(step, carried, feeds, n_steps, capacity, self._unroll)
+
+        carried_specs = [
+            tf.TensorSpec(arrays[key].full_shape(batch), arrays[key].dtype)
+            for key in step.program.carried
+        ]
+        feed_specs = [
+            tf.TensorSpec((batch, capacity, size), dtype) for size in self._feed_sizes
+        ]
+        function = tf.function(
+            block, jit_compile=self._jit_compile or None, autograph=False
+        )
+        return function.get_concrete_function(
+            carried_specs, feed_specs, tf.TensorSpec((), tf.int32)
+        )
+
+
+def constant_tensor(value: np.ndarray, array: BaseArray) -> np.ndarray | tf.Tensor:
+    """
+    Return the value of a constant base array in the form that suits its size.
+
+    Small arrays are compiled into the program, where they can be folded into other
+    constants; large ones are passed to it.
+    """
+    value = value.astype(array.dtype)
+    if value.nbytes <= SMALL_CONSTANT_BYTES:
+        return value
+    return tf.constant(value)

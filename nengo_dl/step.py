@@ -1,0 +1,192 @@
+"""
+The simulation step as a function of tensors (stage 9 of the pipeline).
+
+In: a `Program` and the builders of its groups. Out: a function from the values of the
+carried base arrays, and what is fed in, to their values one step later, and the values
+of the probed signals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+
+import tensorflow as tf
+from nengo.builder.signal import Signal
+
+from nengo_dl.builder import BuildConfig, Builder, OpBuilder
+from nengo_dl.layout import element_positions, row_slices
+from nengo_dl.program import Program
+from nengo_dl.signals import SignalDict, TensorSignal
+from nengo_dl.utils import ErrorBox
+
+# A call of a compiled function within a plain TensorFlow step takes about as long as
+# this many single operations; shorter segments are not worth compiling.
+MIN_SEGMENT = 2
+
+
+class Step:
+    """
+    One step of a program.
+
+    Parameters
+    ----------
+    program : Program
+        What is executed.
+    minibatch_size : int
+        Number of items in a minibatch.
+    config : BuildConfig
+        Passed on to the builders.
+    errors : ErrorBox
+        Where Python functions leave their exceptions.
+    compile_segments : bool
+        If True, compile the groups between those that call Python, each run of them
+        as a program of its own.
+
+    Attributes
+    ----------
+    pure : bool
+        Whether no group of the program calls Python.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        minibatch_size: int,
+        config: BuildConfig,
+        errors: ErrorBox,
+        compile_segments: bool = False,
+    ):
+        self.program = program
+        self.minibatch_size = minibatch_size
+        self.config = config
+        self.builder = Builder(program.plan)
+        self.compile_segments = compile_segments
+        self.signals = self._place_signals(errors)
+        builds = list(self.builder.op_builds.values())
+        self.pure = all(build.pure for build in builds)
+        self._segments = [list(g) for _, g in groupby(builds, key=lambda b: b.pure)]
+        self._used_after = self._find_used_after()
+
+    def _place_signals(self, errors) -> SignalDict:
+        settings, layout = self.program.settings, self.program.layout
+        signals = SignalDict(settings.dtype, self.minibatch_size)
+        signals.errors = errors
+        signals.dt_val = self.program.dt
+        for key, array in layout.arrays.items():
+            signals.base_shapes[key] = array.full_shape(self.minibatch_size)
+        placed = dict.fromkeys(layout.places)
+        for group in self.program.plan:
+            placed.update(dict.fromkeys(s for op in group for s in op.all_signals))
+        for signal in placed:
+            signals.sig_map[signal] = self.place(signal)
+        return signals
+
+    def place(self, signal: Signal) -> TensorSignal:
+        """Return where a signal (or a view) of the program lives."""
+        layout = self.program.layout
+        key, start, stop = layout.places[signal.base]
+        array = layout.arrays[key]
+        elements = None
+        if signal.sparse:
+            slices, shape = [(start, stop)], (stop - start,)
+        else:
+            shape = signal.shape
+            slices = row_slices(signal, start)
+            if slices is None:
+                slices, elements = [(start, stop)], element_positions(signal)
+        return TensorSignal(
+            slices,
+            key,
+            array.dtype,
+            shape,
+            self.minibatch_size if array.minibatched else None,
+            label=signal.name,
+            elements=elements,
+        )
+
+    def _find_used_after(self) -> list[set[str]]:
+        """Return which base arrays are needed after each segment."""
+        places = self.program.layout.places
+        needed = set(self.program.carried)
+        needed.update(places[s.base][0] for s in self.program.probes.values())
+        used_after = []
+        for segment in reversed(self._segments):
+            used_after.append(set(needed))
+            for build in segment:
+                for op in build.ops:
+                    needed.update(places[s.base][0] for s in op.all_signals)
+        return used_after[::-1]
+
+    def start(self, constants: dict[str, tf.Tensor]) -> None:
+        """
+        Begin a trace: create what all steps of the traced function share.
+
+        Parameters
+        ----------
+        constants : dict of {str: tf.Tensor}
+            Values of the base arrays that no operator writes.
+        """
+        self._constants = constants
+        self.signals.dt = tf.constant(self.program.dt, self.signals.dtype)
+        self.builder.build_pre(self.signals, self.config)
+
+    def __call__(self, carried: Sequence[tf.Tensor], feeds: Sequence[tf.Tensor]):
+        """
+        Execute one step.
+
+        Parameters
+        ----------
+        carried : sequence of tf.Tensor
+            Values of ``program.carried`` after the previous step.
+        feeds : sequence of (minibatch_size, size) tf.Tensor
+            What ``program.feeds`` feed in.
+
+        Returns
+        -------
+        carried : list of tf.Tensor
+            Values of ``program.carried`` after this step.
+        probes : list of tf.Tensor
+            Values of the probed signals, in the order of ``program.probes``.
+        """
+        signals, program = self.signals, self.program
+        signals.bases = {**self._constants, **dict(zip(program.carried, carried))}
+        signals.feeds = dict(zip(program.feeds, feeds))
+        signals.step = signals.gather(program.model.step) + 1
+        for segment, used_after in zip(self._segments, self._used_after):
+            if self.compile_segments and segment[0].pure and len(segment) > MIN_SEGMENT:
+                self._run_compiled(segment, used_after)
+            else:
+                self._run(segment)
+        probes = [
+            signals.gather(self._place_of_probe(s)) for s in program.probes.values()
+        ]
+        carried = [signals.bases[key] for key in program.carried]
+        return carried, probes
+
+    def _place_of_probe(self, signal) -> TensorSignal:
+        known = self.signals.sig_map.get(signal)
+        return self.place(signal) if known is None else known
+
+    def _run(self, builds: list[OpBuilder]) -> None:
+        for build in builds:
+            with tf.name_scope(self.builder.name_scope(build.ops)):
+                build.build_step(self.signals)
+
+    def _run_compiled(self, builds: list[OpBuilder], used_after: set[str]) -> None:
+        """Run some groups as one XLA program, which hands over what is needed later."""
+        signals = self.signals
+        before = dict(signals.bases)
+        changed = []
+
+        def segment():
+            self._run(builds)
+            changed.extend(
+                key
+                for key, value in signals.bases.items()
+                if value is not before.get(key) and key in used_after
+            )
+            return [signals.bases[key] for key in changed]
+
+        values = tf.function(segment, jit_compile=True, autograph=False)()
+        signals.bases = {**before, **dict(zip(changed, values))}

@@ -1,0 +1,184 @@
+"""
+Which signals are parameters, which of those are trained, and which have a batch axis.
+
+In: a built Nengo model. Out: every base signal of the model carries two marks, which
+the later stages of the pipeline read through `is_trainable` and `is_minibatched`:
+
+``trainable``
+    True: a parameter that is trained. False: a parameter that is not. None: no
+    parameter, but part of the simulation state (or a constant).
+``minibatched``
+    Whether every item of a minibatch has a value of its own.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+
+import nengo
+from nengo.builder.signal import Signal
+
+
+def is_trainable(signal: Signal) -> bool | None:
+    """Return the ``trainable`` mark of a signal (of its base, for a view)."""
+    return getattr(signal.base, "trainable", None)
+
+
+def is_minibatched(signal: Signal) -> bool:
+    """Return the ``minibatched`` mark of a signal (of its base, for a view)."""
+    return bool(getattr(signal.base, "minibatched", False))
+
+
+def mark_signals(model, operators, inference_only: bool = False) -> None:
+    """
+    Mark all base signals of a model.
+
+    Parameters
+    ----------
+    model : nengo.builder.Model
+        The built model.
+    operators : list of nengo.builder.Operator
+        The operators that will be simulated.
+    inference_only : bool
+        If True, no parameter is trained.
+
+    Notes
+    -----
+    - Encoders, biases and connection weights are parameters, trained by default; those
+      modified by a learning rule are not trained by default.
+    - The config option ``trainable`` overrides that: settings of inner networks win
+      over those of outer networks, settings of objects over those of classes, and
+      `nengo.ensemble.Neurons` follow their ensemble unless they have a setting of
+      their own.
+    - Parameters are shared by the items of a minibatch unless a learning rule modifies
+      them. Other signals have a minibatch axis unless nothing ever writes them.
+    """
+    written = {
+        signal.base for op in operators for signal in op.sets + op.incs + op.updates
+    }
+    bases = {signal.base for op in operators for signal in op.all_signals}
+    bases.update(
+        s.base for sigs in model.sig.values() for s in sigs.values() if s is not None
+    )
+    bases.update((model.step, model.time))
+    for signal in bases:
+        signal.trainable = None
+        signal.minibatched = signal in written and not signal.sparse
+    for signal in (model.step, model.time):
+        signal.minibatched = False
+
+    if model.toplevel is None:
+        warnings.warn(
+            "No top-level network in the model: no parameter is trainable. Build the "
+            "network into the model (`model.build(network)`) to train it."
+        )
+        return
+
+    learned = set(_learned_signals(model))
+    for obj, signal, configs in parameter_signals(model):
+        setting = trainable_setting(configs, obj)
+        is_learned = signal in learned
+        if is_learned and setting:
+            warnings.warn(
+                f"{obj} is modified by a learning rule, and marked as trainable: it "
+                "will be changed by both. Set its `trainable` option to False (or "
+                "None) if this is not intended."
+            )
+        trainable = not is_learned if setting is None else setting
+        signal.base.trainable = trainable and not inference_only
+        signal.base.minibatched = is_learned
+
+
+def parameter_signals(model) -> Iterator[tuple]:
+    """
+    Yield the parameters of the top-level network of a model.
+
+    These are the encoders of ensembles, the biases of their neurons, and the weights
+    of connections.
+
+    Yields
+    ------
+    obj : nengo.Ensemble or nengo.ensemble.Neurons or nengo.Connection
+        The object that has the parameter.
+    signal : nengo.builder.Signal
+        The parameter.
+    configs : tuple of nengo.Config
+        The configs that apply to the object, that of the outermost network first.
+    """
+
+    def walk(network, configs):
+        configs = (*configs, network.config)
+        for ensemble in network.ensembles:
+            yield ensemble, "encoders", configs
+            yield ensemble.neurons, "bias", configs
+        for connection in network.connections:
+            yield connection, "weights", configs
+        for subnetwork in network.networks:
+            yield from walk(subnetwork, configs)
+
+    for obj, attr, configs in walk(model.toplevel, ()):
+        signal = model.sig[obj].get(attr) if obj in model.sig else None
+        if signal is not None:
+            yield obj, signal, configs
+
+
+def _learned_signals(model) -> Iterator[Signal]:
+    """Yield the signals that learning rules modify."""
+    for conn in model.toplevel.all_connections:
+        rules = conn.learning_rule_type
+        if rules is None:
+            continue
+        if isinstance(rules, dict):
+            rules = rules.values()
+        elif not isinstance(rules, (list, tuple)):
+            rules = (rules,)
+        for rule in rules:
+            if rule.modifies == "encoders":
+                yield model.sig[_ensemble(conn.post_obj)]["encoders"]
+            else:
+                yield model.sig[conn]["weights"]
+
+
+def _ensemble(obj):
+    return obj.ensemble if isinstance(obj, nengo.ensemble.Neurons) else obj
+
+
+def trainable_setting(configs, obj) -> bool | None:
+    """
+    Return the value of the ``trainable`` option for an object.
+
+    Parameters
+    ----------
+    configs : sequence of nengo.Config
+        The configs that apply to the object, that of the outermost network first.
+    obj : nengo.Ensemble or nengo.ensemble.Neurons or nengo.Connection
+        The object.
+
+    Returns
+    -------
+    trainable : bool or None
+        None if no setting applies.
+    """
+    keys = [obj, type(obj)]
+    if isinstance(obj, nengo.ensemble.Neurons):
+        keys += [obj.ensemble, nengo.Ensemble]
+    for key in keys:
+        for config in reversed(configs):
+            value = _setting(config, key)
+            if value is not None:
+                return value
+    return None
+
+
+def _setting(config, key) -> bool | None:
+    """Look up ``trainable`` for exactly this class or object in one config."""
+    is_class = isinstance(key, type)
+    cls = key if is_class else type(key)
+    if cls not in config.params or key not in config.params:
+        return None
+    if "trainable" not in config.params[cls].extra_params:
+        return None
+    if not is_class and "trainable" not in config.params[key]:
+        return None
+    return config.params[key].trainable
