@@ -13,7 +13,7 @@ dev: int | None = 0
 version = "4.0.0.dev0"
 
 name = "nengo-dl"
-copyright = "Copyright (c) 2015-2025 Applied Brain Research and NengoDL contributors"
+copyright = "Copyright (c) 2026 NengoDL contributors"
 
 minimum_nengo_version = (4, 0, 0)
 latest_nengo_version = (4, 1, 0)

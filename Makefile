@@ -1,0 +1,67 @@
+# `make demo` and `make test` need nothing but Python (3.10 or newer). Each makes a
+# virtual environment in this directory, and keeps it until pyproject.toml changes.
+#
+#     make demo              run the demonstration
+#     make test              our tests, Nengo's tests, lint
+#     make test-unit         our tests             (ARGS="-k config -x" is for pytest)
+#     make test-nengo        Nengo's tests, run on our simulator
+#     make test-matrix       our tests on the oldest and the newest software
+#     make fuzz N=5000       random networks, compared with Nengo
+#     make lint              ruff and mypy
+#     make clean             remove the environments and whatever else was made
+#
+# Another Python: make test PYTHON=python3.12. Parallel processes: JOBS=4.
+
+PYTHON ?= python3
+JOBS ?= 2
+N ?= 5000
+ARGS ?=
+
+VERSION := $(shell $(PYTHON) -c "import sys; print('%d.%d' % sys.version_info[:2])")
+TEST := .venv-test-$(VERSION)
+DEMO := .venv-demo-$(VERSION)
+
+# Several processes share the machine; TensorFlow would take all of it for each.
+export OMP_NUM_THREADS ?= 1
+export OPENBLAS_NUM_THREADS ?= 1
+export TF_NUM_INTRAOP_THREADS ?= 1
+export TF_NUM_INTEROP_THREADS ?= 2
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+export JOBS
+
+.PHONY: demo test test-unit test-nengo test-matrix fuzz lint clean
+
+demo: $(DEMO)/.installed
+	$(DEMO)/bin/python demo/demo.py
+
+test: test-unit test-nengo lint
+
+test-unit: $(TEST)/.installed
+	$(TEST)/bin/python -m pytest tests -n $(JOBS) $(ARGS)
+
+# warnings in Nengo's tests are Nengo's business
+test-nengo: $(TEST)/.installed
+	$(TEST)/bin/python -m pytest -c setup.cfg --pyargs nengo -n $(JOBS) \
+		-o filterwarnings=default $(ARGS)
+
+test-matrix:
+	PYTEST_ARGS="$(ARGS)" .ci/matrix oldest newest
+
+fuzz: $(TEST)/.installed
+	$(TEST)/bin/python -m pytest tests/test_fuzz.py --examples $(N) $(ARGS)
+
+lint: $(TEST)/.installed
+	$(TEST)/bin/ruff format --check .
+	$(TEST)/bin/ruff check .
+	$(TEST)/bin/mypy
+
+clean:
+	rm -rf .venv-* build dist *.egg-info *.plots
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find nengo_dl tests demo docs -name __pycache__ -prune -exec rm -rf {} +
+
+$(TEST)/.installed: pyproject.toml .ci/install
+	.ci/install $(PYTHON) $(TEST) -e '.[tests,lint]'
+
+$(DEMO)/.installed: pyproject.toml .ci/install
+	.ci/install $(PYTHON) $(DEMO) -e '.[demo]'

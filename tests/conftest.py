@@ -1,0 +1,73 @@
+"""Options and fixtures of our own tests."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, settings
+from nengo_simloader import configure_default
+
+import nengo_dl
+
+
+def pytest_addoption(parser):
+    group = parser.getgroup("nengo_dl")
+    group.addoption(
+        "--dtype",
+        choices=("float32", "float64"),
+        help="float type of simulations that do not choose one themselves",
+    )
+    group.addoption(
+        "--unroll-simulation", type=int, help="default for `unroll_simulation`"
+    )
+    group.addoption("--device", help="default for `device`, e.g. /gpu:0")
+    group.addoption(
+        "--inference-only",
+        action="store_true",
+        help="build networks without support for training; skips tests of training",
+    )
+    group.addoption(
+        "--examples",
+        type=int,
+        default=20,
+        metavar="N",
+        help="number of examples for each property test (hypothesis)",
+    )
+
+
+def pytest_configure(config):
+    settings.register_profile(
+        "nengo_dl",
+        max_examples=config.getoption("--examples"),
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    settings.load_profile("nengo_dl")
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--inference-only"):
+        skip = pytest.mark.skip(reason="--inference-only")
+        for item in items:
+            if item.get_closest_marker("training"):
+                item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def Simulator(request):
+    """Return `nengo_dl.Simulator`, without progress bars and with our options."""
+    option = request.config.getoption
+    arguments = {
+        "progress_bar": False,
+        "unroll_simulation": option("--unroll-simulation"),
+        "device": option("--device"),
+    }
+    arguments = {name: arg for name, arg in arguments.items() if arg is not None}
+
+    def make_simulator(network=None, *args, **kwargs):
+        if network is not None and option("--dtype"):
+            configure_default(network, dtype=option("--dtype"))
+        if network is not None and option("--inference-only"):
+            configure_default(network, inference_only=True)
+        return nengo_dl.Simulator(network, *args, **{**arguments, **kwargs})
+
+    return make_simulator
