@@ -1,0 +1,228 @@
+"""
+Builders of convolutions and transposed convolutions.
+
+In: groups of merged operators. Out: TensorFlow operations of one simulation step.
+As usual in neural networks, these are correlations (kernels are not flipped). Below,
+``g`` is the number of operators in a group.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import warnings
+
+import tensorflow as tf
+from nengo.builder.signal import Signal
+from nengo.builder.transforms import ConvInc, ConvTransposeInc
+
+from nengo_dl.builder import Builder
+from nengo_dl.op_builders import OverwritingBuilder, write_mode
+from nengo_dl.operators import ConvSet, ConvTransposeSet
+
+# TensorFlow's names of the spatial axes, by number of axes
+SPATIAL_AXES = {1: "W", 2: "HW", 3: "DHW"}
+
+# What merged convolutions agree in
+GEOMETRY = (
+    "input_shape",
+    "output_shape",
+    "kernel_size",
+    "strides",
+    "padding",
+    "channels_last",
+    "groups",
+)
+
+
+@Builder.register(ConvInc)
+@Builder.register(ConvSet)
+@Builder.register(ConvTransposeInc)
+@Builder.register(ConvTransposeSet)
+class ConvIncBuilder(OverwritingBuilder):
+    """
+    ``Y (=|+=) conv(W, X)`` for kernels ``W``, or its transpose.
+
+    Merged operators have the same input. Their kernels are put side by side, so that
+    one convolution computes the outputs of all of them.
+
+    Raises
+    ------
+    NotImplementedError
+        If there are more than three spatial axes, or if the items of a minibatch have
+        kernels of their own.
+    """
+
+    def __init__(self, ops):
+        super().__init__(ops)
+        self.conv = ops[0].conv
+        self.is_transpose = ops[0].is_transpose
+        self.n_axes = self.conv.dimensions
+        if self.n_axes not in SPATIAL_AXES:
+            raise NotImplementedError(
+                "Convolutions must have one, two, or three spatial axes; "
+                f"`{self.conv}` has {self.n_axes}"
+            )
+        self._has_warned = False
+
+    def build_pre(self, signals, config):
+        """Find ``W``, ``X`` and ``Y``, and choose the order of the axes."""
+        super().build_pre(signals, config)
+        self.mode = write_mode(self.ops[0], self.ops[0].Y)
+        # TensorFlow computes convolutions with channels first on GPUs only
+        self.swaps_axes = not self.conv.channels_last and (
+            config.cpu_only or self.conv.groups > 1
+        )
+        if config.cpu_only and self.swaps_axes:
+            self._warn_about_channels()
+
+        W = signals.combine([op.W for op in self.ops])
+        if W.minibatched:
+            raise NotImplementedError(
+                "The items of a minibatch cannot have convolution kernels of their "
+                f"own (`{self.ops[0].W}`)"
+            )
+        self.W = W.reshape((len(self.ops), *self.conv.kernel_shape))
+        self.X = signals[self.ops[0].X].reshape(self.conv.input_shape.shape)
+        self.Y = signals.combine([op.Y for op in self.ops])
+
+    def _warn_about_channels(self) -> None:
+        if not self._has_warned:
+            self._has_warned = True  # there may be several traces
+            warnings.warn(
+                f"TensorFlow computes convolutions with `channels_last=False` on GPUs "
+                f"only; the axes of the input and output of `{self.conv}` are swapped "
+                "in every step. Simulations with `channels_last=True` are faster."
+            )
+
+    def build_step(self, signals):
+        """Convolve."""
+        X = signals.gather(self.X)
+        if not self.X.minibatched:
+            X = X[None]
+        n = self.n_axes
+        if self.swaps_axes:
+            X = tf.transpose(X, (0, *range(2, n + 2), 1))
+        W = self._merged_kernel(signals.gather(self.W))
+        Y = self._convolve(X, W)
+        Y = tf.reshape(self._separate(Y), (X.shape[0], *self.Y.shape))
+        signals.scatter(self.Y, Y, mode=self.mode)
+
+    def _merged_kernel(self, W: tf.Tensor) -> tf.Tensor:
+        """
+        Put ``g`` kernels side by side.
+
+        Filters are ordered by group of channels first, as the filters of a group must
+        be neighbours, and by operator second.
+        """
+        g, *size, channels, filters = W.shape
+        groups, n = self.conv.groups, self.n_axes
+        W = tf.reshape(W, (g, *size, channels, groups, filters // groups))
+        W = tf.transpose(W, (*range(1, n + 3), 0, n + 3))
+        return tf.reshape(W, (*size, channels, g * filters))
+
+    def _convolve(self, X: tf.Tensor, W: tf.Tensor) -> tf.Tensor:
+        axes, strides = SPATIAL_AXES[self.n_axes], self.conv.strides
+        padding = self.conv.padding.upper()
+        channels_last = self.conv.channels_last or self.swaps_axes
+        data_format = f"N{axes}C" if channels_last else f"NC{axes}"
+        if self.is_transpose:
+            shape = (*self.conv.output_shape.spatial_shape, W.shape[-1])
+            shape = shape if channels_last else (shape[-1], *shape[:-1])
+            W = tf.linalg.matrix_transpose(W)
+            return tf.nn.conv_transpose(
+                X, W, (X.shape[0], *shape), strides, padding, data_format
+            )
+        if self.conv.groups > 1:
+            return grouped_convolution(X, W, strides, padding, self.conv.groups)
+        return tf.nn.convolution(X, W, strides, padding, data_format)
+
+    def _separate(self, Y: tf.Tensor) -> tf.Tensor:
+        """Order the output by operator first; see `_merged_kernel`."""
+        g, groups, n = len(self.ops), self.conv.groups, self.n_axes
+        batch, *rest = Y.shape
+        if not (self.conv.channels_last or self.swaps_axes):
+            return Y  # channels are in front, and there is one group
+        Y = tf.reshape(Y, (batch, *rest[:-1], groups, g, -1))
+        space, group, op, channel = range(1, n + 1), n + 1, n + 2, n + 3
+        if self.conv.channels_last:
+            return tf.transpose(Y, (0, op, *space, group, channel))
+        return tf.transpose(Y, (0, op, group, channel, *space))
+
+    @staticmethod
+    def mergeable(x, y) -> bool:
+        """Merge convolutions of one input that differ in nothing but the kernel."""
+        return (
+            x.is_transpose == y.is_transpose
+            and is_same_view(x.X, y.X)
+            and all(getattr(x.conv, a) == getattr(y.conv, a) for a in GEOMETRY)
+        )
+
+
+def is_same_view(x: Signal, y: Signal) -> bool:
+    """Return whether two signals are the same elements in the same order."""
+    return x.base is y.base and (x.offset, x.shape, x.strides) == (
+        y.offset,
+        y.shape,
+        y.strides,
+    )
+
+
+def grouped_convolution(X, W, strides, padding: str, groups: int) -> tf.Tensor:
+    """
+    Convolve groups of channels separately.
+
+    TensorFlow's own grouped convolutions have no gradients on some CPUs and for some
+    types, exist for two spatial axes at most, and are slow when compiled by XLA.
+
+    Parameters
+    ----------
+    X : (batch_size, ..., channels) tensor
+        The input.
+    W : (..., channels / groups, filters) tensor
+        The kernel.
+    strides : tuple of int
+        Steps along the spatial axes.
+    padding : "SAME" or "VALID"
+        TensorFlow's name of the padding.
+    groups : int
+        Number of groups.
+
+    Returns
+    -------
+    Y : (batch_size, ..., filters) tensor
+    """
+    size = W.shape[:-2]
+    if groups <= math.prod(size):
+        pairs = zip(tf.split(X, groups, axis=-1), tf.split(W, groups, axis=-1))
+        return tf.concat(
+            [tf.nn.convolution(x, w, strides, padding) for x, w in pairs], axis=-1
+        )
+
+    # fewer operations: one product for every element of the kernel
+    X, n_out = _pad(X, size, strides, padding)
+    X = tf.reshape(X, (*X.shape[:-1], groups, -1))
+    W = tf.reshape(W, (*W.shape[:-1], groups, -1))
+    terms = []
+    for position in itertools.product(*(range(k) for k in size)):
+        window = tuple(
+            slice(p, p + (n - 1) * stride + 1, stride)
+            for p, n, stride in zip(position, n_out, strides)
+        )
+        x = X[(slice(None), *window)]
+        terms.append(tf.einsum("...gi,igf->...gf", x, W[position]))
+    Y = tf.add_n(terms)
+    return tf.reshape(Y, (*Y.shape[:-2], -1))
+
+
+def _pad(X, size, strides, padding: str):
+    """Pad the spatial axes as TensorFlow does; also return the size of the output."""
+    n_in = X.shape[1:-1]
+    if padding == "VALID":
+        return X, [(n - k) // s + 1 for n, k, s in zip(n_in, size, strides)]
+    n_out = [-(-n // s) for n, s in zip(n_in, strides)]
+    widths = [
+        max((m - 1) * s + k - n, 0) for m, n, k, s in zip(n_out, n_in, size, strides)
+    ]
+    paddings = [[0, 0], *([w // 2, w - w // 2] for w in widths), [0, 0]]
+    return tf.pad(X, paddings), n_out
