@@ -13,6 +13,7 @@ from stays as it was, until the caller decides to keep the result.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -94,6 +95,49 @@ def run_steps(step: Step, carried, feeds, n_steps, capacity: int, unroll: int = 
     return carried, outputs
 
 
+class Packing:
+    """
+    How the carried base arrays are joined into one vector per type of elements.
+
+    Every tensor that goes into a compiled function and comes out of it costs some
+    20 microseconds per call, which is what a single step of a small network takes.
+
+    Parameters
+    ----------
+    shapes : dict of {str: tuple of int}
+        Shapes of the arrays by key.
+    dtypes : dict of {str: str}
+        Their types.
+    """
+
+    def __init__(self, shapes: dict[str, tuple[int, ...]], dtypes: dict[str, str]):
+        self._shapes = shapes
+        self.dtypes = list(dict.fromkeys(dtypes.values()))
+        self.sizes = [0] * len(self.dtypes)
+        self._places = {}
+        for key, shape in shapes.items():
+            vector = self.dtypes.index(dtypes[key])
+            size = math.prod(shape)
+            self._places[key] = (vector, self.sizes[vector], size)
+            self.sizes[vector] += size
+
+    def pack(self, arrays: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        """Join the arrays, given in the order of their keys."""
+        parts: list[list[tf.Tensor]] = [[] for _ in self.dtypes]
+        for (vector, _, _), array in zip(self._places.values(), arrays):
+            parts[vector].append(tf.reshape(array, (-1,)))
+        return [p[0] if len(p) == 1 else tf.concat(p, axis=0) for p in parts]
+
+    def take(self, vectors: Sequence[tf.Tensor], key: str) -> tf.Tensor:
+        """Return one of the arrays that were joined."""
+        vector, start, size = self._places[key]
+        return tf.reshape(vectors[vector][start : start + size], self._shapes[key])
+
+    def unpack(self, vectors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        """Take the vectors apart."""
+        return [self.take(vectors, key) for key in self._shapes]
+
+
 class Engine:
     """
     Compiled functions of a step, and the loop over blocks.
@@ -119,6 +163,11 @@ class Engine:
         self._jit_compile = jit_compile
         self._unroll = unroll
         self._functions: dict[int, tf.types.experimental.ConcreteFunction] = {}
+        arrays, batch = step.program.layout.arrays, step.minibatch_size
+        self.packing = Packing(
+            {key: arrays[key].full_shape(batch) for key in step.program.carried},
+            {key: arrays[key].dtype for key in step.program.carried},
+        )
         self._feed_sizes = [feed.signal.size for feed in step.program.feeds]
         self.block_steps = unroll
         if use_loop:
@@ -141,14 +190,14 @@ class Engine:
             return self._unroll
         return self.block_steps
 
-    def run_block(self, carried, feeds, n_steps: int):
+    def run_block(self, state, feeds, n_steps: int):
         """
         Simulate one block.
 
         Parameters
         ----------
-        carried : list of tf.Tensor
-            Values of the carried base arrays.
+        state : list of tf.Tensor
+            Values of the carried base arrays, packed by `packing`.
         feeds : list of (minibatch_size, capacity(n_steps), size) array or tensor
             What is fed in.
         n_steps : int
@@ -156,7 +205,7 @@ class Engine:
 
         Returns
         -------
-        carried : list of tf.Tensor
+        state : list of tf.Tensor
             Values after the last step.
         outputs : list of array
             For every probe, ``(n_steps, ...)`` values, or ``(1, ...)`` if it keeps no
@@ -164,12 +213,12 @@ class Engine:
         """
         function = self.function(self.capacity(n_steps))
         with self.step.signals.errors.unwrap():
-            carried, outputs = function(
-                carried, [tf.convert_to_tensor(f) for f in feeds], tf.constant(n_steps)
+            state, outputs = function(
+                state, [tf.convert_to_tensor(f) for f in feeds], tf.constant(n_steps)
             )
             # reading the values waits for the functions, and raises their errors
             outputs = [output.numpy() for output in outputs]
-        return carried, [output[:n_steps] for output in outputs]
+        return state, [output[:n_steps] for output in outputs]
 
     def function(self, capacity: int):
         """Return the compiled function for blocks of a capacity."""
@@ -178,26 +227,28 @@ class Engine:
         return self._functions[capacity]
 
     def _trace(self, capacity):
-        step = self.step
-        arrays = step.program.layout.arrays
-        batch, dtype = step.minibatch_size, step.signals.dtype
+        step, packing = self.step, self.packing
 
-        def block(carried, feeds, n_steps):
+        def block(state, feeds, n_steps):
             step.start(self._constants())
-            return run_steps(step, carried, feeds, n_steps, capacity, self._unroll)
+            carried, outputs = run_steps(
+                step, packing.unpack(state), feeds, n_steps, capacity, self._unroll
+            )
+            return packing.pack(carried), outputs
 
-        carried_specs = [
-            tf.TensorSpec(arrays[key].full_shape(batch), arrays[key].dtype)
-            for key in step.program.carried
+        state_specs = [
+            tf.TensorSpec((size,), dtype)
+            for size, dtype in zip(packing.sizes, packing.dtypes)
         ]
         feed_specs = [
-            tf.TensorSpec((batch, capacity, size), dtype) for size in self._feed_sizes
+            tf.TensorSpec((step.minibatch_size, capacity, size), step.signals.dtype)
+            for size in self._feed_sizes
         ]
         function = tf.function(
             block, jit_compile=self._jit_compile or None, autograph=False
         )
         return function.get_concrete_function(
-            carried_specs, feed_specs, tf.TensorSpec((), tf.int32)
+            state_specs, feed_specs, tf.TensorSpec((), tf.int32)
         )
 
 

@@ -364,7 +364,7 @@ class Simulator:
         keep_state = stateful and self.stateful
         restore = self._feeds.snapshot()
         chunks: dict = {probe: [] for probe in self.model.probes}
-        state = self._tensor_graph.saved_state.tensors()
+        state = self._tensor_graph.saved_state.packed()
         succeeded = False
         try:
             with (

@@ -24,7 +24,7 @@ from nengo_dl import (  # noqa: F401  (they fill the registry)
     transform_builders,
 )
 from nengo_dl.builder import BuildConfig
-from nengo_dl.engine import Engine, constant_tensor
+from nengo_dl.engine import Engine, Packing, constant_tensor
 from nengo_dl.graph_optimizer import noop_planner
 from nengo_dl.program import Settings, compile_model
 from nengo_dl.step import Step
@@ -39,23 +39,31 @@ class LiveState(Mapping):
 
     The engine works on tensors, because the result of a failed run can then simply be
     dropped. Keras and users work on variables. Newer tensors are written into the
-    variable when somebody asks for it; from then on, the variable counts.
+    variables when somebody asks for one; from then on, the variables count.
 
     Parameters
     ----------
     variables : dict of {str: variable}
         The variables by the key of their base array.
+    packing : Packing
+        How the engine joins them.
     """
 
-    def __init__(self, variables: dict):
+    def __init__(self, variables: dict, packing: Packing):
         self._variables = variables
-        self._newer: dict[str, tf.Tensor] = {}
+        self._packing = packing
+        self._newer: list[tf.Tensor] | None = None
 
     def __getitem__(self, key: str):
-        variable = self._variables[key]
-        if key in self._newer:
-            variable.assign(self._newer.pop(key))
-        return variable
+        if self._newer is not None:
+            values = self._packing.unpack(self._newer)
+            for variable, value in zip(self._variables.values(), values):
+                variable.assign(value)
+            self._newer = None
+        return self._variables[key]
+
+    def __contains__(self, key) -> bool:
+        return key in self._variables
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._variables)
@@ -65,17 +73,28 @@ class LiveState(Mapping):
 
     def tensor(self, key: str) -> tf.Tensor:
         """Return the current value of one variable."""
-        if key in self._newer:
-            return self._newer[key]
+        if self._newer is not None:
+            return self._packing.take(self._newer, key)
         return tf.convert_to_tensor(self._variables[key])
 
-    def tensors(self) -> list[tf.Tensor]:
-        """Return the current values."""
-        return [self.tensor(key) for key in self._variables]
+    def packed(self) -> list[tf.Tensor]:
+        """Return the current values, as the engine takes them."""
+        if self._newer is not None:
+            return self._newer
+        return self._packing.pack([self.tensor(key) for key in self])
 
-    def commit(self, tensors) -> None:
-        """Replace the current values."""
-        self._newer = dict(zip(self._variables, tensors))
+    def commit(self, packed: list[tf.Tensor]) -> None:
+        """Replace the current values by those that the engine has returned."""
+        self._newer = packed
+
+    def assign(self, values: Mapping) -> None:
+        """Replace the current values of some variables."""
+        self._newer = self._packing.pack(
+            [
+                tf.constant(values[key]) if key in values else self.tensor(key)
+                for key in self
+            ]
+        )
 
 
 class TensorGraph(keras.layers.Layer):
@@ -146,7 +165,7 @@ class TensorGraph(keras.layers.Layer):
         self.supports_jit = self.step.pure
         self._constants: dict = {}
         self.base_params: dict = {}
-        self.saved_state = LiveState({})
+        self.saved_state: LiveState | None = None
         logger.debug("%s", self.program)
 
     @property
@@ -220,7 +239,6 @@ class TensorGraph(keras.layers.Layer):
                     state[key] = tf.Variable(
                         self.initial_values(key), trainable=False, name=key
                     )
-        self.saved_state = LiveState(state)
         settings = self.program.settings
         self.engine = Engine(
             self.step,
@@ -229,6 +247,7 @@ class TensorGraph(keras.layers.Layer):
             unroll=self.unroll,
             use_loop=self.use_loop,
         )
+        self.saved_state = LiveState(state, self.engine.packing)
         self.built = True
 
     def initial_values(self, key: str) -> np.ndarray:
@@ -259,34 +278,39 @@ class TensorGraph(keras.layers.Layer):
             If True, parameters return to their initial values as well, also those that
             learning rules have modified.
         """
-        state = []
-        for key in self.program.carried:
-            keep = key in self.base_params and not include_trainable
-            initial = None if keep else tf.constant(self.initial_values(key))
-            state.append(self.saved_state.tensor(key) if keep else initial)
-        self.saved_state.commit(state)
+        self.saved_state.assign(
+            {
+                key: self.initial_values(key)
+                for key in self.saved_state
+                if include_trainable or key not in self.base_params
+            }
+        )
         if include_trainable:
             for key, variable in self.base_params.items():
                 if key not in self.saved_state:
                     variable.assign(self.initial_values(key))
 
-    def commit(self, state, stateful: bool) -> None:
+    def commit(self, state: list[tf.Tensor], stateful: bool) -> None:
         """
         Keep the result of a run.
 
         Parameters
         ----------
         state : list of tf.Tensor
-            The values of `saved_state` after the run.
+            What the engine returned.
         stateful : bool
             If False, only what learning rules have modified is kept.
         """
-        if not stateful:
-            state = [
-                value if key in self.base_params else self.saved_state.tensor(key)
-                for key, value in zip(self.saved_state, state)
-            ]
-        self.saved_state.commit(state)
+        if stateful:
+            self.saved_state.commit(state)
+            return
+        learned = {
+            key: self.engine.packing.take(state, key)
+            for key in self.saved_state
+            if key in self.base_params
+        }
+        if learned:
+            self.saved_state.assign(learned)
 
     def build_post(self, process_rngs: dict) -> None:
         """
@@ -302,16 +326,14 @@ class TensorGraph(keras.layers.Layer):
 
     def get_arrays(self) -> dict[str, np.ndarray]:
         """Return the values of all variables by the key of their base array."""
-        arrays = {k: np.array(v) for k, v in zip(
-            self.saved_state, self.saved_state.tensors()
-        )}
+        arrays = {key: self.saved_state.tensor(key) for key in self.saved_state}
         for key, variable in self.base_params.items():
-            arrays.setdefault(key, np.array(tf.convert_to_tensor(variable)))
-        return arrays
+            arrays.setdefault(key, tf.convert_to_tensor(variable))
+        return {key: value.numpy() for key, value in arrays.items()}
 
     def set_arrays(self, arrays: dict[str, np.ndarray]) -> None:
         """Set the values of all variables."""
-        self.saved_state.commit([tf.constant(arrays[key]) for key in self.saved_state])
+        self.saved_state.assign(arrays)
         for key, variable in self.base_params.items():
             if key not in self.saved_state:
                 variable.assign(arrays[key])
