@@ -115,6 +115,46 @@ def dependency_graph(operators: Sequence[Operator]) -> DependencyGraph:
     return DependencyGraph(operators, builder.successors, builder.n_predecessors)
 
 
+def transitive_closure_recurse(graph: DependencyGraph) -> tuple[list[int], list[int]]:
+    """
+    Find all operators that each operator depends on, directly or indirectly.
+
+    Sets of operators are represented by the bits of integers: Python's own sets would
+    take a hundred times the memory.
+
+    Parameters
+    ----------
+    graph : DependencyGraph
+        The direct dependencies.
+
+    Returns
+    -------
+    order : list of int
+        The operators in an order that respects dependencies.
+    ancestors : list of int
+        For every operator (not in this order, but by number) the set of operators it
+        depends on; bit ``i`` stands for operator ``order[i]``.
+
+    Raises
+    ------
+    nengo.exceptions.BuildError
+        If there is a cycle.
+    """
+    n_operators = len(graph.operators)
+    order: list[int] = []
+    ancestors = [0] * n_operators
+    pending: dict[int, int] = {}
+    for node in graph.topological_order():
+        bits = pending.pop(node, 0)
+        if node < n_operators:
+            ancestors[node] = bits
+            bits |= 1 << len(order)
+            order.append(node)
+        for successor in graph.successors[node]:
+            pending[successor] = pending.get(successor, 0) | bits
+    return order, ancestors
+
+
 class _GraphBuilder:
     """Collects the edges of a `DependencyGraph`."""
 

@@ -260,6 +260,33 @@ def sort_signals_by_ops(ops: Group, column: Column) -> list[Signal]:
     return list(dict.fromkeys(column.signal(op).base for op in ops))
 
 
+def display_signal_blocks(
+    blocks: Mapping[Signal, Block], all_signals: Sequence[Signal]
+) -> str:
+    """
+    Draw a picture of which signals are in which columns.
+
+    Parameters
+    ----------
+    blocks : dict of {Signal: tuple of int}
+        The columns that each signal is part of.
+    all_signals : sequence of nengo.builder.Signal
+        Base signals in order.
+
+    Returns
+    -------
+    picture : str
+        A line for every column; there is an ``x`` for every signal that is part of it,
+        in the given order. Lines without gaps are what we want to see.
+    """
+    indices = sorted({index for block in blocks.values() for index in block})
+    return "\n".join(
+        f"{index:4d} "
+        + "".join("x" if index in blocks[signal] else "." for signal in all_signals)
+        for index in indices
+    )
+
+
 class _Sorting:
     """
     Spreads one order over operators and signals.

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from nengo.builder.operator import Operator
 
 from nengo_dl.graph_optimizer.dependencies import dependency_graph
-from nengo_dl.graph_optimizer.schedule import Schedule
+from nengo_dl.graph_optimizer.schedule import Potential, Schedule
 
 Plan = list[tuple[Operator, ...]]
 
@@ -117,7 +117,7 @@ def tree_planner(op_list: Sequence[Operator], max_depth: int = 3) -> Plan:
         return greedy_planner(op_list)
 
     schedule = Schedule(op_list)
-    potential = schedule.potential()
+    potential = Potential(schedule)
     plan: Plan = []
     complete = list(schedule.available)
     while schedule.available:

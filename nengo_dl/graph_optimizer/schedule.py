@@ -12,7 +12,10 @@ from dataclasses import dataclass
 
 from nengo.builder.operator import Operator
 
-from nengo_dl.graph_optimizer.dependencies import DependencyGraph, dependency_graph
+from nengo_dl.graph_optimizer.dependencies import (
+    dependency_graph,
+    transitive_closure_recurse,
+)
 from nengo_dl.graph_optimizer.merge import merge_classes
 
 
@@ -62,11 +65,10 @@ class Schedule:
     """
 
     def __init__(self, operators: Sequence[Operator]):
-        self.graph: DependencyGraph = dependency_graph(operators)
+        self.graph = dependency_graph(operators)
         self.class_of = merge_classes(operators)
-        self.ready: list[list[int]] = [
-            [] for _ in range(max(self.class_of, default=-1) + 1)
-        ]
+        n_classes = max(self.class_of, default=-1) + 1
+        self.ready: list[list[int]] = [[] for _ in range(n_classes)]
         self.available: dict[int, None] = {}
         self._waiting = list(self.graph.n_predecessors)
         self._n_left = len(self.class_of)
@@ -133,10 +135,6 @@ class Schedule:
         if self._n_left > 0:
             self.graph.raise_cycle([n for n, w in enumerate(self._waiting) if w > 0])
 
-    def potential(self) -> Potential:
-        """Return the account of how far groups could grow (before any `take`)."""
-        return Potential(self)
-
 
 class Potential:
     """
@@ -153,15 +151,15 @@ class Potential:
 
     def __init__(self, schedule: Schedule):
         self._schedule = schedule
-        order = schedule.graph.topological_order()
-        operators = [n for n in order if not schedule.graph.is_barrier(n)]
-        self._rank = {node: rank for rank, node in enumerate(operators)}
-        self._node = operators
-        self._left = (1 << len(operators)) - 1
-        self._blockers = _ancestors_of_same_class(schedule, order, self._rank)
+        self._order, self._ancestors = transitive_closure_recurse(schedule.graph)
+        self._bits = [0] * len(self._order)
+        self._members = [0] * len(schedule.ready)  # of each class, not yet run
+        for rank, node in enumerate(self._order):
+            self._bits[node] = 1 << rank
+            self._members[schedule.class_of[node]] |= 1 << rank
         self._blocked: dict[int, list[int]] = defaultdict(list)
         self._size = [0] * len(schedule.ready)
-        for node in operators:
+        for node in self._order:
             self._register(node)
 
     def is_complete(self, number: int) -> bool:
@@ -170,46 +168,20 @@ class Potential:
 
     def take(self, step: Step) -> None:
         """Take notice of a group that was run."""
-        for node in step.nodes:
-            self._left &= ~(1 << self._rank[node])
         self._size[step.number] -= len(step.nodes)
+        for node in step.nodes:
+            self._members[step.number] &= ~self._bits[node]
         for node in step.nodes:
             for blocked in self._blocked.pop(node, ()):
                 self._register(blocked)
 
     def _register(self, node: int) -> None:
         """Count an operator in, or note which other one it has to wait for."""
-        blockers = self._blockers[node] & self._left
+        number = self._schedule.class_of[node]
+        blockers = self._ancestors[node] & self._members[number]
         if blockers:
             # the last one to run is most likely the last one to block
-            self._blocked[self._node[blockers.bit_length() - 1]].append(node)
+            blocker = self._order[blockers.bit_length() - 1]
+            self._blocked[blocker].append(node)
         else:
-            self._size[self._schedule.class_of[node]] += 1
-
-
-def _ancestors_of_same_class(
-    schedule: Schedule, order: Sequence[int], rank: dict[int, int]
-) -> dict[int, int]:
-    """
-    Find the operators of its own class that each operator depends on.
-
-    Returns
-    -------
-    ancestors : dict of {int: int}
-        Sets of operators as bits of an integer, where bit ``rank[op]`` stands for
-        ``op``: 10,000 operators make 10,000 sets, too many for Python's own.
-    """
-    graph = schedule.graph
-    members = [0] * len(schedule.ready)
-    for node, bit in rank.items():
-        members[schedule.class_of[node]] |= 1 << bit
-    pending: dict[int, int] = defaultdict(int)
-    ancestors: dict[int, int] = {}
-    for node in order:
-        bits = pending.pop(node, 0)
-        if not graph.is_barrier(node):
-            ancestors[node] = bits & members[schedule.class_of[node]]
-            bits |= 1 << rank[node]
-        for successor in graph.successors[node]:
-            pending[successor] |= bits
-    return ancestors
+            self._size[number] += 1

@@ -88,15 +88,26 @@ def extent(signal: Signal) -> tuple[int, int]:
     return start, stop + signal.itemsize
 
 
-def is_same_memory(x: Signal, y: Signal) -> bool:
-    """Return whether two signals consist of the same elements in the same order."""
-    return x is y or (
-        x.base is y.base
-        and not x.sparse
-        and x.offset == y.offset
-        and x.shape == y.shape
-        and x.strides == y.strides
-    )
+def covers(signal: Signal, part: Signal) -> bool:
+    """
+    Return whether ``signal`` surely includes all elements of ``part``.
+
+    Two views with gaps count only if they are made in the same way.
+    """
+    if signal is part:
+        return True
+    if signal.base is not part.base or signal.sparse:
+        return False
+    if (signal.offset, signal.shape, signal.strides) == (
+        part.offset,
+        part.shape,
+        part.strides,
+    ):
+        return True
+    start, stop = extent(signal)
+    part_start, part_stop = extent(part)
+    is_solid = signal.initial_value.flags.c_contiguous
+    return is_solid and start <= part_start and part_stop <= stop
 
 
 def overlapping_pairs(
