@@ -1,0 +1,170 @@
+"""
+Builders of neurons.
+
+In: groups of merged ``SimNeurons`` operators. Out: TensorFlow operations of one step of
+the neurons, native ones for the types in ``SimNeuronsBuilder.TF_NEURON_IMPL``, calls of
+NumPy code for all others.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import nengo
+from nengo.builder.neurons import SimNeurons
+
+from nengo_dl.builder import Builder, OpBuilder
+from nengo_dl.neuron_builders.base import TFNeuronBuilder
+from nengo_dl.neuron_builders.python import GenericNeuronBuilder
+from nengo_dl.neuron_builders.rates import (
+    AdaptiveLIFRateBuilder,
+    LIFRateBuilder,
+    RectifiedLinearBuilder,
+    SigmoidBuilder,
+    SoftLIFRateBuilder,
+    TanhBuilder,
+)
+from nengo_dl.neuron_builders.rates_to_spikes import (
+    PoissonSpikingBuilder,
+    RegularSpikingBuilder,
+    StochasticSpikingBuilder,
+)
+from nengo_dl.neuron_builders.spiking import (
+    AdaptiveLIFBuilder,
+    IzhikevichBuilder,
+    LIFBuilder,
+    SpikingRectifiedLinearBuilder,
+)
+from nengo_dl.neurons import LeakyReLU, SoftLIFRate, SpikingLeakyReLU
+
+__all__ = [
+    "AdaptiveLIFBuilder",
+    "AdaptiveLIFRateBuilder",
+    "GenericNeuronBuilder",
+    "IzhikevichBuilder",
+    "LIFBuilder",
+    "LIFRateBuilder",
+    "PoissonSpikingBuilder",
+    "RectifiedLinearBuilder",
+    "RegularSpikingBuilder",
+    "SigmoidBuilder",
+    "SimNeuronsBuilder",
+    "SoftLIFRateBuilder",
+    "SpikingRectifiedLinearBuilder",
+    "StochasticSpikingBuilder",
+    "TFNeuronBuilder",
+    "TanhBuilder",
+]
+
+
+@Builder.register(SimNeurons)
+class SimNeuronsBuilder(OpBuilder):
+    """
+    Build neurons by the builder of their type.
+
+    Parameters
+    ----------
+    ops : list of nengo.builder.neurons.SimNeurons
+        The merged operators; the neurons are of one type.
+
+    Attributes
+    ----------
+    TF_NEURON_IMPL : dict of {type: type}
+        Class attribute: the builder class of each neuron type. May be changed at any
+        time; it is looked up when a simulator is built, and called with ``ops``.
+    built_neurons : OpBuilder
+        The builder that does the work.
+
+    Warns
+    -----
+    UserWarning
+        If there is no builder for the type of the neurons.
+    """
+
+    TF_NEURON_IMPL: dict[type, type[OpBuilder]] = {
+        nengo.RectifiedLinear: RectifiedLinearBuilder,
+        nengo.SpikingRectifiedLinear: SpikingRectifiedLinearBuilder,
+        nengo.Sigmoid: SigmoidBuilder,
+        nengo.Tanh: TanhBuilder,
+        nengo.LIFRate: LIFRateBuilder,
+        nengo.LIF: LIFBuilder,
+        nengo.AdaptiveLIFRate: AdaptiveLIFRateBuilder,
+        nengo.AdaptiveLIF: AdaptiveLIFBuilder,
+        nengo.Izhikevich: IzhikevichBuilder,
+        nengo.RegularSpiking: RegularSpikingBuilder,
+        nengo.StochasticSpiking: StochasticSpikingBuilder,
+        nengo.PoissonSpiking: PoissonSpikingBuilder,
+        SoftLIFRate: SoftLIFRateBuilder,
+        LeakyReLU: RectifiedLinearBuilder,
+        SpikingLeakyReLU: SpikingRectifiedLinearBuilder,
+    }
+
+    def __init__(self, ops):
+        super().__init__(ops)
+        builder = self.builder_class(ops[0])
+        if builder is None:
+            warnings.warn(
+                f"Neuron type `{type(ops[0].neurons).__name__}` (of {ops[0].output} "
+                f"and {len(ops) - 1} others) has no native TensorFlow implementation, "
+                "so its NumPy code will be called in every step: it runs slower, not "
+                "on a GPU, and no gradient flows through it in training. Add a "
+                "`TFNeuronBuilder` for it to `SimNeuronsBuilder.TF_NEURON_IMPL` to "
+                "change that."
+            )
+            builder = GenericNeuronBuilder
+        self.built_neurons = builder(ops)
+        self.pure = self.built_neurons.pure
+
+    @classmethod
+    def builder_class(cls, op) -> type[OpBuilder] | None:
+        """
+        Return the builder class for the neurons of an operator.
+
+        It is that of the exact neuron type, or else that of the nearest parent class
+        from which the neurons inherit their step (and state) unchanged: a subclass that
+        changes its maths is never built as its parent.
+
+        Parameters
+        ----------
+        op : nengo.builder.neurons.SimNeurons
+            The operator.
+
+        Returns
+        -------
+        builder_class : type or None
+            None if the neurons have to be run by NumPy.
+        """
+        neurons = op.neurons
+        if type(neurons) in cls.TF_NEURON_IMPL:
+            return cls.TF_NEURON_IMPL[type(neurons)]
+        for parent in type(neurons).__mro__:
+            if (
+                parent in cls.TF_NEURON_IMPL
+                and getattr(neurons.step, "__func__", None) is parent.step
+                and list(op.state) == list(parent.state)
+            ):
+                return cls.TF_NEURON_IMPL[parent]
+        return None
+
+    def build_pre(self, signals, config):
+        """Prepare the step."""
+        super().build_pre(signals, config)
+        self.built_neurons.build_pre(signals, config)
+
+    def build_step(self, signals):
+        """Add the operations of one step."""
+        return self.built_neurons.build_step(signals)
+
+    def build_post(self, signals):
+        """Restart the neurons."""
+        self.built_neurons.build_post(signals)
+
+    @staticmethod
+    def carried(op) -> list:
+        """Return the state of the neurons."""
+        return list(op.state.values())
+
+    @staticmethod
+    def mergeable(x, y) -> bool:
+        """Merge neurons of exactly the same type."""
+        return type(x.neurons) is type(y.neurons)

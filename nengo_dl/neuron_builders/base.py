@@ -1,0 +1,163 @@
+"""
+What all builders of neurons have in common.
+
+In: a group of merged ``SimNeurons`` operators. Out: the TensorFlow operations of one
+step of these neurons. A neuron type is added by a subclass of `TFNeuronBuilder` that
+has a ``step`` method, and an entry in ``SimNeuronsBuilder.TF_NEURON_IMPL``.
+
+``J`` is the input current of the neurons, ``dt`` the length of a step in seconds.
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from nengo_dl.builder import OpBuilder
+
+
+class TFNeuronBuilder(OpBuilder):
+    """
+    Base class of builders of neurons that TensorFlow runs natively.
+
+    Parameters
+    ----------
+    ops : list of nengo.builder.neurons.SimNeurons
+        The merged operators; the neurons are of one type.
+
+    Attributes
+    ----------
+    spiking : bool
+        Class attribute. If True, `training_step` takes the place of `step` while the
+        network is trained, and the state of the neurons stays as it is.
+    amplitude : tf.Tensor or None
+        Scaling factor on the output; None if it is 1 for all neurons.
+    alpha : tf.Tensor
+        Output of a neuron that spikes once in a step, ``amplitude / dt``.
+    J_data, output_data : TensorSignal
+        Input and output of all neurons side by side.
+    state_data : dict of {str: TensorSignal}
+        State variables of all neurons side by side.
+
+    Notes
+    -----
+    Attributes are set by ``build_pre``. Parameters that differ between operators become
+    ``(1, n)`` constants, for ``n`` neurons; others become scalars.
+    """
+
+    spiking = False
+
+    def build_pre(self, signals, config):
+        """Prepare parameters, input, output and state."""
+        super().build_pre(signals, config)
+        self.J_data = signals.combine([op.J for op in self.ops])
+        self.output_data = signals.combine([op.output for op in self.ops])
+        self.state_data = {
+            name: signals.combine([op.state[name] for op in self.ops])
+            for name in self.ops[0].state
+        }
+        neurons = [op.neurons for op in self.ops]
+        if all(getattr(n, "amplitude", 1) == 1 for n in neurons):
+            self.amplitude = None
+            self.alpha = signals.one / signals.dt
+        else:
+            self.amplitude = self.parameter(signals, "amplitude")
+            self.alpha = self.amplitude / signals.dt
+
+    def parameter(self, signals, name: str) -> tf.Tensor:
+        """Return a parameter of the neurons as a constant, scalar or ``(1, n)``."""
+        return signals.op_constant(
+            [op.neurons for op in self.ops],
+            [op.J.shape[0] for op in self.ops],
+            name,
+            signals.dtype,
+        )
+
+    def scaled(self, output: tf.Tensor) -> tf.Tensor:
+        """Multiply an output with the amplitude of the neurons."""
+        return output if self.amplitude is None else self.amplitude * output
+
+    def step(self, J, dt, **state):
+        """
+        Compute one step of the neurons.
+
+        Parameters
+        ----------
+        J : (minibatch_size, n_neurons) tf.Tensor
+            Input currents.
+        dt : scalar tf.Tensor
+            Length of a step in seconds.
+        **state : (minibatch_size, n_neurons) tf.Tensor
+            State variables of the neuron type, by name.
+
+        Returns
+        -------
+        output : (minibatch_size, n_neurons) tf.Tensor
+            Spikes or rates. If there are state variables, a tuple: the output and
+            their new values, in the order of ``state``.
+        """
+        raise NotImplementedError(f"`{type(self).__name__}` must implement `step`")
+
+    def training_step(self, J, dt, **state):
+        """
+        Compute a differentiable output in place of spikes.
+
+        Parameters
+        ----------
+        J, dt, **state
+            As for `step`.
+
+        Returns
+        -------
+        output : (minibatch_size, n_neurons) tf.Tensor
+            The output alone, as the state does not change.
+        """
+        raise NotImplementedError(
+            f"`{type(self).__name__}` is marked as spiking, so it must implement "
+            "`training_step`"
+        )
+
+    def build_step(self, signals, **step_kwargs):
+        """
+        Add the operations of one step.
+
+        Parameters
+        ----------
+        signals : SignalDict
+            The signals of the simulation.
+        **step_kwargs
+            Further arguments of the ``step`` and ``training_step`` methods.
+
+        Raises
+        ------
+        ValueError
+            If ``step`` does not return the output and the value of every state.
+        """
+        J = signals.gather(self.J_data)
+        if not self.J_data.minibatched:
+            J = tf.broadcast_to(J[None], (signals.minibatch_size, *J.shape))
+        state = {name: signals.gather(sig) for name, sig in self.state_data.items()}
+        # the spiking version is not even built in training: its gradients may be NaN
+        if self.spiking and self.config.training:
+            output = self.training_step(J, signals.dt, **state, **step_kwargs)
+            signals.scatter(self.output_data, output)
+            return
+        output = self.step(J, signals.dt, **state, **step_kwargs)
+        output, *new_state = self._checked(output)
+        signals.scatter(self.output_data, output)
+        for sig, value in zip(self.state_data.values(), new_state):
+            signals.scatter(sig, value)
+
+    def _checked(self, output) -> tuple:
+        """Return what ``step`` returned as a tuple of the right length."""
+        if not self.state_data and not isinstance(output, (tuple, list)):
+            return (output,)
+        n_values = 1 + len(self.state_data)
+        if not isinstance(output, (tuple, list)) or len(output) != n_values:
+            received = len(output) if isinstance(output, (tuple, list)) else "no tuple"
+            raise ValueError(
+                f"`{type(self).__name__}.step` must return a tuple with the neuron "
+                f"output and the new value of every state variable "
+                f"({', '.join(self.state_data)}); expected {n_values} values, "
+                f"received: {received}"
+            )
+        return tuple(output)

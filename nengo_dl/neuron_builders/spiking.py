@@ -1,0 +1,188 @@
+"""
+Neurons that spike.
+
+While a network is trained, the rate version of the neurons takes their place.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from nengo_dl.neuron_builders.base import TFNeuronBuilder
+from nengo_dl.neuron_builders.rates import (
+    LIFParameters,
+    RectifiedLinearBuilder,
+    adapted,
+    leaky_relu,
+    lif_rate,
+    soft_lif_rate,
+)
+
+
+class SpikingRectifiedLinearBuilder(RectifiedLinearBuilder):
+    r"""
+    Build `nengo.SpikingRectifiedLinear` and `.SpikingLeakyReLU` neurons.
+
+    The voltage :math:`v` integrates the rectified input; its integer part is emitted:
+
+    .. math::
+
+       v \leftarrow v + dt \cdot \text{relu}(J), \qquad k = \text{trunc}(v), \qquad
+       \text{output} = k \cdot \text{amplitude} / dt, \qquad v \leftarrow v - k
+
+    In training, the output is that of the rate version.
+    """
+
+    spiking = True
+
+    def step(self, J, dt, voltage):
+        """Compute the spikes for input currents ``J``, and the new voltage."""
+        voltage = voltage + dt * leaky_relu(J, self.negative_slope)
+        n_spikes = tf.math.floor(voltage)
+        if self.negative_slope is not None:
+            n_spikes = tf.where(voltage < 0, tf.math.ceil(voltage), n_spikes)
+        return self.alpha * n_spikes, voltage - n_spikes
+
+    def training_step(self, J, dt, **state):
+        """Compute the rates for input currents ``J``."""
+        return self.scaled(leaky_relu(J, self.negative_slope))
+
+
+class LIFBuilder(LIFParameters):
+    r"""
+    Build `nengo.LIF` neurons.
+
+    The membrane follows :math:`\tau_{rc} \dot v = J - v` exactly for the part
+    :math:`\delta` of the step that is not within the refractory time :math:`r`:
+
+    .. math::
+
+       r \leftarrow r - dt, \qquad \delta = \text{clip}(dt - r, 0, dt), \qquad
+       v \leftarrow v + (v - J) (e^{-\delta / \tau_{rc}} - 1)
+
+    A neuron spikes if :math:`v > 1`. The time of the spike within the step follows from
+    the same equation, so that
+
+    .. math::
+
+       r \leftarrow \tau_{ref} + dt + \tau_{rc}
+       \log\left(1 - \frac{v - 1}{J - 1}\right), \qquad v \leftarrow 0, \qquad
+       \text{output} = \text{amplitude} / dt
+
+    Neurons that do not spike keep :math:`r`, put out 0, and their :math:`v` is raised
+    to ``min_voltage`` if it is below. In training, the output is that of
+    `nengo.LIFRate`, or of `.SoftLIFRate` with the setting ``lif_smoothing``.
+
+    Attributes
+    ----------
+    min_voltage : tf.Tensor
+        Lowest possible voltage.
+    sigma : tf.Tensor
+        The setting ``lif_smoothing``; does not exist without it.
+    """
+
+    spiking = True
+
+    def build_pre(self, signals, config):
+        """Prepare the parameters."""
+        super().build_pre(signals, config)
+        self.min_voltage = self.parameter(signals, "min_voltage")
+        if config.lif_smoothing is not None:
+            self.sigma = tf.constant(config.lif_smoothing, signals.dtype)
+
+    def step(self, J, dt, voltage, refractory_time):
+        """Compute the spikes for input currents ``J``, and the new state."""
+        refractory_time = refractory_time - dt
+        delta = tf.clip_by_value(dt - refractory_time, self.zero, dt)
+        voltage = voltage + (voltage - J) * tf.math.expm1(-delta / self.tau_rc)
+        spiked = voltage > 1
+        t_spike = dt + self.tau_rc * tf.math.log1p((1 - voltage) / (J - 1))
+        return (
+            tf.where(spiked, self.alpha, self.zero),
+            tf.where(spiked, self.zero, tf.maximum(voltage, self.min_voltage)),
+            tf.where(spiked, self.tau_ref + t_spike, refractory_time),
+        )
+
+    def training_step(self, J, dt, **state):
+        """Compute the rates for input currents ``J``."""
+        if self.config.lif_smoothing is None:
+            rate = lif_rate(J, self.tau_rc, self.tau_ref, self.epsilon)
+        else:
+            rate = soft_lif_rate(J, self.tau_rc, self.tau_ref, self.sigma)
+        return self.scaled(rate)
+
+
+class AdaptiveLIFBuilder(LIFBuilder):
+    r"""
+    Build `nengo.AdaptiveLIF` neurons.
+
+    These are LIF neurons with input :math:`J - n`, where the adaptation :math:`n`
+    follows the spikes:
+
+    .. math:: n \leftarrow n + \frac{dt}{\tau_n} (\text{inc}_n \cdot \text{output} - n)
+
+    In training, the output is that of the rate version of LIF neurons with input
+    :math:`J - n`. The adaptation stays as it is, like any state in training: it is that
+    of the start of the simulation (none, by default), so that training does not see the
+    neurons adapt. `nengo.AdaptiveLIFRate` neurons do adapt in training.
+    """
+
+    def build_pre(self, signals, config):
+        """Prepare the parameters."""
+        super().build_pre(signals, config)
+        self.tau_n = self.parameter(signals, "tau_n")
+        self.inc_n = self.parameter(signals, "inc_n")
+
+    def step(self, J, dt, voltage, refractory_time, adaptation):
+        """Compute the spikes for input currents ``J``, and the new state."""
+        output, *lif_state = super().step(J - adaptation, dt, voltage, refractory_time)
+        adaptation = adapted(adaptation, output, dt, self.tau_n, self.inc_n)
+        return output, *lif_state, adaptation
+
+    def training_step(self, J, dt, adaptation, **state):
+        """Compute the rates for input currents ``J``."""
+        return super().training_step(J - adaptation, dt)
+
+
+class IzhikevichBuilder(TFNeuronBuilder):
+    r"""
+    Build `nengo.Izhikevich` neurons.
+
+    With voltage :math:`v` and recovery :math:`u` (in units of millivolts and
+    milliseconds, hence the factors of 1000),
+
+    .. math::
+
+       v \leftarrow v + 1000 \, dt \, (0.04 v^2 + 5 v + 140 - u + \max(J, -30))
+
+    A neuron spikes if :math:`v \ge 30`: it puts out :math:`1 / dt`, and
+    :math:`v` becomes ``reset_voltage``. Then
+
+    .. math::
+
+       u \leftarrow u + 1000 \, dt \, \text{tau\_recovery}
+       (\text{coupling} \cdot v - u)
+
+    plus ``reset_recovery`` for neurons that spiked.
+
+    There is no rate version in closed form, so that neurons spike in training too, and
+    no gradient flows through them.
+    """
+
+    def build_pre(self, signals, config):
+        """Prepare the parameters."""
+        super().build_pre(signals, config)
+        for name in ("tau_recovery", "coupling", "reset_voltage", "reset_recovery"):
+            setattr(self, name, self.parameter(signals, name))
+
+    def step(self, J, dt, voltage, recovery):
+        """Compute the spikes for input currents ``J``, and the new state."""
+        v, u = voltage, recovery
+        J = tf.maximum(tf.stop_gradient(J), np.array(-30, J.dtype.as_numpy_dtype))
+        v = v + (0.04 * v**2 + 5 * v + 140 - u + J) * 1000 * dt
+        spiked = v >= 30
+        v = tf.where(spiked, self.reset_voltage, v)
+        u = u + self.tau_recovery * (self.coupling * v - u) * 1000 * dt
+        u = tf.where(spiked, u + self.reset_recovery, u)
+        return tf.where(spiked, self.alpha, tf.zeros_like(v)), v, u
