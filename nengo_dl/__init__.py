@@ -21,6 +21,7 @@ __license__ = "MIT"
 
 __all__ = [
     "LeakyReLU",
+    "Simulator",
     "SoftLIFRate",
     "SpikingLeakyReLU",
     "builder",
@@ -33,10 +34,21 @@ __all__ = [
 ]
 
 # Public names that are imported on first use, and the modules that define them.
-_LAZY_NAMES: dict[str, str] = {}
+_LAZY_NAMES = {"Simulator": "simulator"}
 
 # Modules that are imported on first use.
-_LAZY_MODULES = {"builder"}
+_LAZY_MODULES = {
+    "builder",
+    "graph_optimizer",
+    "learning_rule_builders",
+    "neuron_builders",
+    "op_builders",
+    "process_builders",
+    "signals",
+    "simulator",
+    "tensor_graph",
+    "transform_builders",
+}
 
 
 def __getattr__(name: str) -> Any:
