@@ -1,11 +1,13 @@
 """
 NengoDL: a backend that simulates and trains Nengo networks with TensorFlow.
 
-``import nengo_dl`` loads Nengo but not TensorFlow. What needs TensorFlow is imported
-when it is first used, as in ``nengo_dl.Simulator``.
+``import nengo_dl`` loads Nengo but not TensorFlow. Whatever needs TensorFlow is
+imported when it is first used, be it a name (``nengo_dl.Simulator``) or a module
+(``nengo_dl.neuron_builders``).
 """
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from nengo_dl import config, dists, neurons, utils, version
@@ -13,7 +15,7 @@ from nengo_dl.config import configure_settings
 from nengo_dl.neurons import LeakyReLU, SoftLIFRate, SpikingLeakyReLU
 
 if TYPE_CHECKING:
-    from nengo_dl import builder
+    from nengo_dl.simulator import Simulator
 
 __version__ = version.version
 __copyright__ = version.copyright
@@ -24,7 +26,6 @@ __all__ = [
     "Simulator",
     "SoftLIFRate",
     "SpikingLeakyReLU",
-    "builder",
     "config",
     "configure_settings",
     "dists",
@@ -34,27 +35,13 @@ __all__ = [
 ]
 
 # Public names that are imported on first use, and the modules that define them.
-_LAZY_NAMES = {"Simulator": "simulator"}
-
-# Modules that are imported on first use.
-_LAZY_MODULES = {
-    "builder",
-    "graph_optimizer",
-    "learning_rule_builders",
-    "neuron_builders",
-    "op_builders",
-    "process_builders",
-    "signals",
-    "simulator",
-    "tensor_graph",
-    "transform_builders",
-}
+_DEFINED_IN = {"Simulator": "simulator"}
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LAZY_NAMES:
-        return getattr(import_module(f"nengo_dl.{_LAZY_NAMES[name]}"), name)
-    if name in _LAZY_MODULES:
+    if name in _DEFINED_IN:
+        return getattr(import_module(f"nengo_dl.{_DEFINED_IN[name]}"), name)
+    if not name.startswith("_") and find_spec(f"nengo_dl.{name}"):
         return import_module(f"nengo_dl.{name}")
     raise AttributeError(f"module `nengo_dl` has no attribute `{name}`")
 

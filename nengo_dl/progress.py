@@ -126,16 +126,16 @@ class ProgressBar(NullProgressBar):
         """Show the bar. Has no effect on a bar that is already shown."""
         if self._bar is not None:
             return self
-        widgets = [self._text, " ", progressbar.Percentage(), " ", progressbar.Bar()]
-        if self.max_value is None:
-            widgets = [self._text, " ", progressbar.BouncingBar()]
+        widgets = [self._text, " "]
+        if self.max_value is not None:
+            widgets += [progressbar.Percentage(), " ", progressbar.Bar(), " "]
         options = {
             "max_value": (
                 progressbar.UnknownLength if self.max_value is None else self.max_value
             ),
             "max_error": False,
             "fd": _StandardOutput(),
-            "widgets": [*widgets, " ", progressbar.Timer()],
+            "widgets": [*widgets, progressbar.Timer()],
         }
         self._bar = progressbar.ProgressBar(**{**options, **self._kwargs})
         self._bar.start()
