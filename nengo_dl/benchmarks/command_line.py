@@ -1,0 +1,262 @@
+"""
+The command line of the benchmarks, ``python -m nengo_dl.benchmarks``.
+
+In: arguments. Out: tables on the standard output, JSON in a file, or, for the commands
+``build`` and ``profile``, a network and the time it takes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import nengo
+
+from nengo_dl.benchmarks import networks
+from nengo_dl.benchmarks.measure import Run
+from nengo_dl.benchmarks.plan import Choice, Sitting, hold_sitting, plan_runs
+from nengo_dl.benchmarks.profiler import run_profile
+from nengo_dl.benchmarks.tables import NAMES, TABLES, Table, rst_table
+
+DESCRIPTION = """\
+Measure simulators against each other and compare their results.
+
+Each measurement has a process of its own, and competitors take turns (A B A B ...);
+the tables show medians. Output of the first 0.1 s is compared with nengo.Simulator's:
+the largest difference is shown, and the first step at which it is more than rounding
+in single precision (a spike that falls into a neighbouring step, after which spiking
+networks go their own ways).
+
+To profile a single network:
+    %(prog)s build --help
+    %(prog)s build --benchmark cconv --dimensions 16 profile --time-only
+"""
+
+RELEASE_SETUP = """\
+The last release, NengoDL 3.6, needs an environment of its own with Python 3.10:
+    python3.10 -m venv ENV
+    ENV/bin/pip install "tensorflow-cpu==2.11.*" nengo==3.2.0 "numpy<1.24" \\
+        keras-spiking "progressbar2<4.3" jinja2 packaging "setuptools<70"
+    ENV/bin/pip install --no-deps nengo-dl==3.6.0
+Then add --competitor-python ENV/bin/python. It is measured with inference_only=True
+and at its best of unroll_simulation 1 and 20.
+
+A quick run:
+    %(prog)s --networks channel --minibatch 1 --repeats 1 --seconds 0.2
+"""
+
+COMMANDS = ("build", "profile")
+
+
+def main(args: Sequence[str] | None = None, obj: dict[str, Any] | None = None) -> None:
+    """
+    Run the command line.
+
+    Parameters
+    ----------
+    args : sequence of str or None
+        Arguments; those of the process by default.
+    obj : dict or None
+        Takes the network (``"net"``) of the command ``build`` and the time in seconds
+        (``"time"``) of the command ``profile``.
+
+    Raises
+    ------
+    SystemExit
+        When all is done.
+    ValueError
+        If ``profile`` has no network to profile.
+    """
+    arguments = list(sys.argv[1:] if args is None else args)
+    if arguments and arguments[0] in COMMANDS:
+        run_commands(arguments, {} if obj is None else obj)
+    else:
+        print_tables(parse_arguments(arguments))
+    sys.exit(0)
+
+
+# ----------------------------------------------------------------------------- tables
+
+
+def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
+    """Return the parsed arguments of the tables."""
+    parser = argparse.ArgumentParser(
+        prog="python -m nengo_dl.benchmarks",
+        description=DESCRIPTION,
+        epilog=RELEASE_SETUP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    group = parser.add_argument_group("tables (simulation and step by default)")
+    for name, table in TABLES.items():
+        group.add_argument(
+            f"--{name}",
+            dest="tables",
+            action="append_const",
+            const=name,
+            help=table.title.replace("%", "%%"),
+        )
+    add = parser.add_argument
+    add("--networks", nargs="+", choices=networks.NETWORKS, default=[])
+    add("--minibatch", nargs="+", type=int, default=[1, 32], metavar="SIZE")
+    add("--competitors", nargs="+", choices=NAMES, default=None)
+    add("--competitor-python", metavar="PATH", help="interpreter with NengoDL 3.6")
+    add("--unroll", nargs="+", type=int, default=[1, 20], help="for NengoDL 3.6")
+    add("--device", default=None, help="device of our simulator, such as /gpu:0")
+    add("--repeats", type=int, default=3, help="samples of each measurement")
+    add("--seconds", type=float, default=1.5, help="length of a timed run")
+    add("--long-steps", type=int, default=1_000_000, help="steps of --long")
+    add("--timeout", type=float, default=1800, help="limit of a process in seconds")
+    add("--json", metavar="FILE", help="write all figures to this file")
+    parsed = parser.parse_args(arguments)
+    if parsed.competitors is None:
+        release = ["release"] if parsed.competitor_python else []
+        parsed.competitors = ["nengo", "nengo_dl", *release]
+    if "release" in parsed.competitors and not parsed.competitor_python:
+        parser.error("`release` needs an interpreter; give --competitor-python")
+    return parsed
+
+
+def print_tables(parsed: argparse.Namespace) -> None:
+    """Measure, print the tables and write the JSON file."""
+    choice = Choice(
+        competitors=tuple(parsed.competitors),
+        minibatches=tuple(parsed.minibatch),
+        networks=tuple(parsed.networks),
+        release_python=parsed.competitor_python,
+        unrolls=tuple(parsed.unroll),
+        device=parsed.device,
+        repeats=parsed.repeats,
+        seconds=parsed.seconds,
+        long_steps=parsed.long_steps,
+        timeout=parsed.timeout,
+    )
+    report: dict[str, Any] = {"machine": describe_machine(), "tables": {}}
+    for name in dict.fromkeys(parsed.tables or ["simulation", "step"]):
+        sittings = measure_table(TABLES[name], choice)
+        print(format_table(TABLES[name], sittings, choice), flush=True)
+        records = [record for sitting in sittings for record in sitting.records()]
+        report["tables"][name] = records
+        if parsed.json:
+            Path(parsed.json).write_text(json.dumps(report, indent=1))
+
+
+def measure_table(table: Table, choice: Choice) -> list[Sitting]:
+    """Return the sittings with all networks of a table."""
+    sittings = []
+    for network in choice.networks or table.networks:
+        runs = plan_runs(network, table.measure, choice, table.batched, table.unrolled)
+        runs = [run for run in runs if run.competitor in table.competitors]
+        if runs:
+            sittings.append(hold_sitting(runs, choice, _announce))
+    return sittings
+
+
+def _announce(run: Run) -> None:
+    """Tell the user on the standard error what is measured now."""
+    what = f"{run.network} {run.measure} {run.competitor}"
+    settings = f"minibatch={run.minibatch} unroll={run.unroll}"
+    print(f"... {what} {settings}", file=sys.stderr, flush=True)
+
+
+def format_table(table: Table, sittings: Sequence[Sitting], choice: Choice) -> str:
+    """Return the heading, the table, and a line for each run that failed."""
+    rows = [row for sitting in sittings for row in table.rows(sitting, choice)]
+    text = f"\n{table.title}\n\n{rst_table(table.columns, rows)}\n"
+    failed = [r for sitting in sittings for r in sitting.results if r.error is not None]
+    for result in failed:
+        what = f"{result.run.network}, {NAMES[result.run.competitor]}"
+        settings = f"minibatch {result.run.minibatch}, unroll {result.run.unroll}"
+        text += f"\nFailed: {what}, {settings}: {result.error}"
+    return text
+
+
+def describe_machine() -> dict[str, Any]:
+    """Return what the reader of the figures needs to know."""
+    return {
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "platform": platform.platform(),
+        "processor": platform.processor(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+    }
+
+
+# -------------------------------------------------------------------------- commands
+
+
+def run_commands(arguments: Sequence[str], obj: dict[str, Any]) -> None:
+    """Run ``build`` and ``profile`` commands that follow each other."""
+    starts = [i for i, word in enumerate(arguments) if word in COMMANDS]
+    for start, end in zip(starts, [*starts[1:], len(arguments)], strict=True):
+        command = build if arguments[start] == "build" else profile
+        command(arguments[start + 1 : end], obj)
+
+
+def build(arguments: Sequence[str], obj: dict[str, Any]) -> None:
+    """Build one of the networks of any size and store it as ``obj["net"]``."""
+    parser = argparse.ArgumentParser(prog="build", description=build.__doc__)
+    add = parser.add_argument
+    choices = ("cconv", "integrator", "pes", "basal_ganglia", "random_network")
+    add("--benchmark", choices=choices, default="cconv")
+    add("--dimensions", type=int, default=128)
+    add("--neurons_per_d", "--neurons-per-d", type=int, default=64)
+    add("--neuron_type", "--neuron-type", default="RectifiedLinear")
+    add(
+        "--kwarg",
+        action="append",
+        default=[],
+        metavar="KEY=INT",
+        help="further argument of the network, may be repeated",
+    )
+    parsed = parser.parse_args(arguments)
+    kwargs = {
+        "dimensions": parsed.dimensions,
+        "neurons_per_d": parsed.neurons_per_d,
+        "neuron_type": find_neuron_type(parsed.neuron_type)(),
+    }
+    for argument in parsed.kwarg:
+        key, value = argument.split("=")
+        kwargs[key] = int(value)
+    obj["net"] = getattr(networks, parsed.benchmark)(**kwargs)
+
+
+def find_neuron_type(name: str) -> type:
+    """Return the neuron type of this name from Nengo or else from NengoDL."""
+    if hasattr(nengo, name):
+        return getattr(nengo, name)
+    import nengo_dl
+
+    return getattr(nengo_dl, name)
+
+
+def profile(arguments: Sequence[str], obj: dict[str, Any]) -> None:
+    """Profile the network in ``obj["net"]`` and store the time as ``obj["time"]``."""
+    parser = argparse.ArgumentParser(prog="profile", description=profile.__doc__)
+    add = parser.add_argument
+    add("--train", action=argparse.BooleanOptionalAction, default=False)
+    add("--n_steps", "--n-steps", type=int, default=150)
+    add("--batch_size", "--batch-size", type=int, default=1)
+    add("--device", default=None)
+    add("--unroll", type=int, default=1)
+    add("--time-only", action="store_true", help="write no TensorFlow profile")
+    parsed = parser.parse_args(arguments)
+    if "net" not in obj:
+        raise ValueError(
+            "`profile` needs a network and got none; put `build` before `profile`"
+        )
+    obj["time"] = run_profile(
+        obj["net"],
+        train=parsed.train,
+        n_steps=parsed.n_steps,
+        do_profile=not parsed.time_only,
+        minibatch_size=parsed.batch_size,
+        device=parsed.device,
+        unroll_simulation=parsed.unroll,
+    )

@@ -1,0 +1,245 @@
+"""
+The tables of the benchmarks.
+
+In: a `Sitting` with one network. Out: rows, and an RST table of them. A new table is
+one more entry of `TABLES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from nengo_dl.benchmarks.measure import Result
+from nengo_dl.benchmarks.networks import NETWORKS
+from nengo_dl.benchmarks.plan import Choice, Sitting
+
+NAMES = {"nengo": "Nengo", "release": "last release", "nengo_dl": "NengoDL"}
+
+SMALL = ("channel", "integrator", "cconv", "pes", "action_selection", "full_weights")
+
+LARGE = ("large_10k", "large_100k", "large_1m")
+
+NOTHING = "–"
+
+
+@dataclass(frozen=True)
+class Table:
+    """
+    One table.
+
+    Parameters
+    ----------
+    title : str
+        Heading.
+    measure : str
+        Key in `.worker.MEASURES`.
+    networks : tuple of str
+        Networks that are measured unless the user chooses some.
+    columns : tuple of str
+        Headings of the columns.
+    rows : callable
+        Turns a sitting into rows.
+    competitors : tuple of str
+        Who can take part.
+    batched : bool
+        Whether the minibatch sizes that were chosen apply; the size is 1 otherwise.
+    unrolled : bool
+        Whether the last release is also tried with several steps per iteration.
+    """
+
+    title: str
+    measure: str
+    networks: tuple[str, ...]
+    columns: tuple[str, ...]
+    rows: Callable[[Sitting, Choice], list[list[str]]]
+    competitors: tuple[str, ...] = tuple(NAMES)
+    batched: bool = False
+    unrolled: bool = True
+
+
+def us_per_step(result: Result) -> float:
+    """Return the median time of a step in µs."""
+    return result.median("us_per_step")
+
+
+def ms_per_call(result: Result) -> float:
+    """Return the median time of one ``sim.step()`` in ms."""
+    return result.median("ms_per_call")
+
+
+def seconds_to_result(result: Result) -> float:
+    """Return the median time of ``Simulator(net)`` and ``run(0.1)`` in s."""
+    return result.median("build_s") + result.median("first_s")
+
+
+def _ratio(other: float | None, ours: float | None) -> str:
+    """Return how many times as long the other one takes."""
+    if other is None or ours is None:
+        return NOTHING
+    return f"{other / ours:.2f}×" if other < 10 * ours else f"{other / ours:.0f}×"
+
+
+def _number(value: float | None, digits: int = 1) -> str:
+    return NOTHING if value is None else f"{value:,.{digits}f}"
+
+
+def _compete(
+    sitting: Sitting, figure: Callable[[Result], float], minibatch: int = 1
+) -> tuple[list[float | None], str]:
+    """
+    Return the best figure of each competitor, and what is to be said of our output.
+
+    Nengo is charged for as many runs as the minibatch has items.
+    """
+    best = {name: sitting.best(name, figure, minibatch) for name in NAMES}
+    figures = {name: result and figure(result) for name, result in best.items()}
+    if figures["nengo"] is not None:
+        figures["nengo"] *= minibatch
+    judged = best["nengo_dl"] or best["release"]
+    return list(figures.values()), str(sitting.comparison(judged) or NOTHING)
+
+
+def speed_rows(sitting: Sitting, choice: Choice) -> list[list[str]]:
+    """Return one row for each minibatch size; time of an item in brackets."""
+    title, rows = NETWORKS[sitting.network][0], []
+    for size in choice.minibatches:
+        (nengo, release, ours), difference = _compete(sitting, us_per_step, size)
+        cells = [
+            _number(v) if v is None or size == 1 else f"{v:,.1f} ({v / size:,.1f})"
+            for v in (nengo, release, ours)
+        ]
+        ratios = [_ratio(nengo, ours), _ratio(release, ours)]
+        rows.append([title, str(size), *cells, *ratios, difference])
+    return rows
+
+
+def step_rows(sitting: Sitting, _choice: Choice) -> list[list[str]]:
+    """Return a row with the time of one call."""
+    times, difference = _compete(sitting, ms_per_call)
+    nengo, release, ours = times
+    ratios = [_ratio(ours, nengo), _ratio(release, ours)]
+    cells = [_number(value, 3) for value in times]
+    return [[NETWORKS[sitting.network][0], *cells, *ratios, difference]]
+
+
+def build_rows(sitting: Sitting, _choice: Choice) -> list[list[str]]:
+    """Return a row with the time to the first result, and of its two parts."""
+    cells = []
+    for name in NAMES:
+        result = sitting.best(name, seconds_to_result)
+        if result is None:
+            cells.append(NOTHING)
+        else:
+            parts = result.median("build_s"), result.median("first_s")
+            cells.append(f"{sum(parts):.2f} ({parts[0]:.2f} + {parts[1]:.2f})")
+    (nengo, release, ours), difference = _compete(sitting, seconds_to_result)
+    limit = None if nengo is None else 1.5 * nengo + 3
+    ratio = _ratio(release, ours)
+    title = NETWORKS[sitting.network][0]
+    return [[title, *cells, _number(limit, 2), ratio, difference]]
+
+
+def size_rows(sitting: Sitting, _choice: Choice) -> list[list[str]]:
+    """Return a row for each competitor."""
+    rows = []
+    for name, label in NAMES.items():
+        result = sitting.best(name, us_per_step)
+        if result is not None:
+            figures = [result.median(k) for k in ("build_s", "first_s", "us_per_step")]
+            cells = [_number(value) for value in figures]
+            cells.append(_number(result.median("peak_mib"), 0))
+            difference = "" if name == "nengo" else str(sitting.comparison(result))
+            title = NETWORKS[sitting.network][0]
+            rows.append([title, label, *cells, difference or NOTHING])
+    return rows
+
+
+def long_rows(sitting: Sitting, _choice: Choice) -> list[list[str]]:
+    """Return a row for each competitor, with its memory after parts of the run."""
+    rows = []
+    for name, label in NAMES.items():
+        result = sitting.best(name, us_per_step)
+        if result is not None:
+            sample = result.samples[-1]
+            memory = [sample["resident_mib"][i] for i in (0, 1, 5, 10)]
+            cells = [f"{sample['n_steps']:,}", _number(us_per_step(result))]
+            cells += [_number(value) for value in memory]
+            rows.append([NETWORKS[sitting.network][0], label, *cells])
+    return rows
+
+
+_DIFFERENCE = "largest difference"
+
+TABLES = {
+    "simulation": Table(
+        title="Time of a simulation step in µs (of an item of the minibatch)",
+        measure="speed",
+        networks=SMALL,
+        columns=("network", "minibatch", *NAMES.values())
+        + ("Nengo/NengoDL", "release/NengoDL", _DIFFERENCE),
+        rows=speed_rows,
+        batched=True,
+    ),
+    "step": Table(
+        title="Time of one ``sim.step()`` in ms",
+        measure="step",
+        networks=("channel",),
+        columns=("network", *NAMES.values())
+        + ("NengoDL/Nengo", "release/NengoDL", _DIFFERENCE),
+        rows=step_rows,
+        unrolled=False,
+    ),
+    "build": Table(
+        title="Time of ``Simulator(net)`` and ``sim.run(0.1)`` in s",
+        measure="first",
+        networks=SMALL,
+        columns=("network", *NAMES.values())
+        + ("1.5 Nengo + 3 s", "release/NengoDL", _DIFFERENCE),
+        rows=build_rows,
+    ),
+    "size": Table(
+        title="Large networks",
+        measure="speed",
+        networks=LARGE,
+        columns=("network", "simulator", "build, s", "first 0.1 s, s")
+        + ("µs per step", "peak MiB", _DIFFERENCE),
+        rows=size_rows,
+        unrolled=False,
+    ),
+    "long": Table(
+        title="A long run, keeping no history",
+        measure="long",
+        networks=("channel",),
+        columns=("network", "simulator", "steps", "µs per step")
+        + ("MiB at first", "after 10 %", "50 %", "100 %"),
+        rows=long_rows,
+        competitors=("nengo_dl", "release"),
+        unrolled=False,
+    ),
+}
+
+
+def rst_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """
+    Return a simple RST table.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        Headings.
+    rows : sequence of sequence of str
+        Cells; the first one of a row must not be empty.
+
+    Returns
+    -------
+    table : str
+        Lines without a line break at the end.
+    """
+    widths = [max(len(row[i]) for row in [columns, *rows]) for i in range(len(columns))]
+    rule = " ".join("=" * width for width in widths)
+    lines = [
+        " ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        for row in [columns, *rows]
+    ]
+    return "\n".join([rule, lines[0].rstrip(), rule, *map(str.rstrip, lines[1:]), rule])
