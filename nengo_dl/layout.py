@@ -140,7 +140,8 @@ def lay_out(signals, plan, constants=(), dtype: str = "float32") -> Layout:
         arrays[key] = BaseArray(
             key, kind, element_type, (start, *row), minibatched, tuple(group)
         )
-    return Layout(arrays, places, tuple(constants))
+    used = tuple(op for op in constants if op.dst.base in places)
+    return Layout(arrays, places, used)
 
 
 def signal_uses(plan) -> dict[Signal, set[tuple]]:
