@@ -39,10 +39,8 @@ test: test-unit test-nengo lint
 test-unit: $(TEST)/.installed
 	$(TEST)/bin/python -m pytest tests -n $(JOBS) $(ARGS)
 
-# warnings in Nengo's tests are Nengo's business
 test-nengo: $(TEST)/.installed
-	$(TEST)/bin/python -m pytest -c setup.cfg --pyargs nengo -n $(JOBS) \
-		-o filterwarnings=default $(ARGS)
+	JOBS=$(JOBS) .ci/test-nengo $(TEST)/bin/python $(ARGS)
 
 test-matrix:
 	PYTEST_ARGS="$(ARGS)" .ci/matrix oldest newest
@@ -51,9 +49,7 @@ fuzz: $(TEST)/.installed
 	$(TEST)/bin/python -m pytest tests/test_fuzz.py --examples $(N) $(ARGS)
 
 lint: $(TEST)/.installed
-	$(TEST)/bin/ruff format --check .
-	$(TEST)/bin/ruff check .
-	$(TEST)/bin/mypy
+	.ci/lint $(TEST)/bin
 
 clean:
 	rm -rf .venv-* build dist *.egg-info *.plots

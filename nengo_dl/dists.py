@@ -137,9 +137,9 @@ class VarianceScaling(Distribution):
 
 class Glorot(VarianceScaling):
     r"""
-    Weights with variance :math:`2\,\text{scale} / (\text{fan}_{in} + \text{fan}_{out})`.
+    Weights with variance :math:`2 s / (\text{fan}_{in} + \text{fan}_{out})`.
 
-    This is `.VarianceScaling` with ``mode="fan_avg"`` [1]_.
+    This is `.VarianceScaling` with ``mode="fan_avg"`` and scale :math:`s` [1]_.
 
     Parameters
     ----------
@@ -161,9 +161,9 @@ class Glorot(VarianceScaling):
 
 class He(VarianceScaling):
     r"""
-    Weights with variance :math:`\text{scale}^2 / \text{fan}_{in}`.
+    Weights with variance :math:`s^2 / \text{fan}_{in}`.
 
-    This is `.VarianceScaling` with ``mode="fan_in"`` and a squared scale [1]_.
+    This is `.VarianceScaling` with ``mode="fan_in"`` and scale :math:`s^2` [1]_.
 
     Parameters
     ----------

@@ -76,7 +76,7 @@ class NullProgressBar:
         """Show the final state. Has no effect on a bar that is already finished."""
         self.finished = True
 
-    def __enter__(self) -> NullProgressBar:  # noqa: PYI034
+    def __enter__(self) -> NullProgressBar:
         return self.start()
 
     def __exit__(self, *exc_info: object) -> None:
@@ -269,13 +269,16 @@ class NengoProgressBar(NullProgressBar):
     Parameters
     ----------
     bar : nengo.utils.progress.ProgressBar
-        The bar to show the progress on; closed when the work is finished.
+        The bar to show the progress on.
     present : str
         What is being done.
     past : str, optional
         What was done. Defaults to ``present``.
     max_value : int or None
         Number of steps, None if it is not known.
+    last : bool
+        Whether to close ``bar`` when the work is finished. Nengo's bars cannot show
+        anything after that.
     """
 
     def __init__(
@@ -284,9 +287,11 @@ class NengoProgressBar(NullProgressBar):
         present: str = "",
         past: str | None = None,
         max_value: int | None = 1,
+        last: bool = True,
     ):
         super().__init__(present, past, max_value)
         self.bar = bar
+        self.last = last
         self._progress: Progress | None = None
 
     def start(self) -> NengoProgressBar:
@@ -313,7 +318,8 @@ class NengoProgressBar(NullProgressBar):
         if self._progress is not None and not self.finished:
             self._progress.__exit__(None, None, None)
             self.bar.update(self._progress)
-            self.bar.close()
+            if self.last:
+                self.bar.close()
         super().finish()
 
 

@@ -8,6 +8,7 @@ that works on Nengo operators only.
 from __future__ import annotations
 
 import functools
+import logging
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -35,11 +36,15 @@ __all__ = [
     "ProgressBar",
     "SubProgressBar",
     "align_func",
+    "fit_output",
     "function_name",
+    "note_origin",
     "numpy_function",
     "progress_bar_for",
     "sanitize_name",
 ]
+
+logger = logging.getLogger(__name__)
 
 
 def sanitize_name(name: Any) -> str:
@@ -128,6 +133,55 @@ def align_func(output_dtype: Any) -> Callable[[Callable], Callable]:
         return aligned_func
 
     return decorator
+
+
+def fit_output(value: np.ndarray, size: int, name: str) -> np.ndarray:
+    """
+    Bring what a function returned into the shape of its output.
+
+    Parameters
+    ----------
+    value : array
+        What the function returned.
+    size : int
+        Number of elements of the output.
+    name : str
+        Name of the function, for the error.
+
+    Returns
+    -------
+    output : (size,) array
+        The value; repeated, if it is a single number.
+
+    Raises
+    ------
+    nengo.exceptions.SimulationError
+        If the number of elements is another one.
+    """
+    if value.size not in (1, size):
+        raise SimulationError(
+            f"Function `{name}` returned {value.size} values (shape {value.shape}); "
+            f"it must return {size}"
+        )
+    return np.broadcast_to(value.ravel(), (size,))
+
+
+def note_origin(error: BaseException, origin: Any) -> None:
+    """
+    Note on an exception where in the network it was raised.
+
+    Parameters
+    ----------
+    error : Exception
+        The exception, which is about to be raised again.
+    origin : object
+        The Nengo object (or a text that names it) whose code raised it.
+    """
+    note = f"{type(error).__name__} detected in {origin}"
+    if hasattr(error, "add_note"):
+        error.add_note(note)
+    else:  # Python 3.10
+        logger.error(note)
 
 
 class ErrorBox:
@@ -233,6 +287,7 @@ def progress_bar_for(
     present: str = "",
     past: str | None = None,
     max_value: int | None = 1,
+    last: bool = True,
 ) -> NullProgressBar:
     """
     Return the progress bar that a user asked for.
@@ -248,6 +303,8 @@ def progress_bar_for(
         What was done.
     max_value : int or None
         Number of steps, None if it is not known.
+    last : bool
+        False if ``progress_bar`` will be used again, for what comes next.
 
     Returns
     -------
@@ -257,7 +314,7 @@ def progress_bar_for(
     if isinstance(progress_bar, NengoBar) and not isinstance(
         progress_bar, NoProgressBar
     ):
-        return NengoProgressBar(progress_bar, present, past, max_value)
+        return NengoProgressBar(progress_bar, present, past, max_value, last)
     if progress_bar is True and _progress_bars_enabled():
         return ProgressBar(present, past, max_value)
     return NullProgressBar(present, past, max_value)

@@ -28,16 +28,15 @@ def pytest_addoption(parser):
     group.addoption(
         "--examples",
         type=int,
-        default=20,
         metavar="N",
-        help="number of examples for each property test (hypothesis)",
+        help="number of examples for each property test",
     )
 
 
 def pytest_configure(config):
     settings.register_profile(
         "nengo_dl",
-        max_examples=config.getoption("--examples"),
+        max_examples=config.getoption("--examples") or 20,
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow],
     )

@@ -275,6 +275,20 @@ def test_nengo_progress_bar():
     ]
 
 
+def test_nengo_progress_bar_in_stages():
+    nengo_bar = RecordingBar()
+    with progress_bar_for(nengo_bar, "Building", max_value=None, last=False) as bar:
+        bar.max_steps = 2
+        bar.step(2)
+    assert not nengo_bar.closed
+    with progress_bar_for(nengo_bar, "Optimizing") as bar:
+        bar.step()
+    assert nengo_bar.closed
+    assert [name for name, *_ in nengo_bar.steps] == 3 * ["Building"] + 3 * [
+        "Optimizing"
+    ]
+
+
 def test_progress_bar_for(monkeypatch):
     nengo_bar = RecordingBar()
     assert progress_bar_for(nengo_bar).bar is nengo_bar
