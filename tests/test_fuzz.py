@@ -1,0 +1,94 @@
+"""
+Random networks give the same numbers as in `nengo.Simulator`.
+
+``pytest tests/test_fuzz.py --examples 5000`` tries 5,000 networks; the first 200 of
+them, always the same ones, are tried by default.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import nengo
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, assume, event, given, settings
+from hypothesis import strategies as st
+from random_networks import networks
+
+import nengo_dl
+
+N_STEPS = 20
+
+
+def test_random_networks(request):
+    n_examples = request.config.getoption("--examples") or 200
+
+    @settings(
+        max_examples=n_examples,
+        derandomize=True,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        report_multiple_bugs=False,
+    )
+    @given(
+        networks(),
+        st.sampled_from([None, 3]),
+        st.sampled_from(["auto", False, False]),
+        st.booleans(),
+    )
+    def run(net, minibatch_size, jit_compile, inference_only):
+        check_network(net, minibatch_size, jit_compile, inference_only)
+
+    run()
+
+
+def check_network(net, minibatch_size, jit_compile, inference_only):
+    """Compare all probes of a network, in double precision."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with nengo.Simulator(net, progress_bar=False) as ref:
+                ref.run_steps(N_STEPS)
+        except (nengo.exceptions.NengoException, FloatingPointError, ValueError) as e:
+            # not a network that Nengo can run
+            event(f"rejected by Nengo: {type(e).__name__}")
+            assume(False)
+        with net:
+            nengo_dl.configure_settings(
+                dtype="float64", jit_compile=jit_compile, inference_only=inference_only
+            )
+        with nengo_dl.Simulator(
+            net, minibatch_size=minibatch_size, progress_bar=False
+        ) as sim:
+            sim.run_steps(N_STEPS - 7)
+            sim.run_steps(7)
+    for probe in net.all_probes:
+        expected = ref.data[probe]
+        actual = sim.data[probe]
+        if minibatch_size is not None:
+            assert actual.shape[0] == minibatch_size
+            actual = actual[0]
+        # voltages of Izhikevich neurons grow without limit, and errors with them
+        if (
+            not np.all(np.isfinite(expected))
+            or np.max(np.abs(expected), initial=0) > 1e6
+        ):
+            event("left the range of numbers in which comparing makes sense")
+            continue
+        np.testing.assert_allclose(
+            actual, expected, rtol=1e-7, atol=1e-8, err_msg=describe(net, probe)
+        )
+
+
+def describe(net, probe) -> str:
+    """Say what a network consists of."""
+    lines = [f"{probe} of {probe.obj} ({probe.key}, {probe.synapse})", "Network:"]
+    for ens in net.all_ensembles:
+        lines.append(f"  {ens} {ens.neuron_type} noise={ens.noise}")
+    for conn in net.all_connections:
+        lines.append(
+            f"  {conn} {conn.transform} {conn.synapse} {conn.learning_rule_type}"
+        )
+    return "\n".join(lines)
