@@ -12,7 +12,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -139,23 +139,23 @@ def print_tables(parsed: argparse.Namespace) -> None:
     )
     report: dict[str, Any] = {"machine": describe_machine(), "tables": {}}
     for name in dict.fromkeys(parsed.tables or ["simulation", "step"]):
-        sittings = measure_table(TABLES[name], choice)
+        sittings = []
+        records = report["tables"][name] = []
+        for sitting in measure_table(TABLES[name], choice):
+            sittings.append(sitting)
+            records += sitting.records()
+            if parsed.json:
+                Path(parsed.json).write_text(json.dumps(report, indent=1))
         print(format_table(TABLES[name], sittings, choice), flush=True)
-        records = [record for sitting in sittings for record in sitting.records()]
-        report["tables"][name] = records
-        if parsed.json:
-            Path(parsed.json).write_text(json.dumps(report, indent=1))
 
 
-def measure_table(table: Table, choice: Choice) -> list[Sitting]:
-    """Return the sittings with all networks of a table."""
-    sittings = []
+def measure_table(table: Table, choice: Choice) -> Iterator[Sitting]:
+    """Yield the sitting with each network of a table, as soon as it is over."""
     for network in choice.networks or table.networks:
         runs = plan_runs(network, table.measure, choice, table.batched, table.unrolled)
         runs = [run for run in runs if run.competitor in table.competitors]
         if runs:
-            sittings.append(hold_sitting(runs, choice, _announce))
-    return sittings
+            yield hold_sitting(runs, choice, _announce)
 
 
 def _announce(run: Run) -> None:
