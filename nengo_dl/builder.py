@@ -8,13 +8,19 @@ operators into TensorFlow operations. Nothing in this file creates a tensor.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+import nengo
 import numpy as np
 from nengo.builder import Builder as CoreBuilder
 from nengo.builder import Model
 from nengo.builder.signal import SignalDict
-from nengo.exceptions import BuildError
+from nengo.cache import get_default_decoder_cache
+from nengo.exceptions import BuildError, NengoWarning
+
+from nengo_dl.config import get_setting
 
 
 class BuildConfig(NamedTuple):
@@ -87,6 +93,15 @@ class OpBuilder:
 
     def build_post(self, signals) -> None:
         """(Re)start whatever lives outside of the compiled step."""
+
+    def rngs(self) -> list[np.random.RandomState]:
+        """
+        Return the random number generators that Python functions of the step use.
+
+        Their states are part of the state of the simulation. Not among them are those
+        in ``signals.process_rngs``, which belong to the simulator.
+        """
+        return []
 
     @staticmethod
     def carried(op) -> list:
@@ -267,3 +282,61 @@ class NengoModel(Model):
             signals = SignalDict()
             op.init_signals(signals)
             op.make_step(signals, self.dt, np.random)
+
+
+def build_model(
+    network: nengo.Network | None, dt: float, model: Model | None = None, progress=None
+) -> Model:
+    """
+    Build a network as `nengo.Simulator` does, with our own extensions.
+
+    Parameters
+    ----------
+    network : nengo.Network or None
+        The network to build; None if ``model`` has been built already.
+    dt : float
+        Length of a simulation step in seconds.
+    model : nengo.builder.Model, optional
+        What to build the network into, by default a new `NengoModel`.
+    progress : nengo.utils.progress.Progress or NullProgressBar, optional
+        Told of every object that has been built.
+
+    Returns
+    -------
+    model : nengo.builder.Model
+        The built model.
+
+    Warns
+    -----
+    nengo.exceptions.NengoWarning
+        If the model has another ``dt``, which takes precedence.
+    """
+    if model is None:
+        model = NengoModel(
+            dt=float(dt),
+            label=f"{network}, dt={dt:f}",
+            decoder_cache=get_default_decoder_cache(),
+            builder=NengoBuilder(),
+            fail_fast=False,
+        )
+    elif dt != model.dt:
+        warnings.warn(
+            f"The model was built with dt={model.dt:g}, which takes the place of "
+            f"dt={dt:g}",
+            NengoWarning,
+        )
+    if network is not None:
+        with nengo_precision(get_setting(network, "dtype", default="float32")):
+            model.build(network, progress=progress)
+    return model
+
+
+@contextmanager
+def nengo_precision(dtype: str) -> Iterator[None]:
+    """Let Nengo build signals and parameters with the precision of a float type."""
+    before = nengo.rc.get("precision", "bits")
+    nengo.rc.set("precision", "bits", dtype.removeprefix("float"))
+    try:
+        yield
+    finally:
+        nengo.rc.set("precision", "bits", before)

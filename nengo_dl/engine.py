@@ -173,6 +173,8 @@ class Engine:
         if use_loop:
             steps = min(MAX_BLOCK_STEPS, BLOCK_BYTES // max(1, self.bytes_per_step()))
             self.block_steps *= max(2, steps // unroll)
+        full_bytes = self.block_steps * self.bytes_per_step()
+        self._has_small_blocks = full_bytes <= SMALL_BLOCK_BYTES
 
     def bytes_per_step(self) -> int:
         """Return the size of what is fed in and probed in one step."""
@@ -185,8 +187,7 @@ class Engine:
 
     def capacity(self, n_steps: int) -> int:
         """Return the capacity of the block that simulates ``n_steps`` steps best."""
-        is_small = self.block_steps * self.bytes_per_step() <= SMALL_BLOCK_BYTES
-        if n_steps <= self._unroll and not is_small:
+        if n_steps <= self._unroll and not self._has_small_blocks:
             return self._unroll
         return self.block_steps
 

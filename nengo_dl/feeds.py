@@ -8,24 +8,28 @@ steps, made by NumPy, with the same random numbers as `nengo.Simulator`.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from typing import Any
 
-import nengo
 import numpy as np
 from nengo.builder import Model
 from nengo.builder.operator import SimPyFunc
 from nengo.builder.optimizer import optimize
 from nengo.builder.processes import SimProcess
 from nengo.processes import Piecewise, PresentInput
-from nengo.synapses import LinearFilter, Triangle
+from nengo.synapses import Alpha, LinearFilter, Lowpass, Triangle
 from nengo.utils.graphs import toposort
+from nengo.utils.numpy import maxint
 from nengo.utils.simulator import operator_dependency_graph
 
 from nengo_dl.program import Program
-from nengo_dl.utils import align_func
+from nengo_dl.utils import align_func, fit_output, function_name, note_origin
 
-# Processes of these types make no use of random numbers.
-DETERMINISTIC = (LinearFilter, Triangle, PresentInput, Piecewise)
+# The steps of processes that make no use of random numbers.
+DETERMINISTIC = {
+    process.make_step
+    for process in (Alpha, LinearFilter, Lowpass, Piecewise, PresentInput, Triangle)
+}
 
 
 class FeedGenerator:
@@ -54,6 +58,7 @@ class FeedGenerator:
         self._order = process_order(program.model)
         self._dtype = np.dtype(program.settings.dtype)
         self._sources = [self._source(feed) for feed in program.feeds]
+        self._silent = [_silent_source(op, program.nodes) for op in program.silent]
         self._constants: dict = {}
         self.reset(seed)
 
@@ -62,30 +67,37 @@ class FeedGenerator:
         if isinstance(producer, SimProcess):
             return _ProcessSource(producer)
         if isinstance(producer, SimPyFunc):
-            return _FunctionSource(producer, feed.source, self._dtype)
+            return _FunctionSource(producer, feed.source, feed.signal.size, self._dtype)
         return _ConstantSource(feed.signal.initial_value)
 
     def reset(self, seed: int) -> None:
         """Restart all processes."""
-        dt = self.program.dt
         self.process_rngs = seed_processes(self._order, seed, self.minibatch_size)
-        for source in self._sources:
-            if isinstance(source, _ProcessSource):
-                source.start(self.process_rngs[source.op], dt)
+        for source in self._process_sources():
+            source.start(self.process_rngs[source.op], self.program.dt)
 
-    def snapshot(self) -> Callable[[], None]:
-        """Return a function that brings all processes back to where they are now."""
-        restores = [
-            source.snapshot()
-            for source in self._sources
-            if isinstance(source, _ProcessSource)
-        ]
+    def _process_sources(self) -> list[_ProcessSource]:
+        return [s for s in self._sources if isinstance(s, _ProcessSource)]
 
-        def restore():
-            for function in restores:
-                function()
+    def get_state(self) -> dict[str, Any]:
+        """Return the state of all processes, for `set_state`."""
+        return {
+            "rngs": [
+                [rng.get_state() for rng in self.process_rngs[op]]
+                for op in self._order
+                if is_random(op.process)
+            ],
+            "states": copy.deepcopy([s.states for s in self._process_sources()]),
+        }
 
-        return restore
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Bring all processes into a state that `get_state` returned."""
+        random = [op for op in self._order if is_random(op.process)]
+        for op, rng_states in zip(random, state["rngs"]):
+            for rng, rng_state in zip(self.process_rngs[op], rng_states):
+                rng.set_state(rng_state)
+        for source, states in zip(self._process_sources(), state["states"]):
+            source.set_states(states)
 
     def block(self, start: int, n_steps: int, capacity: int, data: Mapping, offset=0):
         """
@@ -110,30 +122,39 @@ class FeedGenerator:
             Values of all feeds; zero from ``n_steps`` on.
         """
         times = (start + 1 + np.arange(n_steps)) * self.program.dt
-        for op in self.program.silent:
-            for t in times:
-                op.fn(*([] if op.t is None else [t.item()]))
-        return [
-            self._values(feed, source, times, capacity, data, offset)
-            for feed, source in zip(self.program.feeds, self._sources)
-        ]
-
-    def _values(self, feed, source, times, capacity, data, offset) -> np.ndarray:
-        shape = (self.minibatch_size, capacity, feed.signal.size)
-        is_given = feed.source in data
-        if not is_given and isinstance(source, _ConstantSource):
-            key = (feed, capacity)
-            if key not in self._constants:
-                self._constants[key] = np.empty(shape, self._dtype)
-                self._constants[key][...] = source.value
-            return self._constants[key]
-        values = np.zeros(shape, self._dtype)
-        n = len(times)
-        if is_given:
-            values[:, :n] = data[feed.source][:, offset : offset + n]
-        else:
-            source.fill(values[:, :n], times)
+        values: list[np.ndarray] = []
+        functions = []
+        for feed, source in zip(self.program.feeds, self._sources):
+            given = data.get(feed.source)
+            if given is None and isinstance(source, _ConstantSource):
+                values.append(self._constant(feed, source, capacity))
+                continue
+            shape = (self.minibatch_size, capacity, feed.signal.size)
+            values.append(np.zeros(shape, self._dtype))
+            if given is not None:
+                values[-1][:, :n_steps] = given[:, offset : offset + n_steps]
+            elif isinstance(source, _ProcessSource):
+                source.fill(values[-1], times)
+            else:
+                functions.append((source, values[-1]))
+        self._call(functions, times)
         return values
+
+    def _constant(self, feed, source, capacity) -> np.ndarray:
+        key = (feed, capacity)
+        if key not in self._constants:
+            shape = (self.minibatch_size, capacity, feed.signal.size)
+            self._constants[key] = np.empty(shape, self._dtype)
+            self._constants[key][...] = source.value
+        return self._constants[key]
+
+    def _call(self, functions, times) -> None:
+        """Call functions step by step, as some may depend on what others do."""
+        for i, t in enumerate(times):
+            for source, values in functions:
+                values[:, i] = source(t.item())
+            for source in self._silent:
+                source(t.item())
 
 
 class _ConstantSource:
@@ -144,19 +165,26 @@ class _ConstantSource:
 class _FunctionSource:
     """A function of time, called once per step for the whole minibatch."""
 
-    def __init__(self, op, node, dtype):
-        self.func = align_func(dtype)(op.fn)
-        self.node = node
-        self.takes_time = op.t is not None
+    def __init__(self, op, origin, size: int, dtype="float64"):
+        self._func = align_func(dtype)(op.fn) if size > 0 else op.fn
+        self._name = function_name(op.fn, sanitize=False)
+        self._origin = origin
+        self._size = size
+        self._takes_time = op.t is not None
 
-    def fill(self, values, times) -> None:
-        for i, t in enumerate(times):
-            try:
-                values[:, i] = self.func(*([t.item()] if self.takes_time else []))
-            except Exception as err:
-                if hasattr(err, "add_note"):  # Python 3.11
-                    err.add_note(f"Raised by the output function of {self.node}")
-                raise
+    def __call__(self, t: float) -> np.ndarray | None:
+        try:
+            value = self._func(*([t] if self._takes_time else []))
+            return fit_output(value, self._size, self._name) if self._size else None
+        except Exception as err:
+            note_origin(err, f"the output function of {self._origin}")
+            raise
+
+
+def _silent_source(op, nodes) -> _FunctionSource:
+    """Return a function without output, for errors by the name of its Node."""
+    origins = [node for node in nodes if node.output is op.fn]
+    return _FunctionSource(op, origins[0] if origins else op, size=0)
 
 
 class _ProcessSource:
@@ -167,36 +195,39 @@ class _ProcessSource:
 
     def start(self, rngs, dt) -> None:
         process, shape = self.op.process, self.op.output.shape
-        self._rngs = rngs
-        self._states = [
+        self.states = [
             process.make_state((0,), shape, dt, dtype=self.op.output.dtype)
             for _ in rngs
         ]
         self._steps = [
             process.make_step((0,), shape, dt, rng, state)
-            for rng, state in zip(rngs, self._states)
+            for rng, state in zip(rngs, self.states)
         ]
 
-    def snapshot(self) -> Callable[[], None]:
-        rng_states = [rng.get_state() for rng in self._rngs]
-        states = copy.deepcopy(self._states)
-
-        def restore():
-            for rng, rng_state in zip(self._rngs, rng_states):
-                rng.set_state(rng_state)
-            for current, old in zip(self._states, states):
-                for name, value in old.items():
-                    current[name][...] = value
-
-        return restore
+    def set_states(self, states) -> None:
+        for own, new in zip(self.states, states):
+            for name, value in new.items():
+                own[name][...] = value
 
     def fill(self, values, times) -> None:
-        for item, step in enumerate(self._steps):
-            for i, t in enumerate(times):
-                values[item, i] = np.ravel(step(t.item()))
+        # assigned as Nengo does, with the same errors for values that do not fit
+        output = np.zeros(self.op.output.shape, self.op.output.dtype)
+        try:
+            for item, step in enumerate(self._steps):
+                for i, t in enumerate(times):
+                    output[...] = step(t.item())
+                    values[item, i] = output.ravel()
+        except Exception as err:
+            note_origin(err, self.op.process)
+            raise
 
 
 _Source = _ConstantSource | _FunctionSource | _ProcessSource
+
+
+def is_random(process) -> bool:
+    """Return whether a process may make use of random numbers."""
+    return type(process).make_step not in DETERMINISTIC
 
 
 def seed_processes(order, seed: int, minibatch_size: int) -> dict:
@@ -217,14 +248,19 @@ def seed_processes(order, seed: int, minibatch_size: int) -> dict:
 
     Returns
     -------
-    rngs : dict of {SimProcess: list of numpy.random.RandomState}
-        One generator for each item.
+    rngs : dict of {SimProcess: list of (numpy.random.RandomState or None)}
+        One generator for each item; None if the process makes no use of it.
     """
     rng = np.random.RandomState(seed)
     rngs: dict[SimProcess, list] = {op: [] for op in order}
     for _ in range(minibatch_size):
         for op in order:
-            rngs[op].append(op.process.get_rng(rng))
+            if is_random(op.process):
+                rngs[op].append(op.process.get_rng(rng))
+            else:
+                rngs[op].append(None)
+                if op.process.seed is None:
+                    rng.randint(maxint)  # Nengo's draw
     return rngs
 
 
@@ -236,12 +272,10 @@ def process_order(model: Model) -> list[SimProcess]:
     run (on a copy). This is only done if the order makes a difference.
     """
     processes = [op for op in model.operators if isinstance(op, SimProcess)]
-    random = [
-        op
-        for op in processes
-        if op.process.seed is None and not isinstance(op.process, DETERMINISTIC)
+    unseeded = [
+        op for op in processes if op.process.seed is None and is_random(op.process)
     ]
-    if not random or len(processes) == 1:
+    if not unseeded or len(processes) == 1:
         return processes
 
     copies = {copy.copy(op): op for op in model.operators}

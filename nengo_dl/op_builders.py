@@ -30,7 +30,13 @@ from nengo_dl.operators import (
     SparseDotSet,
     is_increment,
 )
-from nengo_dl.utils import align_func, function_name, numpy_function
+from nengo_dl.utils import (
+    align_func,
+    fit_output,
+    function_name,
+    note_origin,
+    numpy_function,
+)
 
 
 class OverwritingBuilder(OpBuilder):
@@ -397,9 +403,7 @@ class SimPyFuncBuilder(OverwritingBuilder):
             if not self.x.minibatched:
                 x = tf.broadcast_to(x[None], (signals.minibatch_size, *x.shape))
             inputs.append(x)
-        output = numpy_function(
-            self.func, inputs, signals.dtype, errors=signals.errors
-        )
+        output = numpy_function(self.func, inputs, signals.dtype, errors=signals.errors)
         if not self.output:
             return output
         output.set_shape((signals.minibatch_size, *self.output.shape))
@@ -434,9 +438,7 @@ def merged_py_func(ops, minibatch_size: int, dtype, dt: float):
         ``(minibatch_size, sum of outputs)`` array.
     """
     np_dtype = dtype.as_numpy_dtype
-    funcs = [
-        op.fn if op.output is None else align_func(np_dtype)(op.fn) for op in ops
-    ]
+    funcs = [op.fn if op.output is None else align_func(np_dtype)(op.fn) for op in ops]
 
     def call_all(time, x=None):
         # the time in double precision, as Nengo passes it
@@ -451,23 +453,16 @@ def merged_py_func(ops, minibatch_size: int, dtype, dt: float):
                     stop = start + op.x.size
                     op_args = [*args, x[item, start:stop].reshape(op.x.shape).copy()]
                     start = stop
-                value = func(*op_args)
-                if op.output is not None:
-                    outputs.append(_fit(value, op))
+                try:
+                    value = func(*op_args)
+                    if op.output is not None:
+                        name = function_name(op.fn, sanitize=False)
+                        outputs.append(fit_output(value, op.output.size, name))
+                except Exception as err:
+                    origin = op.x if op.output is None else op.output
+                    note_origin(err, f"the function of {origin.name}")
+                    raise
             rows.append(np.concatenate(outputs) if outputs else np.zeros(0, np_dtype))
         return np.stack(rows).astype(np_dtype)
 
     return call_all
-
-
-def _fit(value, op) -> np.ndarray:
-    """Give the output of a function the shape of its signal."""
-    from nengo.exceptions import SimulationError
-
-    if value.size != op.output.size and value.size != 1:
-        raise SimulationError(
-            f"Function `{function_name(op.fn, sanitize=False)}` ({op.output.name}) "
-            f"returned {value.size} values (shape {value.shape}); it must return "
-            f"{op.output.size}"
-        )
-    return np.broadcast_to(value.ravel(), (op.output.size,))

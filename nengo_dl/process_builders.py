@@ -23,7 +23,7 @@ from nengo.exceptions import SimulationError
 from nengo.synapses import LinearFilter
 
 from nengo_dl.builder import Builder, OpBuilder
-from nengo_dl.utils import numpy_function
+from nengo_dl.utils import note_origin, numpy_function
 
 # The state space matrices of filters of up to this order are multiplied element by
 # element, which becomes a part of the surrounding operations.
@@ -418,8 +418,12 @@ class ProcessStep:
         """Return the output and the new state, as arrays that nobody else has."""
         for own, value in zip(self.state.values(), state):
             own[...] = value
-        # assigned as Nengo does, with the same errors for values that do not fit
-        self._output[...] = self._step(time, u.astype(self.op.input.dtype))
+        try:
+            # assigned as Nengo does, with the same errors for values that do not fit
+            self._output[...] = self._step(time, u.astype(self.op.input.dtype))
+        except Exception as err:
+            note_origin(err, f"the step of {self.op.process} ({self.op.output.name})")
+            raise
         return [self._output.copy(), *(value.copy() for value in self.state.values())]
 
 

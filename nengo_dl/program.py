@@ -67,9 +67,7 @@ class Settings:
     @classmethod
     def of(cls, network) -> Settings:
         """Return the settings configured on a network (or a built model)."""
-        chosen = {
-            name: get_setting(network, name) for name in cls.__dataclass_fields__
-        }
+        chosen = {name: get_setting(network, name) for name in cls.__dataclass_fields__}
         return cls(**{k: v for k, v in chosen.items() if v is not None})
 
 
@@ -99,6 +97,8 @@ class Program:
         Functions without input and output, called for their side effects.
     probes : dict of {nengo.Probe: nengo.builder.Signal}
         What flows out.
+    without_history : frozenset of nengo.Probe
+        Probes of which only the last value is kept.
     carried : tuple of str
         Base arrays whose values go from one step to the next. Arrays that are not
         among them are constant, or are set afresh in every step.
@@ -115,6 +115,7 @@ class Program:
     producers: dict = field(hash=False)
     silent: tuple[SimPyFunc, ...]
     probes: dict = field(hash=False)
+    without_history: frozenset = frozenset()
     carried: tuple[str, ...] = ()
     constant: tuple[str, ...] = ()
 
@@ -125,7 +126,7 @@ class Program:
 
     def keeps_history(self, probe) -> bool:
         """Return whether all values of a probe are kept, or only the last one."""
-        return get_setting(self.model, "keep_history", default=True, obj=probe)
+        return probe not in self.without_history
 
     def __str__(self) -> str:
         """Print the plan with its reads and writes, and the base arrays."""
@@ -197,6 +198,11 @@ def compile_model(model, settings: Settings, progress=None) -> Program:
         producers=inputs.producers,
         silent=inputs.silent,
         probes={probe: model.sig[probe]["in"] for probe in model.probes},
+        without_history=frozenset(
+            probe
+            for probe in model.probes
+            if not get_setting(model, "keep_history", default=True, obj=probe)
+        ),
         carried=carried,
         constant=constant,
     )
@@ -289,4 +295,3 @@ def classify_arrays(layout: Layout, plan) -> tuple[tuple[str, ...], tuple[str, .
         tuple(k for k in layout.arrays if k in carried),
         tuple(k for k in layout.arrays if k not in written),
     )
-

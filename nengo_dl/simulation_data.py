@@ -1,8 +1,8 @@
 """
-What `Simulator.data` gives: recorded probes, and the live parameters of built objects.
+What `Simulator.data` and `Simulator.signals` give: recorded data and live values.
 
 In: the values of the simulator's variables. Out: the same objects that
-`nengo.Simulator.data` holds, with the parameters as they are now.
+`nengo.Simulator` gives, with the parameters as they are now.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class SimulationData(Mapping):
                 obj=self.sim,
             )
         if isinstance(obj, nengo.Probe):
-            return self._probe_data(params[obj])
+            return self._probe_data(obj)
         if isinstance(obj, nengo.Ensemble):
             return self._ensemble(obj, params[obj])
         if isinstance(obj, nengo.Connection):
@@ -79,16 +79,11 @@ class SimulationData(Mapping):
     def __len__(self) -> int:
         return len(self.sim.model.params)
 
-    def _probe_data(self, chunks: list[np.ndarray]):
-        if not chunks:
+    def _probe_data(self, probe) -> np.ndarray | list:
+        data = self.sim.recording.data(probe)
+        if data is None:
             return []
-        if len(chunks) > 1:
-            # joined once, and not again at the next look
-            chunks[:] = [np.concatenate(chunks, axis=1)]
-        data = chunks[0] if self.minibatched else chunks[0][0]
-        data = data.view()
-        data.setflags(write=False)
-        return data
+        return data if self.minibatched else data[0]
 
     def _ensemble(self, ens, built: BuiltEnsemble) -> BuiltEnsemble:
         scaled, bias = self.get_params((ens, "scaled_encoders"), (ens, "bias"))
@@ -98,17 +93,16 @@ class SimulationData(Mapping):
             return built._replace(encoders=scaled, scaled_encoders=scaled)
         gain, encoders = built.gain, built.encoders
         if scaled is not built.scaled_encoders:
-            norm = np.linalg.norm(built.encoders, axis=-1)
-            gain = ens.radius * np.linalg.norm(scaled, axis=-1) / norm
-            gain = gain.astype(scaled.dtype)
-            encoders = ens.radius * scaled / gain[..., None]
-        max_rates, intercepts = ens.neuron_type.max_rates_intercepts(gain, bias)
+            gain, encoders = unscale(scaled, built.encoders, ens.radius)
+        max_rates, intercepts = max_rates_intercepts(ens.neuron_type, gain, bias)
         return BuiltEnsemble(
             built.eval_points, encoders, intercepts, max_rates, scaled, gain, bias
         )
 
     def _connection(self, conn, built: BuiltConnection) -> BuiltConnection:
         weights = self.get_params((conn, "weights"))[0]
+        if weights is built.weights:
+            return built
         return BuiltConnection(
             built.eval_points, built.solver_info, weights, built.transform
         )
@@ -128,8 +122,7 @@ class SimulationData(Mapping):
         values : list of array
             The built value itself (the same object) where it has not changed.
         """
-        sim = self.sim
-        if sim.closed:
+        if self.sim.closed:
             warnings.warn(
                 "The Simulator is closed: parameters have the values they had when it "
                 "was built. Read them before closing it."
@@ -137,34 +130,109 @@ class SimulationData(Mapping):
         return [self._value(*request) for request in requests]
 
     def _value(self, obj, attr):
-        built = self._built_value(obj, attr)
+        built = getattr(self.sim.model.params[obj], attr)
         if self.sim.closed or built is None:
             return built
-        if attr in ("encoders", "scaled_encoders"):
-            signal = self.sim.model.sig[obj].get("encoders")
-        elif attr == "bias":
-            signal = self.sim.model.sig[obj.neurons].get("bias")
-        else:
-            signal = self.sim.model.sig[obj].get("weights")
-        if signal is None:
-            return built
-        value = self.sim.tensor_graph.live_value(signal)
+        signal = self._signal(obj, attr)
+        value = None if signal is None else self.sim.tensor_graph.live_value(signal)
         if value is None:  # optimised away
             return built
-        if not self.minibatched and value.ndim > len(signal_shape(signal)):
+        initial = dense_values(signal)
+        if not self.minibatched and value.ndim > initial.ndim:
             value = value[0]
-        initial = dense_values(signal).astype(value.dtype)
-        if value.shape == initial.shape and np.array_equal(value, initial):
+        if np.array_equal(value, initial.astype(value.dtype)):
             return built
-        if attr == "encoders":
-            return self[obj].encoders
-        return value
+        return self[obj].encoders if attr == "encoders" else value
 
-    def _built_value(self, obj, attr):
-        built = self.sim.model.params[obj]
-        return getattr(built, attr)
+    def _signal(self, obj, attr):
+        sig = self.sim.model.sig
+        if attr in ("encoders", "scaled_encoders"):
+            return sig[obj].get("encoders")
+        return sig[obj.neurons if attr == "bias" else obj].get(attr)
 
 
-def signal_shape(signal) -> tuple[int, ...]:
-    """Return the shape in which the values of a signal are stored."""
-    return dense_values(signal).shape
+def unscale(scaled, built_encoders, radius: float) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Take scaled encoders apart.
+
+    Parameters
+    ----------
+    scaled : ([minibatch_size,] n_neurons, size_in) array
+        The scaled encoders, ``encoders * gain / radius``.
+    built_encoders : (n_neurons, size_in) array
+        The encoders when they were built, of which the lengths are kept.
+    radius : float
+        Radius of the ensemble.
+
+    Returns
+    -------
+    gain : ([minibatch_size,] n_neurons) array
+    encoders : ([minibatch_size,] n_neurons, size_in) array
+        The built ones where the gain is zero.
+    """
+    length = np.linalg.norm(built_encoders, axis=-1)
+    gain = (radius * np.linalg.norm(scaled, axis=-1) / length).astype(scaled.dtype)
+    encoders = np.broadcast_to(built_encoders, scaled.shape).astype(scaled.dtype)
+    gains = gain[..., None]
+    np.divide(radius * scaled, gains, out=encoders, where=gains != 0)
+    return gain, encoders
+
+
+def max_rates_intercepts(neuron_type, gain, bias) -> tuple:
+    """
+    Return maximum rates and intercepts of neurons.
+
+    Parameters
+    ----------
+    neuron_type : nengo.neurons.NeuronType
+        Type of the neurons.
+    gain, bias : ([minibatch_size,] n_neurons) array
+        Gains and biases; at most one of them without the minibatch axis.
+
+    Returns
+    -------
+    max_rates, intercepts : ([minibatch_size,] n_neurons) array
+    """
+    if gain.ndim == bias.ndim == 1:
+        return neuron_type.max_rates_intercepts(gain, bias)
+    # neuron types need not know of minibatches
+    items = [
+        neuron_type.max_rates_intercepts(*item)
+        for item in zip(*np.broadcast_arrays(gain, bias))
+    ]
+    max_rates, intercepts = (np.stack(values) for values in zip(*items))
+    return max_rates, intercepts
+
+
+class LiveSignals(Mapping):
+    """
+    Live values by Signal, for looking inside of a simulation.
+
+    Signals that are computed afresh in every step are not kept, and not part of the
+    mapping; record them with a Probe.
+
+    Parameters
+    ----------
+    tensor_graph : TensorGraph
+        The compiled network.
+    minibatched : bool
+        If False, values are given without their minibatch axis.
+    """
+
+    def __init__(self, tensor_graph, minibatched: bool):
+        self._tensor_graph = tensor_graph
+        self._minibatched = minibatched
+
+    def __getitem__(self, signal) -> np.ndarray:
+        value = self._tensor_graph.live_value(signal)
+        if value is None:
+            return signal.initial_value
+        if not self._minibatched and value.ndim > dense_values(signal).ndim:
+            value = value[0]
+        return np.asarray(value, dtype=signal.dtype)
+
+    def __iter__(self) -> Iterator:
+        return iter(self._tensor_graph.kept_signals())
+
+    def __len__(self) -> int:
+        return len(self._tensor_graph.kept_signals())

@@ -8,18 +8,16 @@ Nengo object. All names, shapes and errors that a user meets are made here.
 from __future__ import annotations
 
 import logging
+import math
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from functools import wraps
 from typing import Any
 
-import keras
 import nengo
 import numpy as np
-import tensorflow as tf
 from nengo.exceptions import (
-    NengoWarning,
     ReadonlyError,
     SimulationError,
     SimulatorClosed,
@@ -27,13 +25,14 @@ from nengo.exceptions import (
 )
 from nengo.utils.numpy import maxint
 
-from nengo_dl.builder import NengoBuilder, NengoModel
-from nengo_dl.config import get_setting
-from nengo_dl.feeds import FeedGenerator
-from nengo_dl.simulation_data import SimulationData
+from nengo_dl.builder import build_model
+from nengo_dl.environment import report_device
+from nengo_dl.recording import Recording
+from nengo_dl.simulation import Simulation
+from nengo_dl.simulation_data import LiveSignals, SimulationData
 from nengo_dl.tensor_graph import TensorGraph, io_names
-from nengo_dl.user_data import check_inputs, name_data
-from nengo_dl.utils import progress_bar_for
+from nengo_dl.user_data import inputs_by_node, whole_iterations
+from nengo_dl.utils import NullProgressBar, progress_bar_for
 
 logger = logging.getLogger(__name__)
 
@@ -121,32 +120,29 @@ class Simulator:
         self.unroll = int(unroll_simulation)
         self.minibatch_size = 1 if minibatch_size is None else int(minibatch_size)
         self.progress_bar = progress_bar
-        self.optimize = optimize
         if seed is None:
             has_seed = network is not None and network.seed is not None
             seed = network.seed + 1 if has_seed else np.random.randint(maxint)
-        self._seed = seed
-        _report_device(device)
+        report_device(device)
 
-        self.model = self._build_network(network, dt, model)
-        self.stateful = get_setting(self.model, "stateful", default=True)
-        self._names = self._name_objects()
-        with self._context(), self._progress("Optimizing graph", "Optimization"):
-            self._tensor_graph = TensorGraph(
-                self.model,
-                self.dt,
-                self.unroll,
-                self.minibatch_size,
-                device,
-                seed=seed,
-                optimize=optimize,
-            )
-        with self._context(), self._progress("Constructing graph", "Construction"):
-            self._tensor_graph.build()
-        self.data = SimulationData(self, minibatch_size is not None)
-        self._n_steps = 0
-        self._restart_processes()
+        with self._progress("Building network", "Build") as bar:
+            self.model = build_model(network, dt, model, progress=bar)
+        self._simulation = Simulation(
+            self.model,
+            self.unroll,
+            self.minibatch_size,
+            device,
+            seed,
+            optimize,
+            self._progress,
+        )
+        self.stateful = self._simulation.stateful
+        program = self._simulation.tensor_graph.program
+        self._names = io_names([*program.nodes, *program.probes])
+        self.recording = Recording(program, self.minibatch_size)
         self.clear_probes()
+        self.data = SimulationData(self, minibatched=minibatch_size is not None)
+        self._with_block = ExitStack()
         self.closed = False
 
     @staticmethod
@@ -168,39 +164,9 @@ class Simulator:
                     attr=name,
                 )
 
-    def _build_network(self, network, dt, model) -> nengo.builder.Model:
-        if model is None:
-            model = NengoModel(
-                dt=float(dt),
-                label=f"{network}, dt={dt:f}",
-                builder=NengoBuilder(),
-                fail_fast=False,
-            )
-        elif dt != model.dt:
-            warnings.warn(
-                f"The model was built with dt={model.dt:g}, which takes the place of "
-                f"dt={dt:g}",
-                NengoWarning,
-            )
-        if network is None:
-            return model
-        dtype = get_setting(network, "dtype", default="float32")
-        with (
-            _float_bits(dtype.removeprefix("float")),
-            self._progress("Building network", "Build") as bar,
-        ):
-            # Nengo counts the objects of the network
-            model.build(network, progress=bar)
-        return model
-
-    def _name_objects(self) -> dict:
-        toplevel = self.model.toplevel
-        nodes = [] if toplevel is None else toplevel.all_nodes
-        nodes = [node for node in nodes if node.size_in == 0]
-        return io_names([*nodes, *self.model.probes])
-
-    def _progress(self, present: str, past: str, max_value: int | None = None):
-        return progress_bar_for(self.progress_bar, present, past, max_value)
+    def _progress(self, present: str, past: str) -> NullProgressBar:
+        last = past == "Construction"
+        return progress_bar_for(self.progress_bar, present, past, None, last)
 
     # -- attributes -------------------------------------------------------------------
 
@@ -211,7 +177,7 @@ class Simulator:
             raise SimulatorClosed(
                 "Cannot access Simulator.tensor_graph: the simulator is closed"
             )
-        return self._tensor_graph
+        return self._simulation.tensor_graph
 
     @property
     def dt(self) -> float:
@@ -225,24 +191,24 @@ class Simulator:
     @property
     def seed(self) -> int:
         """Seed of everything random in the simulation."""
-        return self._seed
+        return self._simulation.seed
 
     @property
     def n_steps(self) -> int:
         """Number of steps simulated so far."""
-        return self._n_steps
+        return self._simulation.n_steps
 
     @property
     def time(self) -> float:
         """Simulated time in seconds."""
-        return self._n_steps * self.dt
+        return float(self.n_steps * self.dt)
 
     @property
-    def signals(self) -> Mapping:
+    def signals(self) -> Mapping | None:
         """Live values by Signal (those that are kept from step to step)."""
         if self.closed:
             return None
-        return LiveSignals(self)
+        return LiveSignals(self.tensor_graph, self.data.minibatched)
 
     @property
     def step_order(self) -> list:
@@ -289,11 +255,12 @@ class Simulator:
         Raises
         ------
         nengo.exceptions.ValidationError
-            If the time is negative.
+            If the time is negative or not finite.
         """
-        if time_in_seconds < 0:
+        if not 0 <= time_in_seconds < math.inf:
             raise ValidationError(
-                f"Must be positive (got {time_in_seconds:g})", attr="time_in_seconds"
+                f"Must be positive and finite (got {time_in_seconds:g})",
+                attr="time_in_seconds",
             )
         steps = int(np.round(float(time_in_seconds) / self.dt))
         if steps == 0:
@@ -355,110 +322,17 @@ class Simulator:
         nengo.exceptions.SimulationError
             If a Node function returns something that cannot be used.
         """
-        n_steps = self._whole_iterations(n_steps)
-        given = self._given_inputs(data, n_steps)
+        tensor_graph = self.tensor_graph
+        n_steps = whole_iterations(n_steps, self.unroll, tensor_graph.use_loop)
+        names = {node: self._names[node] for node in tensor_graph.program.nodes}
+        given = inputs_by_node(data, names, self.minibatch_size, n_steps)
         if n_steps == 0:
             return
         if progress_bar is None:
             progress_bar = self.progress_bar
+        bar = progress_bar_for(progress_bar, "Simulating", "Simulation", n_steps)
         keep_state = stateful and self.stateful
-        restore = self._feeds.snapshot()
-        chunks: dict = {probe: [] for probe in self.model.probes}
-        state = self._tensor_graph.saved_state.packed()
-        succeeded = False
-        try:
-            with (
-                self._context(),
-                progress_bar_for(
-                    progress_bar, "Simulating", "Simulation", n_steps
-                ) as bar,
-            ):
-                for start, n in self._blocks(n_steps):
-                    state, outputs = self._run_block(state, start, n, given)
-                    for probe, output in zip(self.model.probes, outputs):
-                        self._record(chunks[probe], probe, output, start, n)
-                    bar.step(n)
-            succeeded = True
-        finally:
-            if not (succeeded and keep_state):
-                restore()
-        self._tensor_graph.commit(state, keep_state)
-        for probe, values in chunks.items():
-            if self._tensor_graph.program.keeps_history(probe):
-                self.model.params[probe].extend(values)
-            else:
-                self.model.params[probe][:] = values
-        if keep_state:
-            self._n_steps += n_steps
-
-    def _whole_iterations(self, n_steps) -> int:
-        whole = int(np.ceil(n_steps / self.unroll)) * self.unroll
-        if whole != n_steps:
-            warnings.warn(
-                f"Simulating {whole} steps instead of {n_steps}: the number of steps "
-                f"must be a multiple of unroll_simulation={self.unroll}",
-                RuntimeWarning,
-            )
-        if not self._tensor_graph.use_loop and whole not in (0, self.unroll):
-            raise ValidationError(
-                f"With use_loop=False exactly unroll_simulation={self.unroll} steps "
-                f"can be simulated at a time (received {whole} steps)",
-                attr="n_steps",
-                obj=self,
-            )
-        return whole
-
-    def _given_inputs(self, data, n_steps) -> dict:
-        nodes = {
-            node: self._names[node] for node in self._tensor_graph.program.nodes
-        }
-        named = name_data(data, nodes, "Nodes")
-        if not isinstance(named, Mapping):
-            raise SimulationError(
-                f"Cannot automatically add n_steps to data of type "
-                f"`{type(data).__name__}`; pass a dictionary, a list or an array of "
-                "numbers"
-            )
-        named = {name: value for name, value in named.items() if name != "n_steps"}
-        check_inputs(
-            named,
-            {name: node.size_out for node, name in nodes.items()},
-            self.minibatch_size,
-            n_steps=n_steps,
-            batch_size=self.minibatch_size,
-        )
-        by_name = {name: node for node, name in nodes.items()}
-        return {by_name[name]: np.asarray(value) for name, value in named.items()}
-
-    def _blocks(self, n_steps: int) -> Iterator[tuple[int, int]]:
-        size = self._tensor_graph.engine.block_steps
-        for start in range(0, n_steps, size):
-            yield start, min(size, n_steps - start)
-
-    def _run_block(self, state, start, n, given):
-        engine = self._tensor_graph.engine
-        feeds = self._feeds.block(
-            self._n_steps + start, n, engine.capacity(n), given, offset=start
-        )
-        return engine.run_block(state, feeds, n)
-
-    def _record(self, chunks, probe, output, start, n) -> None:
-        """Add the values of a block, shape ``(n, ...)``, to the chunks of a probe."""
-        program = self._tensor_graph.program
-        signal = program.probes[probe]
-        if not program.keeps_history(probe):
-            chunks.clear()
-        elif probe.sample_every is not None:
-            period = probe.sample_every / self.dt
-            steps = self._n_steps + start + 1 + np.arange(n)
-            output = output[steps % period < 1]
-        if output.ndim == signal.ndim + 1:  # the same for all items
-            output = np.broadcast_to(
-                output[:, None], (len(output), self.minibatch_size, *output.shape[1:])
-            )
-        if len(output):
-            # the buffer of the whole block may be much larger
-            chunks.append(np.array(np.moveaxis(output, 1, 0)))
+        self.recording.extend(self._simulation.run(n_steps, given, keep_state, bar))
 
     # -- state ------------------------------------------------------------------------
 
@@ -490,14 +364,10 @@ class Simulator:
                 "Changing the seed does not affect TensorFlow operations created "
                 "before; create a new Simulator to change all seeds"
             )
-            self._seed = seed
-        with self._context():
-            self._tensor_graph.reset(include_trainable)
-        self._n_steps = 0
+            self._simulation.seed = seed
+        self._simulation.reset(include_trainable, include_processes)
         if include_probes:
             self.clear_probes()
-        if include_processes:
-            self._restart_processes()
 
     @require_open
     def soft_reset(
@@ -516,13 +386,8 @@ class Simulator:
 
     def clear_probes(self) -> None:
         """Drop all recorded data."""
-        for probe in self.model.probes:
-            self.model.params[probe] = []
-
-    def _restart_processes(self) -> None:
-        program = self._tensor_graph.program
-        self._feeds = FeedGenerator(program, self.minibatch_size, self._seed)
-        self._tensor_graph.build_post(self._feeds.process_rngs)
+        self.recording.clear()
+        self.model.params.update(self.recording.chunks)
 
     def trange(
         self, sample_every: float | None = None, dt: float | None = None
@@ -549,9 +414,7 @@ class Simulator:
                     attr="dt",
                     obj=self,
                 )
-            warnings.warn(
-                "`dt` is deprecated, use `sample_every`", DeprecationWarning
-            )
+            warnings.warn("`dt` is deprecated, use `sample_every`", DeprecationWarning)
             sample_every = dt
         period = 1 if sample_every is None else sample_every / self.dt
         steps = np.arange(1, self.n_steps + 1)
@@ -563,70 +426,36 @@ class Simulator:
         """Free the resources of the simulator; recorded data stay readable."""
         if self.closed is False:
             self.closed = True
-            self._tensor_graph = None
-            self._feeds = None
+            self._simulation.close()
 
     @require_open
-    def __enter__(self):
+    def __enter__(self) -> Simulator:
+        self._with_block.enter_context(self._simulation.context())
         return self
 
-    def __exit__(self, exc_type, exc_value, traceback):
+    def __exit__(self, exc_type, exc_value, traceback) -> None:
+        self._with_block.close()
         self.close()
 
     def __del__(self):
         if self.closed is False:
+            self.close()
             warnings.warn(
                 f"Simulator with model={self.model} was deallocated while open. Close "
-                "simulators (`sim.close()`, or a `with` block) to free their resources.",
+                "it (with `sim.close()`, or a `with` block) to free its resources.",
                 OpenSimulatorWarning,
             )
-            self.close()
 
-    def __getstate__(self) -> dict:
-        state = {
-            name: value
-            for name, value in self.__dict__.items()
-            if name not in ("_tensor_graph", "_feeds", "data")
-        }
-        state["minibatched"] = self.data.minibatched
-        if not self.closed:
-            state["arrays"] = self._tensor_graph.get_arrays()
+    def __getstate__(self) -> dict[str, Any]:
+        state = {**self.__dict__, "minibatched": self.data.minibatched}
+        del state["data"], state["_with_block"]
         return state
 
-    def __setstate__(self, state: dict) -> None:
+    def __setstate__(self, state: dict[str, Any]) -> None:
         state = dict(state)
-        arrays = state.pop("arrays", None)
-        minibatched = state.pop("minibatched")
+        self.data = SimulationData(self, state.pop("minibatched"))
+        self._with_block = ExitStack()
         self.__dict__.update(state)
-        self.data = SimulationData(self, minibatched)
-        if arrays is None:
-            return
-        self._tensor_graph = TensorGraph(
-            self.model,
-            self.dt,
-            self.unroll,
-            self.minibatch_size,
-            self.device,
-            seed=self._seed,
-            optimize=self.optimize,
-        )
-        self._tensor_graph.build()
-        self._tensor_graph.set_arrays(arrays)
-        self._restart_processes()
-
-    @contextmanager
-    def _context(self) -> Iterator[None]:
-        """Work on the simulator's device, with its type as Keras's default."""
-        dtype = get_setting(self.model, "dtype", default="float32")
-        before = keras.config.floatx()
-        # Keras makes up its default policy at first use, from the type at that time
-        keras.config.dtype_policy()
-        keras.config.set_floatx(dtype)
-        try:
-            with tf.device(self.device):
-                yield
-        finally:
-            keras.config.set_floatx(before)
 
     # -- of the past ------------------------------------------------------------------
 
@@ -643,59 +472,3 @@ class Simulator:
             "Simulator.loss has been deprecated, use Simulator.compile and "
             "Simulator.evaluate"
         )
-
-
-class LiveSignals(Mapping):
-    """
-    Live values by Signal, for looking inside of a simulation.
-
-    Signals that are computed afresh in every step are not kept, and not part of the
-    mapping; record them with a Probe.
-
-    Parameters
-    ----------
-    sim : Simulator
-        The simulator.
-    """
-
-    def __init__(self, sim: Simulator):
-        self._sim = sim
-
-    def __getitem__(self, signal) -> np.ndarray:
-        value = self._sim.tensor_graph.live_value(signal)
-        if value is None:
-            value = signal.initial_value
-        if not self._sim.data.minibatched and value.ndim > signal.ndim:
-            value = value[0]
-        return np.asarray(value, dtype=signal.dtype)
-
-    def __iter__(self) -> Iterator:
-        return iter(self._sim.tensor_graph.kept_signals())
-
-    def __len__(self) -> int:
-        return len(self._sim.tensor_graph.kept_signals())
-
-
-@contextmanager
-def _float_bits(bits: str) -> Iterator[None]:
-    """Let Nengo build with floats of so many bits."""
-    before = nengo.rc.get("precision", "bits")
-    nengo.rc.set("precision", "bits", bits)
-    try:
-        yield
-    finally:
-        nengo.rc.set("precision", "bits", before)
-
-
-def _report_device(device: str | None) -> None:
-    has_gpu = bool(tf.config.list_physical_devices("GPU"))
-    if device is None:
-        name = "CPU/GPU" if has_gpu else "CPU"
-    else:
-        name = "CPU" if "cpu" in device.lower() else "GPU"
-    if device is None and not has_gpu:
-        warnings.warn(
-            "No GPU support detected: the simulation runs on the CPU. Pass "
-            'device="/cpu:0" if this is intended, and to silence this warning.'
-        )
-    logger.info("Running on %s", name)

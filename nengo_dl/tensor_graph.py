@@ -32,6 +32,9 @@ from nengo_dl.utils import ErrorBox, sanitize_name
 
 logger = logging.getLogger(__name__)
 
+# What is not available as a name of a Node or Probe.
+RESERVED_NAMES = ("n_steps", "steps_run", "TensorGraph")
+
 
 class LiveState(Mapping):
     """
@@ -324,6 +327,11 @@ class TensorGraph(keras.layers.Layer):
         self.step.signals.process_rngs = process_rngs
         self.step.builder.build_post(self.step.signals)
 
+    def rngs(self) -> list[np.random.RandomState]:
+        """Return the random number generators of Python functions in the step."""
+        builds = self.step.builder.op_builds.values()
+        return [rng for build in builds for rng in build.rngs()]
+
     def get_arrays(self) -> dict[str, np.ndarray]:
         """Return the values of all variables by the key of their base array."""
         arrays = {key: self.saved_state.tensor(key) for key in self.saved_state}
@@ -418,7 +426,9 @@ class TensorGraph(keras.layers.Layer):
             )
             for node in self.program.nodes
         }
-        return inputs, keras.Input(batch_shape=(batch, 1), dtype="int32", name="n_steps")
+        return inputs, keras.Input(
+            batch_shape=(batch, 1), dtype="int32", name="n_steps"
+        )
 
 
 def io_names(objects) -> dict:
@@ -428,7 +438,8 @@ def io_names(objects) -> dict:
     Parameters
     ----------
     objects : iterable of (nengo.Node or nengo.Probe)
-        The objects in order; names are unique (ignoring case) among them.
+        The objects in order; names are unique (ignoring case) among them, and none of
+        them is in `RESERVED_NAMES`.
 
     Returns
     -------
@@ -436,12 +447,17 @@ def io_names(objects) -> dict:
         The sanitised label, or else the class name in lower case, with ``_k`` appended
         at the ``k``-th repetition.
     """
-    seen: dict[str, int] = {}
+    taken = {name.lower() for name in RESERVED_NAMES}
+    counts: dict[str, int] = {}
     names = {}
     for obj in objects:
-        base = type(obj).__name__.lower() if obj.label is None else obj.label
-        name = sanitize_name(base)
-        count = seen.get(name.lower(), 0)
-        seen[name.lower()] = count + 1
-        names[obj] = name if count == 0 else f"{name}_{count}"
+        base = sanitize_name(obj.label or "") or type(obj).__name__.lower()
+        count = counts.get(base.lower(), 0)
+        name = f"{base}_{count}" if count else base
+        while name.lower() in taken:
+            count += 1
+            name = f"{base}_{count}"
+        counts[base.lower()] = count
+        taken.add(name.lower())
+        names[obj] = name
     return names

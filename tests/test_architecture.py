@@ -40,7 +40,10 @@ TENSOR_LAYER = [
 ]
 USER_LAYER = [
     "user_data",
+    "environment",
     "feeds",
+    "recording",
+    "simulation",
     "simulation_data",
     "parameters",
     "gradients",

@@ -159,6 +159,10 @@ class SimNeuronsBuilder(OpBuilder):
         """Restart the neurons."""
         self.built_neurons.build_post(signals)
 
+    def rngs(self) -> list:
+        """Return the random number generators of the neurons."""
+        return self.built_neurons.rngs()
+
     @staticmethod
     def carried(op) -> list:
         """Return the state of the neurons."""

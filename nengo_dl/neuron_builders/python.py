@@ -9,7 +9,7 @@ import tensorflow as tf
 from nengo.exceptions import SimulationError
 
 from nengo_dl.builder import OpBuilder
-from nengo_dl.utils import numpy_function
+from nengo_dl.utils import note_origin, numpy_function
 
 
 class GenericNeuronBuilder(OpBuilder):
@@ -71,6 +71,10 @@ class GenericNeuronBuilder(OpBuilder):
             for item in range(signals.minibatch_size)
         ]
 
+    def rngs(self) -> list:
+        """Return the random number generators of all neurons."""
+        return [r for item in self._rngs for own in item for r in own.values()]
+
     def _step(self, dt: float, J, state) -> list[np.ndarray]:
         """
         Run one step of all neurons.
@@ -110,13 +114,17 @@ class GenericNeuronBuilder(OpBuilder):
                     stop = starts[name] + sig.shape[0]
                     rows[name] = slice(starts[name], stop)
                     starts[name] = stop
-                op.neurons.step(
-                    dt,
-                    J[item, rows["J"]],
-                    output[item, rows["J"]],
-                    **{name: state[name][item, rows[name]] for name in state},
-                    **rngs,
-                )
+                try:
+                    op.neurons.step(
+                        dt,
+                        J[item, rows["J"]],
+                        output[item, rows["J"]],
+                        **{name: state[name][item, rows[name]] for name in state},
+                        **rngs,
+                    )
+                except Exception as err:
+                    note_origin(err, f"the step of {op.neurons} ({op.output.name})")
+                    raise
         return [output, *state.values()]
 
 
