@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import nengo
 import pytest
 from hypothesis import HealthCheck, settings
 from nengo_simloader import configure_default
@@ -41,6 +42,8 @@ def pytest_configure(config):
         suppress_health_check=[HealthCheck.too_slow],
     )
     settings.load_profile("nengo_dl")
+    # processes in parallel would wait for each other, and warn that they gave up
+    nengo.rc.set("decoder_cache", "enabled", "False")
 
 
 def pytest_collection_modifyitems(config, items):
