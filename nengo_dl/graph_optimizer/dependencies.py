@@ -7,7 +7,7 @@ sets of a piece of memory come first, then all increments, all reads, and the up
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from nengo.builder.operator import Operator
@@ -163,75 +163,72 @@ class _GraphBuilder:
         self.n_predecessors = [0] * n_operators
 
     def add_edge(self, before: int, after: int) -> None:
+        """Make one node wait for another."""
         self.successors[before].append(after)
         self.n_predecessors[after] += 1
 
-    def add_barrier(self) -> int:
+    def add_barrier(self, before: Sequence[int], after: Sequence[int]) -> int:
+        """Add a node that comes after some nodes and before others."""
+        barrier = len(self.successors)
         self.successors.append([])
         self.n_predecessors.append(0)
-        return len(self.successors) - 1
+        for node in before:
+            self.add_edge(node, barrier)
+        for node in after:
+            self.add_edge(barrier, node)
+        return barrier
 
     def add_base(self, access: BaseAccess, numbers: dict[Operator, int]) -> None:
         """Add the edges that follow from the accesses to one base signal."""
-        members = [
-            [list(dict.fromkeys(numbers[op] for op, _ in by_kind[k])) for k in ACCESSES]
-            for by_kind in access.accesses
-        ]
-        repeated = _in_several_phases(members)
+        phases = {
+            id(piece): [
+                list(dict.fromkeys(numbers[op] for op, _ in piece.accesses[kind]))
+                for kind in ACCESSES
+            ]
+            for piece in access.pieces.values()
+        }
+        repeated = _in_several_phases(phases.values())
         done: dict[tuple[int, int], int] = {}
-        start: dict[tuple[int, int], int] = {}
-        for i, neighbours in enumerate(access.neighbours):
-            for phase in range(1, len(ACCESSES)):
-                after = members[i][phase]
-                for j in neighbours if after else ():
-                    for earlier in range(phase):
-                        before = members[j][earlier]
-                        if not before:
-                            continue
-                        for node in repeated.intersection(after):
-                            self._add_edges(before, node)
-                        if not repeated.issuperset(after):
-                            self.add_edge(
-                                self._done(done, (j, earlier), before),
-                                self._start(start, (i, phase), after, repeated),
-                            )
+        for piece in access.pieces.values():
+            for phase, nodes in enumerate(phases[id(piece)]):
+                earlier = [
+                    (id(neighbour), p)
+                    for neighbour in piece.neighbours
+                    for p in range(phase)
+                    if phases[id(neighbour)][p]
+                ]
+                if nodes and earlier:
+                    before = [phases[key][p] for key, p in earlier]
+                    self._wait_for_all(before, [n for n in nodes if n in repeated])
+                    for key, group in zip(earlier, before):
+                        if key not in done:
+                            done[key] = self._single(group, [])
+                    after = [n for n in nodes if n not in repeated]
+                    if after:
+                        start = self._single([], after)
+                        for key in earlier:
+                            self.add_edge(done[key], start)
 
-    def _add_edges(self, before: Sequence[int], node: int) -> None:
-        """Make ``node`` wait for all of ``before`` but itself."""
-        for other in before:
-            if other != node:
-                self.add_edge(other, node)
+    def _wait_for_all(self, before: Sequence[list[int]], after: Sequence[int]) -> None:
+        """Add edges from all nodes to all nodes, except from nodes to themselves."""
+        for node in after:
+            for group in before:
+                for other in group:
+                    if other != node:
+                        self.add_edge(other, node)
 
-    def _done(self, barriers: dict, key: tuple[int, int], members: list[int]) -> int:
-        """Return the node that is reached when all members have run."""
-        if len(members) == 1:
-            return members[0]
-        if key not in barriers:
-            barriers[key] = self.add_barrier()
-            for node in members:
-                self.add_edge(node, barriers[key])
-        return barriers[key]
-
-    def _start(
-        self, barriers: dict, key: tuple[int, int], members: list[int], repeated: set
-    ) -> int:
-        """Return the node that has to be reached before any member may run."""
-        members = [node for node in members if node not in repeated]
-        if len(members) == 1:
-            return members[0]
-        if key not in barriers:
-            barriers[key] = self.add_barrier()
-            for node in members:
-                self.add_edge(barriers[key], node)
-        return barriers[key]
+    def _single(self, before: list[int], after: list[int]) -> int:
+        """Return one node to stand for several."""
+        nodes = before + after
+        return nodes[0] if len(nodes) == 1 else self.add_barrier(before, after)
 
 
-def _in_several_phases(members: list[list[list[int]]]) -> set[int]:
+def _in_several_phases(pieces: Iterable[list[list[int]]]) -> set[int]:
     """Return the operators that access one base in several ways."""
     first_phase: dict[int, int] = {}
     repeated = set()
-    for by_phase in members:
-        for phase, nodes in enumerate(by_phase):
+    for phases in pieces:
+        for phase, nodes in enumerate(phases):
             for node in nodes:
                 if first_phase.setdefault(node, phase) != phase:
                     repeated.add(node)
@@ -240,11 +237,13 @@ def _in_several_phases(members: list[list[list[int]]]) -> set[int]:
 
 def _check_single_writers(access: BaseAccess) -> None:
     """Raise an error if memory is set, or updated, by several operators."""
-    for i, neighbours in enumerate(access.neighbours):
-        for kind in ("sets", "updates"):
-            if not access.accesses[i][kind]:
+    for kind in ("sets", "updates"):
+        if len(access.accesses[kind]) < 2:
+            continue
+        for piece in access.pieces.values():
+            if not piece.accesses[kind]:
                 continue
-            writers = [pair for j in neighbours for pair in access.accesses[j][kind]]
+            writers = [pair for n in piece.neighbours for pair in n.accesses[kind]]
             if len(writers) > 1:
                 (op, signal), (other, _) = writers[:2]
                 raise BuildError(

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from nengo.builder.operator import Operator
 
 from nengo_dl.graph_optimizer.dependencies import dependency_graph
-from nengo_dl.graph_optimizer.schedule import Potential, Schedule
+from nengo_dl.graph_optimizer.schedule import Outlook, Schedule
 
 Plan = list[tuple[Operator, ...]]
 
@@ -78,29 +78,30 @@ def greedy_planner(op_list: Sequence[Operator]) -> Plan:
         # entries are not removed when a class grows or is taken, but skipped here
         if size == 0 or -size != len(schedule.ready[number]):
             continue
-        step = schedule.take(number)
-        plan.append(schedule.group(step))
-        for grown in dict.fromkeys(schedule.class_of[node] for node in step.released):
-            heapq.heappush(sizes, (-len(schedule.ready[grown]), grown))
+        nodes, grown = schedule.take(number)
+        plan.append(schedule.group(nodes))
+        for other in grown:
+            heapq.heappush(sizes, (-len(schedule.ready[other]), other))
     schedule.check_finished()
     return plan
 
 
 def tree_planner(op_list: Sequence[Operator], max_depth: int = 3) -> Plan:
     """
-    Look several groups ahead before deciding which group to run next.
+    Look ahead before deciding which group to run next.
 
-    As long as there is a class of mergeable operators whose next group cannot grow any
-    more, that group is run: waiting would gain nothing. Otherwise the planner tries out
-    sequences of groups, and runs the first group of the sequence that gets most
-    operators done.
+    As long as there is a group that cannot grow any more, however long we wait, it is
+    run: that cannot be wrong. Otherwise, the group is run whose operators hold up most
+    operators that could join other groups, not counting as many of them as operators
+    could have joined the group itself.
 
     Parameters
     ----------
     op_list : sequence of nengo.builder.Operator
         The operators.
     max_depth : int
-        Length of the sequences that are tried out. With 1 this is `greedy_planner`.
+        With 1, there is no looking ahead, and this is `greedy_planner`. There is no
+        limit otherwise.
 
     Returns
     -------
@@ -117,50 +118,19 @@ def tree_planner(op_list: Sequence[Operator], max_depth: int = 3) -> Plan:
         return greedy_planner(op_list)
 
     schedule = Schedule(op_list)
-    potential = Potential(schedule)
+    outlook = Outlook(schedule)
     plan: Plan = []
-    complete = list(schedule.available)
+    perhaps_complete = list(schedule.available)
     while schedule.available:
-        while complete:
-            number = complete.pop()
-            if number in schedule.available and potential.is_complete(number):
-                break
-        else:
-            _, number = _best_sequence(schedule, max_depth)
-        step = schedule.take(number)
-        potential.take(step)
-        plan.append(schedule.group(step))
-        complete.append(number)
-        complete.extend(dict.fromkeys(schedule.class_of[n] for n in step.released))
-    schedule.check_finished()
+        number = None
+        while perhaps_complete and number is None:
+            other = perhaps_complete.pop()
+            if other in schedule.available and outlook.is_complete(other):
+                number = other
+        if number is None:
+            number = outlook.best_to_split()
+        nodes, grown = schedule.take(number)
+        outlook.take(number, nodes)
+        plan.append(schedule.group(nodes))
+        perhaps_complete += [number, *grown]
     return plan
-
-
-#: How many groups `_best_sequence` tries out at each point.
-BREADTH = 4
-
-
-def _best_sequence(schedule: Schedule, max_depth: int) -> tuple[int, int]:
-    """
-    Find the sequence of groups that gets most operators done.
-
-    Returns
-    -------
-    n_done : int
-        Number of operators in the sequence.
-    number : int
-        The class of its first group; -1 if no operator is ready.
-    """
-    candidates = sorted(
-        schedule.available, key=lambda number: (-len(schedule.ready[number]), number)
-    )
-    best = (0, -1)
-    for number in candidates[:BREADTH]:
-        step = schedule.take(number)
-        n_done = len(step.nodes)
-        if max_depth > 1:
-            n_done += _best_sequence(schedule, max_depth - 1)[0]
-        schedule.undo(step)
-        if n_done > best[0]:
-            best = (n_done, number)
-    return best

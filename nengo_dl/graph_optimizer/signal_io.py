@@ -17,6 +17,7 @@ from nengo.builder.signal import Signal
 ACCESSES = ("sets", "incs", "reads", "updates")
 WRITES = ("sets", "incs", "updates")
 
+Access = tuple[Operator, Signal]
 SignalDicts = dict[Signal, list[Operator]]
 
 
@@ -79,7 +80,8 @@ def extent(signal: Signal) -> tuple[int, int]:
     overlapping ranges as sharing memory.
     """
     if not signal.is_view:
-        return 0, max(signal.initial_value.nbytes, 1) if not signal.sparse else 1
+        # sparse matrices have no size in bytes, and no views
+        return 0, getattr(signal.initial_value, "nbytes", 0) or 1
     start = stop = signal.offset
     for length, stride in zip(signal.shape, signal.strides):
         span = (length - 1) * stride
@@ -128,49 +130,61 @@ def overlapping_pairs(
         active.append(i)
 
 
-class BaseAccess:
+class Piece:
     """
-    The accesses to one base signal, sorted by the range of bytes they span.
+    The accesses to one range of bytes of a base signal.
 
     Attributes
     ----------
-    extents : list of (int, int)
-        The different ranges of bytes that are accessed.
-    neighbours : list of list of int
-        For each range the indices of all ranges it overlaps with, itself included.
-    accesses : list of dict
-        For each range ``{access: [(operator, signal), ...]}``.
+    accesses : dict of {str: list of (Operator, Signal)}
+        The operators that access exactly this range, for each kind of access.
+    neighbours : list of Piece
+        All pieces that overlap with this one, itself included.
     """
 
     def __init__(self):
-        self.extents: list[tuple[int, int]] = []
-        self.neighbours: list[list[int]] = []
-        self.accesses: list[dict[str, list[tuple[Operator, Signal]]]] = []
-        self._index: dict[tuple[int, int], int] = {}
+        self.accesses: dict[str, list[Access]] = {kind: [] for kind in ACCESSES}
+        self.neighbours: list[Piece] = [self]
 
-    def add(self, access: str, op: Operator, signal: Signal) -> None:
-        """Register that ``op`` accesses ``signal``."""
-        span = extent(signal)
-        if span not in self._index:
-            self._index[span] = len(self.extents)
-            self.extents.append(span)
-            self.accesses.append({kind: [] for kind in ACCESSES})
-        self.accesses[self._index[span]][access].append((op, signal))
 
-    def find_neighbours(self) -> None:
-        """Compute `neighbours`, after the last call of `add`."""
-        self.neighbours = [[i] for i in range(len(self.extents))]
-        for i, j in overlapping_pairs(self.extents):
-            self.neighbours[i].append(j)
-            self.neighbours[j].append(i)
+class BaseAccess:
+    """
+    The accesses to one base signal.
 
-    def overlapping(
-        self, signal: Signal, kinds: Sequence[str]
-    ) -> Iterator[tuple[Operator, Signal]]:
+    Attributes
+    ----------
+    accesses : dict of {str: list of (Operator, Signal)}
+        The operators that access the base or a view of it, for each kind of access.
+    has_views : bool
+        Whether any of these signals is a view.
+    """
+
+    def __init__(self):
+        self.accesses: dict[str, list[Access]] = {kind: [] for kind in ACCESSES}
+        self.has_views = False
+        self._pieces: dict[tuple[int, int], Piece] = {}
+
+    @property
+    def pieces(self) -> dict[tuple[int, int], Piece]:
+        """The accesses by the ranges of bytes they span."""
+        if not self._pieces:
+            for kind in ACCESSES:
+                for op, signal in self.accesses[kind]:
+                    piece = self._pieces.setdefault(extent(signal), Piece())
+                    piece.accesses[kind].append((op, signal))
+            extents = list(self._pieces)
+            for i, j in overlapping_pairs(extents):
+                x, y = self._pieces[extents[i]], self._pieces[extents[j]]
+                x.neighbours.append(y)
+                y.neighbours.append(x)
+        return self._pieces
+
+    def overlapping(self, signal: Signal, kinds: Sequence[str]) -> Iterator[Access]:
         """Yield the accesses of the given kinds that overlap with ``signal``."""
-        for i in self.neighbours[self._index[extent(signal)]]:
+        pieces = self.pieces[extent(signal)].neighbours if self.has_views else [self]
+        for piece in pieces:
             for kind in kinds:
-                yield from self.accesses[i][kind]
+                yield from piece.accesses[kind]
 
 
 class SignalIO:
@@ -191,16 +205,15 @@ class SignalIO:
     def __init__(self, operators: Iterable[Operator]):
         self.bases: dict[Signal, BaseAccess] = {}
         for op in operators:
-            for access in ACCESSES:
-                for signal in getattr(op, access):
+            for kind in ACCESSES:
+                for signal in getattr(op, kind):
                     base = self.bases.get(signal.base)
                     if base is None:
                         base = self.bases[signal.base] = BaseAccess()
-                    base.add(access, op, signal)
-        for base in self.bases.values():
-            base.find_neighbours()
+                    base.accesses[kind].append((op, signal))
+                    base.has_views = base.has_views or signal.is_view
 
-    def writers(self, signal: Signal) -> Iterator[tuple[Operator, Signal]]:
+    def writers(self, signal: Signal) -> Iterator[Access]:
         """
         Yield ``(operator, target)`` for all writes to the memory of ``signal``.
 
@@ -208,6 +221,6 @@ class SignalIO:
         """
         return self.bases[signal.base].overlapping(signal, WRITES)
 
-    def readers(self, signal: Signal) -> Iterator[tuple[Operator, Signal]]:
+    def readers(self, signal: Signal) -> Iterator[Access]:
         """Yield ``(operator, source)`` for all reads of the memory of ``signal``."""
         return self.bases[signal.base].overlapping(signal, ("reads",))
