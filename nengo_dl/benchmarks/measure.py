@@ -8,6 +8,7 @@ turns (A B A B ...), with the output of the first steps for comparison.
 from __future__ import annotations
 
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -104,10 +105,10 @@ class Result:
     output: np.ndarray | None = None
     error: str | None = None
 
-    def median(self, figure: str) -> float | None:
-        """Return the median of a figure over the samples, None without samples."""
+    def median(self, figure: str) -> float:
+        """Return the median of a figure over the samples, NaN without samples."""
         values = [s[figure] for s in self.samples if s.get(figure) is not None]
-        return statistics.median(values) if values else None
+        return statistics.median(values) if values else math.nan
 
     def as_dict(self) -> dict[str, Any]:
         """Return what is written as JSON."""

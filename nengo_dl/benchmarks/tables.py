@@ -7,6 +7,7 @@ one more entry of `TABLES`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -73,31 +74,32 @@ def seconds_to_result(result: Result) -> float:
     return result.median("build_s") + result.median("first_s")
 
 
-def _ratio(other: float | None, ours: float | None) -> str:
+def _ratio(other: float, ours: float) -> str:
     """Return how many times as long the other one takes."""
-    if other is None or ours is None:
+    if math.isnan(other) or math.isnan(ours):
         return NOTHING
     return f"{other / ours:.2f}×" if other < 10 * ours else f"{other / ours:.0f}×"
 
 
-def _number(value: float | None, digits: int = 1) -> str:
-    return NOTHING if value is None else f"{value:,.{digits}f}"
+def _number(value: float, digits: int = 1) -> str:
+    return NOTHING if math.isnan(value) else f"{value:,.{digits}f}"
 
 
 def _compete(
     sitting: Sitting, figure: Callable[[Result], float], minibatch: int = 1
-) -> tuple[list[float | None], str]:
+) -> tuple[list[float], str]:
     """
     Return the best figure of each competitor, and what is to be said of our output.
 
     Nengo is charged for as many runs as the minibatch has items.
     """
     best = {name: sitting.best(name, figure, minibatch) for name in NAMES}
-    figures = {name: result and figure(result) for name, result in best.items()}
-    if figures["nengo"] is not None:
-        figures["nengo"] *= minibatch
+    figures = [
+        math.nan if result is None else figure(result) for result in best.values()
+    ]
+    figures[list(NAMES).index("nengo")] *= minibatch
     judged = best["nengo_dl"] or best["release"]
-    return list(figures.values()), str(sitting.comparison(judged) or NOTHING)
+    return figures, str(sitting.comparison(judged) or NOTHING)
 
 
 def speed_rows(sitting: Sitting, choice: Choice) -> list[list[str]]:
@@ -106,7 +108,7 @@ def speed_rows(sitting: Sitting, choice: Choice) -> list[list[str]]:
     for size in choice.minibatches:
         (nengo, release, ours), difference = _compete(sitting, us_per_step, size)
         cells = [
-            _number(v) if v is None or size == 1 else f"{v:,.1f} ({v / size:,.1f})"
+            _number(v) if math.isnan(v) or size == 1 else f"{v:,.1f} ({v / size:,.1f})"
             for v in (nengo, release, ours)
         ]
         ratios = [_ratio(nengo, ours), _ratio(release, ours)]
@@ -132,12 +134,11 @@ def build_rows(sitting: Sitting, _choice: Choice) -> list[list[str]]:
             cells.append(NOTHING)
         else:
             parts = result.median("build_s"), result.median("first_s")
-            cells.append(f"{sum(parts):.2f} ({parts[0]:.2f} + {parts[1]:.2f})")
+            cells.append(f"{parts[0] + parts[1]:.2f} ({parts[0]:.2f} + {parts[1]:.2f})")
     (nengo, release, ours), difference = _compete(sitting, seconds_to_result)
-    limit = None if nengo is None else 1.5 * nengo + 3
     ratio = _ratio(release, ours)
     title = NETWORKS[sitting.network][0]
-    return [[title, *cells, _number(limit, 2), ratio, difference]]
+    return [[title, *cells, _number(1.5 * nengo + 3, 2), ratio, difference]]
 
 
 def size_rows(sitting: Sitting, _choice: Choice) -> list[list[str]]:
@@ -162,7 +163,7 @@ def long_rows(sitting: Sitting, _choice: Choice) -> list[list[str]]:
         result = sitting.best(name, us_per_step)
         if result is not None:
             sample = result.samples[-1]
-            memory = [sample["resident_mib"][i] for i in (0, 1, 5, 10)]
+            memory = [sample["resident_mib"][i] or math.nan for i in (0, 1, 5, 10)]
             cells = [f"{sample['n_steps']:,}", _number(us_per_step(result))]
             cells += [_number(value) for value in memory]
             rows.append([NETWORKS[sitting.network][0], label, *cells])
