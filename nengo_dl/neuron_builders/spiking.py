@@ -19,6 +19,74 @@ from nengo_dl.neuron_builders.rates import (
     soft_lif_rate,
 )
 
+# The series of `relaxed` and `log_overshoot` have a relative error below 1e-14 up to
+# this ratio of the step to the membrane time constant.
+MAX_SERIES_STEP = 0.1
+
+
+def relaxed(voltage, J, x, use_series: bool) -> tf.Tensor:
+    r"""
+    Let the membrane voltage approach the input current for some time.
+
+    .. math:: v \leftarrow v + (v - J) (e^{-x} - 1)
+
+    Parameters
+    ----------
+    voltage, J : tf.Tensor
+        Membrane voltage and input current.
+    x : tf.Tensor
+        The time, in units of the membrane time constant.
+    use_series : bool
+        If True, compute the exponential by a series, for ``x <= MAX_SERIES_STEP``:
+
+        .. math::
+
+           1 - e^{-x} = x / d, \qquad
+           d = 1 + \frac{x}{2} + \frac{x^2}{12} - \frac{x^4}{720}
+           + \frac{x^6}{30240} - \ldots
+
+        This takes less than half of the time in compiled simulations. That the
+        division comes last matters: XLA computes divisions once but repeats cheap
+        operations for each of their uses. A voltage does not overshoot ``J = 1`` by a
+        rounding error, which would be a spike.
+    """
+    if not use_series:
+        return voltage + (voltage - J) * tf.math.expm1(-x)
+    x2 = x * x
+    d = 1 + x / 2 + x2 * (1 / 12 - x2 * (1 / 720 - x2 / 30240))
+    return (voltage * d + (J - voltage) * x) / d
+
+
+def log_overshoot(voltage, J, use_series: bool) -> tf.Tensor:
+    r"""
+    Return how long ago a voltage crossed the threshold, as a negative number.
+
+    Parameters
+    ----------
+    voltage, J : tf.Tensor
+        Membrane voltage above the threshold of 1, and input current.
+    use_series : bool
+        If True, compute the logarithm by a series, for voltages that have been above
+        the threshold for no longer than ``MAX_SERIES_STEP``:
+
+        .. math::
+
+           \log\left(1 - \frac{v - 1}{J - 1}\right)
+           = -2 \left(a + \frac{a^3}{3} + \frac{a^5}{5} + \ldots\right), \qquad
+           a = \frac{v - 1}{2 (J - 1) - (v - 1)}
+
+    Returns
+    -------
+    time : tf.Tensor
+        In units of the membrane time constant. Undefined below the threshold.
+    """
+    overshoot = voltage - 1
+    if not use_series:
+        return tf.math.log1p(-overshoot / (J - 1))
+    a = overshoot / (2 * (J - 1) - overshoot)
+    a2 = a * a
+    return -2 * a * (1 + a2 * (1 / 3 + a2 * (1 / 5 + a2 * (1 / 7 + a2 / 9))))
+
 
 class SpikingRectifiedLinearBuilder(RectifiedLinearBuilder):
     r"""
@@ -88,16 +156,17 @@ class LIFBuilder(LIFParameters):
         """Prepare the parameters."""
         super().build_pre(signals, config)
         self.min_voltage = self.parameter(signals, "min_voltage")
+        self._use_series = all(_allows_series(op, signals.dt_val) for op in self.ops)
         if config.lif_smoothing is not None:
             self.sigma = tf.constant(config.lif_smoothing, signals.dtype)
 
     def step(self, J, dt, voltage, refractory_time):
         """Compute the spikes for input currents ``J``, and the new state."""
         refractory_time = refractory_time - dt
-        delta = tf.clip_by_value(dt - refractory_time, self.zero, dt)
-        voltage = voltage + (voltage - J) * tf.math.expm1(-delta / self.tau_rc)
+        x = tf.clip_by_value(dt - refractory_time, self.zero, dt) / self.tau_rc
+        voltage = relaxed(voltage, J, x, self._use_series)
         spiked = voltage > 1
-        t_spike = dt + self.tau_rc * tf.math.log1p((1 - voltage) / (J - 1))
+        t_spike = dt + self.tau_rc * log_overshoot(voltage, J, self._use_series)
         return (
             tf.where(spiked, self.alpha, self.zero),
             tf.where(spiked, self.zero, tf.maximum(voltage, self.min_voltage)),
@@ -111,6 +180,13 @@ class LIFBuilder(LIFParameters):
         else:
             rate = soft_lif_rate(J, self.tau_rc, self.tau_ref, self.sigma)
         return self.scaled(rate)
+
+
+def _allows_series(op, dt: float) -> bool:
+    """Return whether `relaxed` and `log_overshoot` may use their series."""
+    # a voltage is above the threshold for longer than a step only if it starts there
+    starts_below = all((sig.initial_value <= 1).all() for sig in op.state.values())
+    return starts_below and dt <= MAX_SERIES_STEP * op.neurons.tau_rc
 
 
 class AdaptiveLIFBuilder(LIFBuilder):
