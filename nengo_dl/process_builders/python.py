@@ -8,7 +8,7 @@ from nengo.exceptions import SimulationError
 
 from nengo_dl.builder import OpBuilder
 from nengo_dl.process_builders.synapses import n_rows
-from nengo_dl.utils import numpy_function
+from nengo_dl.utils import note_origin, numpy_function
 
 
 class GenericProcessBuilder(OpBuilder):
