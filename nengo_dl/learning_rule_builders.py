@@ -50,11 +50,17 @@ class LearningRuleBuilder(OverwritingBuilder):
     def build_pre(self, signals, config):
         """Combine the signals that all rules have."""
         super().build_pre(signals, config)
-        self.n_rows = [op.reads[1].size for op in self.ops]
+        self.n_rows = [op.delta.shape[0] for op in self.ops]
         n_columns = self.ops[0].reads[0].size
         pre = signals.combine([op.reads[0] for op in self.ops])
         self.pre = pre.reshape((len(self.ops), n_columns))
-        post = signals.combine([op.reads[1] for op in self.ops])
+        # the error of a decoded connection to neurons is a single number for all rows
+        post = signals.combine(
+            [
+                signals[op.reads[1]][[0] * n if op.reads[1].size == 1 else ...]
+                for op, n in zip(self.ops, self.n_rows)
+            ]
+        )
         self.post = post.reshape((sum(self.n_rows), 1))
         self.delta = signals.combine([op.delta for op in self.ops])
 

@@ -11,8 +11,7 @@ import warnings
 
 import nengo
 import numpy as np
-import pytest
-from hypothesis import HealthCheck, assume, event, given, settings
+from hypothesis import HealthCheck, Phase, assume, event, given, settings
 from hypothesis import strategies as st
 from random_networks import networks
 
@@ -29,6 +28,7 @@ def test_random_networks(request):
         derandomize=True,
         deadline=None,
         database=None,
+        phases=(Phase.generate,),
         suppress_health_check=list(HealthCheck),
         report_multiple_bugs=False,
     )
@@ -59,6 +59,7 @@ def check_network(net, minibatch_size, jit_compile, inference_only):
             nengo_dl.configure_settings(
                 dtype="float64", jit_compile=jit_compile, inference_only=inference_only
             )
+        print(describe(net))  # pytest shows this if the test fails
         with nengo_dl.Simulator(
             net, minibatch_size=minibatch_size, progress_bar=False
         ) as sim:
@@ -78,17 +79,22 @@ def check_network(net, minibatch_size, jit_compile, inference_only):
             event("left the range of numbers in which comparing makes sense")
             continue
         np.testing.assert_allclose(
-            actual, expected, rtol=1e-7, atol=1e-8, err_msg=describe(net, probe)
+            actual,
+            expected,
+            rtol=1e-7,
+            atol=1e-8,
+            err_msg=f"{probe} of {probe.obj} ({probe.attr}, {probe.synapse})",
         )
 
 
-def describe(net, probe) -> str:
+def describe(net) -> str:
     """Say what a network consists of."""
-    lines = [f"{probe} of {probe.obj} ({probe.key}, {probe.synapse})", "Network:"]
+    lines = ["Network:"]
+    for node in net.all_nodes:
+        lines.append(f"  {node} {node.output}")
     for ens in net.all_ensembles:
-        lines.append(f"  {ens} {ens.neuron_type} noise={ens.noise}")
+        lines.append(f"  {ens} {ens.n_neurons} {ens.neuron_type} noise={ens.noise}")
     for conn in net.all_connections:
-        lines.append(
-            f"  {conn} {conn.transform} {conn.synapse} {conn.learning_rule_type}"
-        )
+        parts = (conn.transform, conn.synapse, conn.solver, conn.learning_rule_type)
+        lines.append(f"  {conn} {parts}")
     return "\n".join(lines)
