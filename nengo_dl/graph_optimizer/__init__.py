@@ -12,8 +12,6 @@ from nengo_dl.graph_optimizer.ordering import (
     hamming_sort,
     noop_order_signals,
     order_signals,
-    sort_ops_by_signals,
-    sort_signals_by_ops,
 )
 from nengo_dl.graph_optimizer.planners import (
     greedy_planner,
@@ -29,6 +27,10 @@ from nengo_dl.graph_optimizer.simplify import (
     remove_unmodified_resets,
     remove_zero_incs,
     simplify,
+)
+from nengo_dl.graph_optimizer.spreading import (
+    sort_ops_by_signals,
+    sort_signals_by_ops,
 )
 from nengo_dl.graph_optimizer.transitive import transitive_planner
 from nengo_dl.graph_optimizer.verify import verify_plan
