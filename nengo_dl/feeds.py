@@ -12,24 +12,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from nengo.builder import Model
 from nengo.builder.operator import SimPyFunc
-from nengo.builder.optimizer import optimize
 from nengo.builder.processes import SimProcess
-from nengo.processes import Piecewise, PresentInput
-from nengo.synapses import Alpha, LinearFilter, Lowpass, Triangle
-from nengo.utils.graphs import toposort
-from nengo.utils.numpy import maxint
-from nengo.utils.simulator import operator_dependency_graph
 
 from nengo_dl.program import Program
+from nengo_dl.random_processes import is_random, process_order, seed_processes
 from nengo_dl.utils import align_func, fit_output, function_name, note_origin
-
-# The steps of processes that make no use of random numbers.
-DETERMINISTIC = {
-    process.make_step
-    for process in (Alpha, LinearFilter, Lowpass, Piecewise, PresentInput, Triangle)
-}
 
 
 class FeedGenerator:
@@ -223,64 +211,3 @@ class _ProcessSource:
 
 
 _Source = _ConstantSource | _FunctionSource | _ProcessSource
-
-
-def is_random(process) -> bool:
-    """Return whether a process may make use of random numbers."""
-    return type(process).make_step not in DETERMINISTIC
-
-
-def seed_processes(order, seed: int, minibatch_size: int) -> dict:
-    """
-    Make the random number generators of all processes.
-
-    The first item of the minibatch gets the numbers that `nengo.Simulator` draws. A
-    process with a seed of its own has the same numbers in every item.
-
-    Parameters
-    ----------
-    order : list of SimProcess
-        All processes, in the order in which `nengo.Simulator` makes their steps.
-    seed : int
-        Seed of the simulation.
-    minibatch_size : int
-        Number of items.
-
-    Returns
-    -------
-    rngs : dict of {SimProcess: list of (numpy.random.RandomState or None)}
-        One generator for each item; None if the process makes no use of it.
-    """
-    rng = np.random.RandomState(seed)
-    rngs: dict[SimProcess, list] = {op: [] for op in order}
-    for _ in range(minibatch_size):
-        for op in order:
-            if is_random(op.process):
-                rngs[op].append(op.process.get_rng(rng))
-            else:
-                rngs[op].append(None)
-                if op.process.seed is None:
-                    rng.randint(maxint)  # Nengo's draw
-    return rngs
-
-
-def process_order(model: Model) -> list[SimProcess]:
-    """
-    Return the processes of a model in the order in which `nengo.Simulator` seeds them.
-
-    That order depends on how Nengo merges operators, so that its optimizer has to be
-    run (on a copy). This is only done if the order makes a difference.
-    """
-    processes = [op for op in model.operators if isinstance(op, SimProcess)]
-    unseeded = [
-        op for op in processes if op.process.seed is None and is_random(op.process)
-    ]
-    if not unseeded or len(processes) == 1:
-        return processes
-
-    copies = {copy.copy(op): op for op in model.operators}
-    duplicate = Model(dt=model.dt)
-    duplicate.operators = list(copies)
-    graph = operator_dependency_graph(duplicate.operators)
-    optimize(duplicate, graph)
-    return [copies[op] for op in toposort(graph) if isinstance(op, SimProcess)]

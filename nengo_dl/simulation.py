@@ -87,9 +87,6 @@ class Simulation:
             )
         with self.context(), progress("Constructing graph", "Construction"):
             self.tensor_graph.build()
-        self._start_processes()
-
-    def _start_processes(self) -> None:
         program = self.tensor_graph.program
         self._feeds = FeedGenerator(program, self.minibatch_size, self.seed)
         self.tensor_graph.build_post(self._feeds.process_rngs)
@@ -166,7 +163,8 @@ class Simulation:
             self.tensor_graph.reset(include_trainable)
         self.n_steps = 0
         if include_processes:
-            self._start_processes()
+            self._feeds.reset(self.seed)
+            self.tensor_graph.build_post(self._feeds.process_rngs)
 
     def close(self) -> None:
         """Free everything but the facts (such as the number of steps)."""

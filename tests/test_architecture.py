@@ -41,6 +41,7 @@ TENSOR_LAYER = [
 USER_LAYER = [
     "user_data",
     "environment",
+    "random_processes",
     "feeds",
     "recording",
     "simulation",
