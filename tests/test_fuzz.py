@@ -49,7 +49,8 @@ def check_network(net, minibatch_size, jit_compile, inference_only):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            with nengo.Simulator(net, progress_bar=False) as ref:
+            # unseeded processes have the same numbers every time without optimizer
+            with nengo.Simulator(net, progress_bar=False, optimize=False) as ref:
                 ref.run_steps(N_STEPS)
         except (nengo.exceptions.NengoException, FloatingPointError, ValueError) as e:
             # not a network that Nengo can run
