@@ -311,15 +311,7 @@ def build_model(
     nengo.exceptions.NengoWarning
         If the model has another ``dt``, which takes precedence.
     """
-    if model is None:
-        model = NengoModel(
-            dt=float(dt),
-            label=f"{network}, dt={dt:f}",
-            decoder_cache=get_default_decoder_cache(),
-            builder=NengoBuilder(),
-            fail_fast=False,
-        )
-    elif dt != model.dt:
+    if model is not None and dt != model.dt:
         warnings.warn(
             f"The model was built with dt={model.dt:g}, which takes the place of "
             f"dt={dt:g}",
@@ -327,6 +319,14 @@ def build_model(
         )
     if network is not None:
         with nengo_precision(get_setting(network, "dtype", default="float32")):
+            if model is None:
+                model = NengoModel(
+                    dt=float(dt),
+                    label=f"{network}, dt={dt:f}",
+                    decoder_cache=get_default_decoder_cache(),
+                    builder=NengoBuilder(),
+                    fail_fast=False,
+                )
             model.build(network, progress=progress)
     return model
 
