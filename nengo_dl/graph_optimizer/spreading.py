@@ -254,7 +254,13 @@ class Spreading:
         )
         if not columns:
             return
-        ops = sort_ops_by_signals(self._plan[number], columns, self._ranks, lambda _: 0)
+        # as far as nothing is sorted yet, operators follow the order of the blocks
+        ops = tuple(
+            sorted(
+                self._plan[number],
+                key=lambda op: [self._ranks[c.signal(op).base] for c in columns],
+            )
+        )
         self._sort_blocks(ops, columns[0])
         ops = sort_ops_by_signals(ops, columns, self._ranks, self.place)
         for column in columns[1:]:

@@ -1,0 +1,76 @@
+"""Literal operators and signals for tests of the graph layer."""
+
+import numpy as np
+from nengo.builder import Signal
+from nengo.builder.operator import Operator
+from nengo.builder.signal import SignalDict
+
+from nengo_dl.builder import OpBuilder
+from nengo_dl.graph_optimizer import noop_planner
+
+
+class Op(Operator):
+    """An operator that does nothing but to access signals."""
+
+    def __init__(self, sets=(), incs=(), reads=(), updates=(), tag=None):
+        super().__init__(tag=tag)
+        self.sets = list(sets)
+        self.incs = list(incs)
+        self.reads = list(reads)
+        self.updates = list(updates)
+
+    def __str__(self):
+        return f"Op({self.tag})"
+
+
+class OtherOp(Op):
+    """The same, of another type."""
+
+
+class MergingBuilder(OpBuilder):
+    """Merges everything that passes the general checks."""
+
+    planner_priority = 1
+
+    @staticmethod
+    def mergeable(x, y):
+        return True
+
+
+class OtherMergingBuilder(MergingBuilder):
+    planner_priority = 2
+
+
+class LonelyBuilder(OpBuilder):
+    """Merges nothing."""
+
+
+def signal(shape=(1,), value=0.0, name=None, dtype="float64", **marks):
+    """Return a signal filled with ``value``, with marks such as ``trainable``."""
+    sig = Signal(np.full(shape, value, dtype=dtype), name=name)
+    for mark, setting in marks.items():
+        setattr(sig, mark, setting)
+    return sig
+
+
+def signals(n, shape=(1,), name="s"):
+    return [signal(shape, name=f"{name}{i}") for i in range(n)]
+
+
+def run(operators, n_steps=1, dt=0.001):
+    """Run operators in NumPy, and return the values of all signals afterwards."""
+    values = SignalDict()
+    rng = np.random.RandomState(0)
+    order = [group[0] for group in noop_planner(operators)]
+    for op in order:
+        op.init_signals(values)
+    steps = [op.make_step(values, dt, rng) for op in order]
+    for _ in range(n_steps):
+        for step in steps:
+            step()
+    return values
+
+
+def accesses(op):
+    """Return what tells operators apart, but for their identity."""
+    return type(op), op.sets, op.incs, op.reads, op.updates
