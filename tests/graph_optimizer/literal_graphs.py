@@ -57,20 +57,14 @@ def signals(n, shape=(1,), name="s"):
     return [signal(shape, name=f"{name}{i}") for i in range(n)]
 
 
-def run(operators, n_steps=1, dt=0.001):
+def run(operators, n_steps=1, plan=None):
     """Run operators in NumPy, and return the values of all signals afterwards."""
     values = SignalDict()
-    rng = np.random.RandomState(0)
-    order = [group[0] for group in noop_planner(operators)]
+    order = [op for group in plan or noop_planner(operators) for op in group]
     for op in order:
         op.init_signals(values)
-    steps = [op.make_step(values, dt, rng) for op in order]
+    steps = [op.make_step(values, 0.001, np.random.RandomState(0)) for op in order]
     for _ in range(n_steps):
         for step in steps:
             step()
     return values
-
-
-def accesses(op):
-    """Return what tells operators apart, but for their identity."""
-    return type(op), op.sets, op.incs, op.reads, op.updates
