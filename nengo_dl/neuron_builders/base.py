@@ -55,21 +55,36 @@ class TFNeuronBuilder(OpBuilder):
             name: signals.combine([op.state[name] for op in self.ops])
             for name in self.ops[0].state
         }
-        neurons = [op.neurons for op in self.ops]
-        if all(getattr(n, "amplitude", 1) == 1 for n in neurons):
-            self.amplitude = None
-            self.alpha = signals.one / signals.dt
-        else:
+        self.amplitude, amplitude = None, 1.0
+        if any(getattr(op.neurons, "amplitude", 1) != 1 for op in self.ops):
             self.amplitude = self.parameter(signals, "amplitude")
-            self.alpha = self.amplitude / signals.dt
+            amplitude = self.parameter(signals, "amplitude", tf.float64)
+        # in double precision, because 1 / dt is a round number but dt is not
+        self.alpha = tf.cast(amplitude / signals.dt_val, signals.dtype)
 
-    def parameter(self, signals, name: str) -> tf.Tensor:
-        """Return a parameter of the neurons as a constant, scalar or ``(1, n)``."""
+    def parameter(self, signals, name: str, dtype=None) -> tf.Tensor:
+        """
+        Return a parameter of the neurons as a constant.
+
+        Parameters
+        ----------
+        signals : SignalDict
+            The signals of the simulation.
+        name : str
+            Name of the parameter.
+        dtype : tf.DType, optional
+            Type of the constant, by default that of the simulation.
+
+        Returns
+        -------
+        parameter : tf.Tensor
+            ``(1, n_neurons)`` if it differs between operators, else a scalar.
+        """
         return signals.op_constant(
             [op.neurons for op in self.ops],
             [op.J.shape[0] for op in self.ops],
             name,
-            signals.dtype,
+            signals.dtype if dtype is None else dtype,
         )
 
     def scaled(self, output: tf.Tensor) -> tf.Tensor:
