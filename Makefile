@@ -43,7 +43,7 @@ test-nengo: $(TEST)/.installed
 	JOBS=$(JOBS) .ci/test-nengo $(TEST)/bin/python $(ARGS)
 
 test-matrix:
-	PYTEST_ARGS="$(ARGS)" .ci/matrix oldest newest
+	.ci/matrix oldest newest -- $(ARGS)
 
 fuzz: $(TEST)/.installed
 	$(TEST)/bin/python -m pytest tests/test_fuzz.py --examples $(N) $(ARGS)
