@@ -44,7 +44,6 @@ SETTERS: dict[type, Callable[[Operator], Operator]] = {
         op.process, op.input, op.output, op.t, mode="set", state=op.state, tag=op.tag
     ),
     ResetInc: lambda op: reset_to(op.dst, op.value, tag=op.tag),
-    Feed: lambda op: Feed(op.signal, op.source, mode="set", tag=op.tag),
 }
 
 
@@ -103,6 +102,9 @@ def _first_incer(reset: Reset, io: SignalIO) -> Operator | None:
         return None
     for op, target in incers:
         if not (covers(target, reset.dst) and covers(reset.dst, target)):
+            continue
+        if isinstance(op, Feed):
+            # other stages know what feeds an operator by the operator itself
             continue
         if type(op) not in SETTERS:
             warnings.warn(

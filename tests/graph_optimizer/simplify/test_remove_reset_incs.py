@@ -90,10 +90,14 @@ def test_reset_inc(value):
     assert check_replaced(ResetInc(signal((3,)), value, "tag"), Reset).value is value
 
 
-def test_feed():
-    source = object()
-    op = check_replaced(Feed(signal((3,)), source, mode="inc", tag="tag"), Feed)
-    assert op.source is source and op.mode == "set"
+def test_feeds_are_left_alone():
+    # the data that are fed in are found by the operator
+    Y = signal((3,))
+    ops = [Reset(Y), Feed(Y, object(), mode="inc")]
+    assert remove_reset_incs(ops) == ops
+    inc = Copy(X, Y, inc=True)
+    feed, op = remove_reset_incs([*ops, inc])
+    assert feed is ops[1] and type(op) is Copy and op.sets == [Y]
 
 
 def test_reset_to_an_array_of_zeros():
