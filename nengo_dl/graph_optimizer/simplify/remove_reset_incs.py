@@ -30,6 +30,10 @@ from nengo_dl.operators import (
     reset_to,
 )
 
+#: Operators that are left as they are, because what belongs to them outside of the step
+#: (data that are fed in, random number generators) is found by the operator itself.
+KEPT = (Feed, SimProcess)
+
 #: For each type of incrementing operator, how to make one that sets the same.
 SETTERS: dict[type, Callable[[Operator], Operator]] = {
     ElementwiseInc: lambda op: ElementwiseSet(op.A, op.X, op.Y, tag=op.tag),
@@ -40,9 +44,6 @@ SETTERS: dict[type, Callable[[Operator], Operator]] = {
         op.W, op.X, op.Y, op.conv, tag=op.tag
     ),
     Copy: lambda op: Copy(op.src, op.dst, src_slice=op.src_slice, tag=op.tag),
-    SimProcess: lambda op: SimProcess(
-        op.process, op.input, op.output, op.t, mode="set", state=op.state, tag=op.tag
-    ),
     ResetInc: lambda op: reset_to(op.dst, op.value, tag=op.tag),
 }
 
@@ -103,8 +104,7 @@ def _first_incer(reset: Reset, io: SignalIO) -> Operator | None:
     for op, target in incers:
         if not (covers(target, reset.dst) and covers(reset.dst, target)):
             continue
-        if isinstance(op, Feed):
-            # other stages know what feeds an operator by the operator itself
+        if isinstance(op, KEPT):
             continue
         if type(op) not in SETTERS:
             warnings.warn(

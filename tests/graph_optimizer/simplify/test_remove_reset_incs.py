@@ -61,16 +61,6 @@ def test_copy():
     assert check_replaced(inc, Copy).src_slice == [2, 1]
 
 
-@pytest.mark.parametrize("state", (None, {"state": signal()}))
-@pytest.mark.parametrize("input", (None, X))
-def test_sim_process(input, state):
-    process = nengo.processes.WhiteNoise()
-    inc = SimProcess(process, input, signal((3,)), signal(), "inc", state, tag="tag")
-    op = check_replaced(inc, SimProcess)
-    assert (op.process, op.mode, op.input) == (process, "set", input)
-    assert op.state == (state or {})
-
-
 def test_convolution():
     conv = nengo.Convolution(2, (4, 4, 1))
     Y = signal((conv.output_shape.size,))
@@ -90,14 +80,19 @@ def test_reset_inc(value):
     assert check_replaced(ResetInc(signal((3,)), value, "tag"), Reset).value is value
 
 
-def test_feeds_are_left_alone():
-    # the data that are fed in are found by the operator
+@pytest.mark.parametrize(
+    "make_op",
+    (
+        lambda Y: Feed(Y, object(), mode="inc"),
+        lambda Y: SimProcess(nengo.processes.WhiteNoise(), X, Y, signal(), mode="inc"),
+    ),
+)
+def test_operators_with_something_outside_are_left_alone(make_op):
     Y = signal((3,))
-    ops = [Reset(Y), Feed(Y, object(), mode="inc")]
+    ops = [Reset(Y), make_op(Y)]
     assert remove_reset_incs(ops) == ops
-    inc = Copy(X, Y, inc=True)
-    feed, op = remove_reset_incs([*ops, inc])
-    assert feed is ops[1] and type(op) is Copy and op.sets == [Y]
+    kept, op = remove_reset_incs([*ops, Copy(X, Y, inc=True)])
+    assert kept is ops[1] and type(op) is Copy and op.sets == [Y]
 
 
 def test_reset_to_an_array_of_zeros():
