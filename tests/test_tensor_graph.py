@@ -1,0 +1,231 @@
+import nengo
+import numpy as np
+import pytest
+import tensorflow as tf
+from nengo.exceptions import BuildError
+
+from nengo_dl.builder import build_model
+from nengo_dl.config import configure_settings
+from nengo_dl.tensor_graph import TensorGraph, io_names
+
+
+def make_graph(net, minibatch_size=3, **kwargs):
+    graph = TensorGraph(
+        build_model(net, 0.001), 0.001, 1, minibatch_size, None, **kwargs
+    )
+    graph.build()
+    return graph
+
+
+def labelled(*labels):
+    with nengo.Network(add_to_container=False):
+        return [nengo.Node([0], label=label) for label in labels]
+
+
+def names(*labels):
+    return list(io_names(labelled(*labels)).values())
+
+
+def test_names():
+    assert names(None, None, "aa", "aa", "Aa", "aA", None) == [
+        "node",
+        "node_1",
+        "aa",
+        "aa_1",
+        "Aa_2",
+        "aA_3",
+        "node_2",
+    ]
+    with nengo.Network():
+        node = nengo.Node([0], label="probe")
+        assert list(io_names([node, nengo.Probe(node)]).values()) == [
+            "probe",
+            "probe_1",
+        ]
+
+
+def test_names_are_sanitized():
+    assert names("a b:c", "a?!b", "a/b.c-d") == ["a_b_c", "ab", "a/b.c-d"]
+    assert names("", "???", "日本") == ["node", "node_1", "node_2"]
+
+
+def test_names_are_unique_in_any_case():
+    assert names("a_1", "a", "a", "a") == ["a_1", "a", "a_2", "a_3"]
+    assert names("a", "a", "a_1") == ["a", "a_1", "a_1_1"]
+
+
+def test_reserved_names():
+    assert names("n_steps", "Steps_Run", "tensorgraph") == [
+        "n_steps_1",
+        "Steps_Run_1",
+        "tensorgraph_1",
+    ]
+
+
+@pytest.fixture
+def learning():
+    """Return a network with parameters of all kinds."""
+    with nengo.Network(seed=0) as net:
+        configure_settings(dtype="float64", trainable=None)
+        inp = nengo.Node([1])
+        net.ens, net.post = nengo.Ensemble(10, 1), nengo.Ensemble(10, 1)
+        nengo.Connection(inp, net.ens)
+        net.conn = nengo.Connection(
+            net.ens, net.post, learning_rule_type=nengo.PES(1e-3)
+        )
+        nengo.Connection(net.post, net.conn.learning_rule)
+        nengo.Probe(net.post)
+        net.config[net.post].trainable = False
+    return net
+
+
+def test_variables(learning):
+    graph = make_graph(learning)
+    sig = graph.model.sig
+    trainable = {v.name for v in graph.trainable_weights}
+    assert trainable == {k for k in graph.base_params if k.startswith("trainable")}
+    assert len(graph.weights) == len(graph.base_params)
+
+    conn = graph.get_tensor(sig[learning.conn]["weights"])
+    assert conn.shape == (3, 1, 10)
+    assert np.allclose(conn, graph.model.params[learning.conn].weights)
+    encoders = graph.get_tensor(sig[learning.ens]["encoders"])
+    assert encoders.shape == (10, 1) and encoders.dtype == tf.float64
+    voltage = graph.get_tensor(sig[learning.ens.neurons]["voltage"])
+    assert voltage.shape == (3, 10)
+
+    places = graph.program.layout.places
+    assert places[sig[learning.ens]["encoders"].base][0] in trainable
+    assert places[sig[learning.post]["encoders"].base][0] not in trainable
+    assert places[sig[learning.conn]["weights"].base][0] in graph.saved_state
+
+
+def test_what_is_not_kept(learning):
+    graph = make_graph(learning)
+    current = graph.model.sig[learning.ens.neurons]["in"]
+    with pytest.raises(KeyError, match="computed afresh in every step.*use a Probe"):
+        graph.get_tensor(current)
+    assert current.base not in graph.kept_signals()
+    assert graph.model.sig[learning.ens.neurons]["voltage"] in graph.kept_signals()
+
+
+def simulate(graph, n_steps=5):
+    """Return the state after some steps in which nothing is fed in."""
+    capacity = graph.engine.capacity(n_steps)
+    feeds = [
+        np.ones((graph.minibatch_size, capacity, feed.signal.size))
+        for feed in graph.program.feeds
+    ]
+    return graph.engine.run_block(graph.saved_state.packed(), feeds, n_steps)[0]
+
+
+def test_commit_and_reset(learning):
+    graph = make_graph(learning)
+    sig = graph.model.sig
+    weights = sig[learning.conn]["weights"]
+    voltage = sig[learning.ens.neurons]["voltage"]
+    initial = {s: graph.get_tensor(s).numpy() for s in (weights, voltage)}
+
+    def has_changed():
+        return [
+            bool(np.any(graph.get_tensor(s).numpy() != initial[s]))
+            for s in (weights, voltage)
+        ]
+
+    state = simulate(graph)
+    assert has_changed() == [False, False]
+    graph.commit(state, stateful=False)
+    assert has_changed() == [True, False]
+    graph.commit(state, stateful=True)
+    assert has_changed() == [True, True]
+    graph.reset(include_trainable=False)
+    assert has_changed() == [True, False]
+    graph.reset()
+    assert has_changed() == [False, False]
+
+
+def test_reset_of_trained_parameters(learning):
+    graph = make_graph(learning)
+    encoders = graph.model.sig[learning.ens]["encoders"]
+    initial = graph.get_tensor(encoders).numpy()
+    for variable in graph.trainable_weights:
+        variable.assign(variable + 1)
+    assert np.allclose(graph.get_tensor(encoders), initial + 1)
+    graph.reset(include_trainable=False)
+    assert np.allclose(graph.get_tensor(encoders), initial + 1)
+    graph.reset()
+    assert np.allclose(graph.get_tensor(encoders), initial)
+
+
+def test_variables_and_tensors_agree(learning):
+    """Whoever looks at a variable sees the newest state, and can change it."""
+    graph = make_graph(learning)
+    voltage = graph.model.sig[learning.ens.neurons]["voltage"]
+    key = graph.program.layout.places[voltage.base][0]
+    graph.commit(simulate(graph), stateful=True)
+    expected = graph.saved_state.tensor(key).numpy()
+    assert (graph.saved_state[key].numpy() == expected).all()
+
+    graph.saved_state[key].assign(expected + 1)
+    assert (graph.saved_state.tensor(key).numpy() == expected + 1).all()
+    graph.saved_state.assign({key: expected + 2})
+    assert (graph.saved_state[key].numpy() == expected + 2).all()
+    assert key in graph.saved_state and len(graph.saved_state) == len(
+        list(graph.saved_state)
+    )
+
+
+def test_arrays_make_a_copy(learning):
+    first, second = make_graph(learning), make_graph(learning)
+    first.commit(simulate(first), stateful=True)
+    for variable in first.trainable_weights:
+        variable.assign(variable + 1)
+    second.set_arrays(first.get_arrays())
+    for key, value in second.get_arrays().items():
+        assert (value == first.get_arrays()[key]).all()
+
+
+def test_parameters_are_not_compiled_in(learning):
+    """A parameter that is changed counts in the next step."""
+    graph = make_graph(learning)
+    before = simulate(graph)
+    for variable in graph.trainable_weights:
+        variable.assign(10 * variable)
+    after = simulate(graph)
+    assert any((a.numpy() != b.numpy()).any() for a, b in zip(before, after))
+
+
+def test_training_version_of_an_inference_network():
+    with nengo.Network() as net:
+        configure_settings(inference_only=True, learning_phase=True)
+    with pytest.raises(BuildError, match="inference_only=True"):
+        make_graph(net)
+
+
+def test_facts_for_developers():
+    with nengo.Network() as net:
+        configure_settings(dtype="float64", use_loop=False, inference_only=True)
+        node = nengo.Node([1, 2])
+        nengo.Probe(nengo.Ensemble(10, 1))
+    graph = make_graph(net, seed=3)
+    assert graph.name == "TensorGraph"
+    assert graph.dtype == "float64" and graph.seed == 3 and graph.dt == 0.001
+    assert graph.use_loop is False and graph.inference_only is True
+    assert list(graph.invariant_inputs) == [node]
+    assert len(graph.op_builder.op_builds) == len(graph.plan)
+    assert graph.trainable_weights == []
+    assert graph.supports_jit
+
+
+def test_python_in_the_step_cannot_be_compiled():
+    with nengo.Network() as net:
+        nengo.Node(lambda t, x: None, size_in=1)
+    assert not make_graph(net).supports_jit
+
+
+def test_without_optimization():
+    with nengo.Network() as net:
+        nengo.Connection(nengo.Node([1]), nengo.Ensemble(10, 1), transform=1)
+    graph = make_graph(net, optimize=False)
+    assert all(len(group) == 1 for group in graph.plan)
+    assert len(graph.plan) > len(make_graph(net).plan)
