@@ -19,7 +19,8 @@ import tensorflow as tf
 from nengo.builder.learning_rules import SimBCM, SimOja, SimPES, SimRLS, SimVoja
 
 from nengo_dl.builder import Builder
-from nengo_dl.op_builders import OverwritingBuilder, stacked_matvec
+from nengo_dl.op_builders import OverwritingBuilder
+from nengo_dl.products import stacked_matvec
 
 __all__ = [
     "LearningRuleBuilder",

@@ -7,6 +7,8 @@ Below, ``g`` is the number of operators in a group.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import tensorflow as tf
 from nengo.builder.operator import (
@@ -19,6 +21,7 @@ from nengo.builder.operator import (
     TimeUpdate,
 )
 from nengo.builder.probe import SimProbe
+from nengo.exceptions import BuildError
 
 from nengo_dl.builder import Builder, OpBuilder
 from nengo_dl.layout import sparse_indices
@@ -30,6 +33,7 @@ from nengo_dl.operators import (
     SparseDotSet,
     is_increment,
 )
+from nengo_dl.products import sparse_matmul, stacked_matvec
 from nengo_dl.utils import (
     align_func,
     fit_output,
@@ -74,14 +78,20 @@ class TimeUpdateBuilder(OpBuilder):
 class FeedBuilder(OverwritingBuilder):
     """Let the values of Nodes and processes without input flow into the step."""
 
+    def build_pre(self, signals, config):
+        """Combine the signals."""
+        super().build_pre(signals, config)
+        self.signal = signals.combine([op.signal for op in self.ops])
+
     def build_step(self, signals):
         """Write the values that were fed in for this step."""
-        for op in self.ops:
-            signals.scatter(
-                op.signal,
-                tf.reshape(signals.feeds[op], (-1, *op.signal.shape)),
-                mode=write_mode(op, op.signal),
-            )
+        values = tf.concat([signals.feeds[op] for op in self.ops], axis=1)
+        op = self.ops[0]
+        signals.scatter(
+            self.signal,
+            tf.reshape(values, (-1, *self.signal.shape)),
+            mode=write_mode(op, op.signal),
+        )
 
     @staticmethod
     def mergeable(x, y) -> bool:
@@ -150,6 +160,11 @@ class CopyBuilder(OverwritingBuilder):
             src, dst = signals[op.src], signals[op.dst]
             src = src if op.src_slice is None else src[op.src_slice]
             dst = dst if op.dst_slice is None else dst[op.dst_slice]
+            if not op.inc and has_repetitions(op.dst_slice, op.dst):
+                raise BuildError(
+                    f"{op}: `dst_slice` must not contain an element twice unless the "
+                    "copy is an increment"
+                )
             if src.shape != dst.shape and src.size == dst.size:
                 src = src.reshape(dst.shape)
             sources.append(src)
@@ -173,6 +188,14 @@ class CopyBuilder(OverwritingBuilder):
     def mergeable(x, y) -> bool:
         """Merge all copies (of one mode)."""
         return True
+
+
+def has_repetitions(indices, signal) -> bool:
+    """Return whether a part of a signal is selected more than once."""
+    if indices is None:
+        return False
+    selected = np.arange(signal.shape[0])[indices]
+    return len(np.unique(selected)) < len(selected)
 
 
 class StackedBuilder(OverwritingBuilder):
@@ -209,23 +232,30 @@ def _pairs(x, y):
 class ElementwiseIncBuilder(StackedBuilder):
     """``Y (=|+=) A * X``, element by element with broadcasting."""
 
+    def build_pre(self, signals, config):
+        """Check that the product has the shape of ``Y``."""
+        super().build_pre(signals, config)
+        op = self.ops[0]
+        shape = np.broadcast_shapes(op.A.shape, op.X.shape)
+        if math.prod(shape) != op.Y.size:
+            raise BuildError(
+                f"The product of signals of shapes {op.A.shape} and {op.X.shape} "
+                f"cannot be written to a signal of shape {op.Y.shape} ({op})"
+            )
+
     def build_step(self, signals):
         """Multiply."""
-        n_axes = max(self.A.ndim, self.X.ndim, len(self.ops[0].Y.shape) + 1)
+        n_axes = max(self.A.ndim, self.X.ndim)
         factors = []
         for factor in (self.A, self.X):
+            # NumPy's broadcasting aligns the last axes of each of the g products
             value = signals.gather(factor)
             split = int(factor.minibatched) + 1
             ones = (1,) * (n_axes - factor.ndim)
             shape = (*value.shape[:split], *ones, *value.shape[split:])
             factors.append(tf.reshape(value, shape))
         product = factors[0] * factors[1]
-        g, shape = len(self.ops), self.ops[0].Y.shape
         batch = product.shape[: product.shape.rank - n_axes]
-        if product.shape[len(batch) :] != (g, *shape):
-            size = int(np.prod(product.shape[len(batch) + 1 :]))
-            if size != self.ops[0].Y.size:
-                product = tf.broadcast_to(product, (*batch, g, *shape))
         product = tf.reshape(product, (*batch, *self.Y.shape))
         signals.scatter(self.Y, product, mode=self.mode)
 
@@ -235,57 +265,31 @@ class ElementwiseIncBuilder(StackedBuilder):
 class DotIncBuilder(StackedBuilder):
     """``Y (=|+=) A @ X``, for matrices ``A`` and vectors ``X``."""
 
+    def build_pre(self, signals, config):
+        """Find ``A``, ``X`` and ``Y`` of all operators, as matrices and vectors."""
+        super().build_pre(signals, config)
+        op, g = self.ops[0], len(self.ops)
+        n = op.X.size
+        if op.A.ndim == 0:
+            # a scalar multiplies every element of X
+            self.A, self.X = self.A.reshape((g, 1, 1)), self.X.reshape((g, n))
+        elif all(other.X is op.X for other in self.ops):
+            self.A = self.A.reshape((1, -1, n))
+            self.X = signals[op.X].reshape((1, n))
+        else:
+            self.A = self.A.reshape((g, -1, n))
+            self.X = self.X.reshape((g, n))
+
     def build_step(self, signals):
         """Multiply."""
         A, X = signals.gather(self.A), signals.gather(self.X)
-        batch = (signals.minibatch_size,)
-        if self.A.minibatched and signals.minibatch_size == 1:
-            A = A[0]
-        a_batched = self.A.minibatched and signals.minibatch_size > 1
-        m, n = _matrix_shape(self.ops[0])
-        g = len(self.ops)
-        A = tf.reshape(A, (*batch * a_batched, g, m, n))
-        X = tf.reshape(X, (*batch * self.X.minibatched, g, n))
+        a_batched = self.A.minibatched
+        if a_batched and signals.minibatch_size == 1:
+            A, a_batched = A[0], False
         product = stacked_matvec(A, X, a_batched, self.X.minibatched)
-        has_batch = a_batched or self.X.minibatched
-        product = tf.reshape(product, (*batch * has_batch, *self.Y.shape))
+        batch = product.shape[:-2]
+        product = tf.reshape(product, (*batch, *self.Y.shape))
         signals.scatter(self.Y, product, mode=self.mode)
-
-
-def _matrix_shape(op) -> tuple[int, int]:
-    """Return the shape of ``A`` as a matrix that maps ``X`` to ``Y``."""
-    n = op.X.size
-    if op.A.size == 1 and op.X.size == op.Y.size and n != 1:
-        raise NotImplementedError(f"{op} multiplies by a scalar; use ElementwiseInc")
-    return op.A.size // n, n
-
-
-def stacked_matvec(A, X, a_batched: bool, x_batched: bool) -> tf.Tensor:
-    """
-    Multiply ``g`` matrices with ``g`` vectors, in the form that runs fastest.
-
-    Parameters
-    ----------
-    A : ([minibatch_size,] g, m, n) tensor
-        The matrices.
-    X : ([minibatch_size,] g, n) tensor
-        The vectors.
-    a_batched, x_batched : bool
-        Which of the two have a minibatch axis.
-
-    Returns
-    -------
-    product : ([minibatch_size,] g, m) tensor
-    """
-    g, m, n = A.shape[-3:]
-    if n == 1:
-        return A[..., 0] * X
-    if m == 1:
-        return tf.reduce_sum(A[..., 0, :] * X, axis=-1, keepdims=True)
-    if g == 1 and not a_batched and x_batched:
-        return tf.matmul(X[:, 0], A[0], transpose_b=True)[:, None]
-    a, x = "b" * a_batched, "b" * x_batched
-    return tf.einsum(f"{a}gmn,{x}gn->{a or x}gm", A, X)
 
 
 @Builder.register(SparseDotInc)
@@ -294,7 +298,7 @@ class SparseDotIncBuilder(OverwritingBuilder):
     """``Y (=|+=) A @ X`` for sparse matrices ``A``, as one block-diagonal matrix."""
 
     def build_pre(self, signals, config):
-        """Number the nonzero elements of all matrices."""
+        """Find the nonzero elements of all matrices."""
         super().build_pre(signals, config)
         self.A = signals.combine([op.A for op in self.ops])
         self.X = signals.combine([op.X for op in self.ops])
@@ -321,59 +325,6 @@ class SparseDotIncBuilder(OverwritingBuilder):
     def mergeable(x, y) -> bool:
         """Merge all products with sparse matrices."""
         return True
-
-
-def sparse_matmul(A_indices, A_data, A_shape, X, transpose_x: bool = False):
-    """
-    Multiply a sparse matrix with dense vectors.
-
-    Parameters
-    ----------
-    A_indices : (n, 2) array of int
-        Rows and columns of the nonzero elements of ``A``.
-    A_data : (n,) tensor
-        The nonzero elements.
-    A_shape : (int, int)
-        Shape of ``A``.
-    X : (A_shape[1], k) tensor
-        The vectors; ``([k,] A_shape[1])`` with ``transpose_x``.
-    transpose_x : bool
-        Whether vectors are rows, in ``X`` and in the result.
-
-    Returns
-    -------
-    product : (A_shape[0], k) tensor
-        ``([k,] A_shape[0])`` with ``transpose_x``.
-    """
-    A_indices = np.asarray(A_indices)
-    order = np.lexsort((A_indices[:, 1], A_indices[:, 0]))
-    rows = A_indices[order, 0].astype(np.int32)
-    columns = A_indices[order, 1].astype(np.int32)
-    axis = -1 if transpose_x else 0
-    data = tf.gather(A_data, order.astype(np.int32))
-    data = data if transpose_x else data[:, None]
-    terms = tf.gather(X, columns, axis=axis) * data
-    return _sum_by_row(terms, rows, A_shape[0], axis)
-
-
-def _sum_by_row(terms, rows: np.ndarray, n_rows: int, axis: int):
-    """
-    Add up terms that belong to the same row of a matrix.
-
-    ``rows`` is sorted. Every row takes as many terms as the longest one; a term of
-    zero, appended at the end, fills the shorter ones up.
-    """
-    n_terms = len(rows)
-    counts = np.bincount(rows, minlength=n_rows)
-    starts = np.cumsum(counts) - counts
-    longest = int(counts.max(initial=0))
-    padding = [[0, 0]] * terms.shape.rank
-    padding[axis] = [0, 1]
-    terms = tf.pad(terms, padding)
-    table = np.full((n_rows, longest), n_terms, dtype=np.int32)
-    table[rows, np.arange(n_terms) - starts[rows]] = np.arange(n_terms)
-    gathered = tf.gather(terms, table, axis=axis)
-    return tf.reduce_sum(gathered, axis=-1 if axis == -1 else 1)
 
 
 @Builder.register(SimPyFunc)

@@ -27,7 +27,10 @@ GRAPH_LAYER = [
     "program",
 ]
 TENSOR_LAYER = [
+    "rows",
+    "tensor_signal",
     "signals",
+    "products",
     "op_builders",
     "neuron_builders",
     "learning_rule_builders",

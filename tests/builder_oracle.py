@@ -1,0 +1,147 @@
+"""
+Runs a group of operators both by its builder and by Nengo's own step functions.
+
+Every item of the minibatch must get what Nengo computes for it alone.
+"""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import tensorflow as tf
+from nengo.builder.signal import SignalDict as NengoSignalDict
+
+from nengo_dl.builder import BuildConfig
+from nengo_dl.graph_optimizer import mergeable
+from nengo_dl.layout import lay_out, sparse_indices
+from nengo_dl.program import Settings
+from nengo_dl.step import Step
+from nengo_dl.utils import ErrorBox
+
+
+def base_signals(ops):
+    """Return the base signals of operators, each once, in order."""
+    return list(dict.fromkeys(s.base for op in ops for s in op.all_signals))
+
+
+def make_step(ops, minibatch_size, dtype="float64", cpu_only=True):
+    """Return a `Step` that consists of one group."""
+    signals = base_signals(ops)
+    written = {s.base for op in ops for s in op.sets + op.incs + op.updates}
+    for signal in signals:
+        if not hasattr(signal, "minibatched"):
+            signal.minibatched = signal in written
+    plan = (tuple(ops),)
+    program = SimpleNamespace(
+        settings=Settings(dtype=dtype),
+        plan=plan,
+        layout=lay_out(signals, plan, dtype=dtype),
+        carried=(),
+        probes={},
+        dt=0.001,
+    )
+    config = BuildConfig(
+        inference_only=False,
+        lif_smoothing=None,
+        cpu_only=cpu_only,
+        rng=np.random.RandomState(0),
+        training=False,
+    )
+    return Step(program, minibatch_size, config, ErrorBox())
+
+
+def random_values(signals, minibatch_size, rng):
+    """Return a random value for every (base) signal."""
+    values = {}
+    for signal in signals:
+        batch = (minibatch_size,) if signal.minibatched else ()
+        if signal.sparse:
+            values[signal] = sparse_indices(signal)[1]
+        elif np.issubdtype(signal.dtype, np.floating):
+            values[signal] = rng.uniform(-1, 1, size=(*batch, *signal.shape))
+        else:
+            values[signal] = np.broadcast_to(
+                signal.initial_value, (*batch, *signal.shape)
+            )
+    return values
+
+
+def run_builder(ops, values, minibatch_size, n_steps=1, jit_compile=False, **kwargs):
+    """Return the values of all signals after some steps of the group's builder."""
+    step = make_step(ops, minibatch_size, **kwargs)
+    layout = step.program.layout
+    start = {}
+    for key, array in layout.arrays.items():
+        parts = []
+        for signal in array.signals:
+            value = values[signal]
+            batch = value.shape[: int(array.minibatched)]
+            parts.append(np.reshape(value, (*batch, -1, *array.shape[1:])))
+        value = np.concatenate(parts, axis=int(array.minibatched))
+        start[key] = value.astype(array.dtype)
+
+    def run(bases):
+        step.start({})
+        step.signals.bases = dict(bases)
+        for _ in range(n_steps):
+            step.builder.build_step(step.signals)
+        return step.signals.bases
+
+    start = {key: tf.constant(value) for key, value in start.items()}
+    with step.signals.errors.unwrap():
+        if jit_compile:
+            run = tf.function(run, jit_compile=True, autograph=False)
+        bases = run(start)
+    results = {}
+    for signal, (key, first, last) in layout.places.items():
+        value = bases[key].numpy()
+        if layout.arrays[key].minibatched:
+            assert len(value) == minibatch_size
+            results[signal] = value[:, first:last].reshape((-1, *signal.shape))
+        else:
+            results[signal] = value[first:last]
+            if not signal.sparse:
+                results[signal] = results[signal].reshape(signal.shape)
+    return results, step
+
+
+def run_nengo(ops, values, minibatch_size, n_steps=1):
+    """Return the values of all signals after some of Nengo's steps."""
+    items = []
+    for item in range(minibatch_size):
+        signals = NengoSignalDict()
+        for op in ops:
+            op.init_signals(signals)
+        for signal, value in values.items():
+            if not signal.sparse:
+                signals[signal].setflags(write=True)
+                signals[signal] = value[item] if signal.minibatched else value
+        steps = [op.make_step(signals, 0.001, np.random) for op in ops]
+        for _ in range(n_steps):
+            for step in steps:
+                step()
+        items.append({s: np.array(signals[s]) for s in values if not s.sparse})
+    return {
+        s: np.stack([item[s] for item in items]) if s.minibatched else items[0][s]
+        for s in values
+        if not s.sparse
+    }
+
+
+def check(ops, minibatch_sizes=(1, 3), n_steps=1, atol=1e-12, seed=0, **kwargs):
+    """Compare the builder of a group with Nengo; return the `Step` of the last run."""
+    for minibatch_size in minibatch_sizes:
+        for signal in base_signals(ops):
+            if not hasattr(signal, "minibatched"):
+                signal.minibatched = not signal.sparse
+        assert all(mergeable(op, ops[:1]) for op in ops[1:])
+        rng = np.random.RandomState(seed)
+        values = random_values(base_signals(ops), minibatch_size, rng)
+        expected = run_nengo(ops, values, minibatch_size, n_steps)
+        results, step = run_builder(ops, values, minibatch_size, n_steps, **kwargs)
+        for signal, value in expected.items():
+            np.testing.assert_allclose(
+                results[signal], value, rtol=1e-12, atol=atol, err_msg=str(signal)
+            )
+    return step
