@@ -73,6 +73,9 @@ class SimulationData(Mapping):
             return self._connection(obj, params[obj])
         return params[obj]
 
+    def __contains__(self, obj) -> bool:
+        return obj in self.sim.model.params
+
     def __iter__(self) -> Iterator:
         return iter(self.sim.model.params)
 

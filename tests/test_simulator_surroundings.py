@@ -1,0 +1,101 @@
+"""What simulators do to their surroundings: Keras, the screen, the log."""
+
+import logging
+
+import keras
+import nengo
+import numpy as np
+import pytest
+
+import nengo_dl
+from nengo_dl.config import configure_settings
+
+
+@pytest.fixture
+def net():
+    with nengo.Network(seed=0) as net:
+        net.inp = nengo.Node(lambda t: np.sin(10 * t))
+        net.probe = nengo.Probe(net.inp)
+    return net
+
+
+def test_float_type_of_keras(Simulator):
+    """It is that of the simulation while Nodes run, and in a `with` block."""
+    before = keras.config.floatx()
+    other = {"float32": "float64", "float64": "float32"}[before]
+    seen = []
+
+    def func(t):
+        seen.append(keras.config.floatx())
+        if t > 0.0015:
+            raise AssertionError("from the function")
+        return 0
+
+    with nengo.Network() as net:
+        configure_settings(dtype=other)
+        nengo.Node(func)
+    sim = Simulator(net, unroll_simulation=1)
+    assert keras.config.floatx() == before
+    del seen[:]
+    sim.step()
+    assert keras.config.floatx() == before
+    with pytest.raises(AssertionError, match="from the function"):
+        sim.step()
+    assert keras.config.floatx() == before
+    assert seen == [other] * 2
+
+    with pytest.raises(ZeroDivisionError), sim:
+        assert keras.config.floatx() == other
+        1 / 0  # noqa: B018
+    assert keras.config.floatx() == before
+
+
+def test_progress_bars(net, capsys):
+    sim = nengo_dl.Simulator(net, progress_bar=True, device="/cpu:0")
+    output = capsys.readouterr().out
+    for text in ("Build", "Optimization", "Construction"):
+        assert text in output
+    sim.run_steps(10)
+    assert "Simulation" in capsys.readouterr().out
+    sim.run_steps(10, progress_bar=False)
+    sim.step()
+    assert capsys.readouterr().out == ""
+    sim.close()
+
+
+def test_no_progress_bars(net, capsys):
+    with nengo_dl.Simulator(net, progress_bar=False, device="/cpu:0") as sim:
+        sim.run_steps(10)
+        assert capsys.readouterr().out == ""
+        sim.run_steps(10, progress_bar=True)
+        assert "Simulation" in capsys.readouterr().out
+
+
+def test_progress_bars_of_nengo(net):
+    class Bar(nengo.utils.progress.ProgressBar):
+        def __init__(self):
+            self.seen = []
+            self.closed = 0
+
+        def update(self, progress):
+            self.seen.append((progress.name_after, progress.n_steps))
+
+        def close(self):
+            self.closed += 1
+
+    bar = Bar()
+    with nengo_dl.Simulator(net, progress_bar=bar, device="/cpu:0") as sim:
+        assert list(dict(bar.seen)) == ["Build", "Optimization", "Construction"]
+        assert bar.closed == 1
+        own = Bar()
+        sim.run_steps(10, progress_bar=own)
+        assert own.seen[-1] == ("Simulation", 10)
+
+
+def test_logging(net, Simulator, caplog):
+    with caplog.at_level(logging.DEBUG), Simulator(net, device="/cpu:0") as sim:
+        sim.run(0.01)
+    messages = [record.getMessage() for record in caplog.records]
+    assert all(messages)
+    assert "Running on CPU" in messages
+    assert any("Running" in m and "10 steps" in m for m in messages)
