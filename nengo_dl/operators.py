@@ -34,6 +34,10 @@ def is_increment(op: Operator, signal: Signal) -> bool:
     return any(signal is target for target in op.incs)
 
 
+def _swap_sets_and_incs(op: Operator) -> None:
+    op.sets, op.incs = op.incs, op.sets
+
+
 class _SetsY:
     """
     Turns an operator that increments ``Y`` into one that sets ``Y``.
@@ -41,9 +45,12 @@ class _SetsY:
     To be put in front of the incrementing class in the list of bases.
     """
 
+    sets: list[Signal]
+    incs: list[Signal]
+
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
-        self.sets, self.incs = self.incs, self.sets
+        _swap_sets_and_incs(self)
 
     @property
     def Y(self) -> Signal:
@@ -160,7 +167,7 @@ class ResetInc(Reset):
     def __init__(self, dst: Signal, value: Any = 0, tag: str | None = None):
         super().__init__(dst, tag=tag)
         self.value = value
-        self.sets, self.incs = self.incs, self.sets
+        _swap_sets_and_incs(self)
 
     @property
     def dst(self) -> Signal:
@@ -223,9 +230,9 @@ class Constant(Operator):
         super().__init__(tag=tag)
         self.value = value
         self.sets = [dst]
-        self.incs = []
-        self.reads = []
-        self.updates = []
+        self.incs: list[Signal] = []
+        self.reads: list[Signal] = []
+        self.updates: list[Signal] = []
 
     @property
     def dst(self) -> Signal:
@@ -292,8 +299,8 @@ class Feed(Operator):
         self.mode = mode
         self.sets = [signal] if mode == "set" else []
         self.incs = [signal] if mode == "inc" else []
-        self.reads = []
-        self.updates = []
+        self.reads: list[Signal] = []
+        self.updates: list[Signal] = []
 
     @property
     def signal(self) -> Signal:

@@ -7,7 +7,7 @@ sets of a piece of memory come first, then all increments, all reads, and the up
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nengo.builder.operator import Operator
@@ -108,11 +108,11 @@ def dependency_graph(operators: Sequence[Operator]) -> DependencyGraph:
     """
     operators = tuple(operators)
     numbers = {op: i for i, op in enumerate(operators)}
-    builder = _GraphBuilder(len(operators))
+    edges = _Edges(len(operators))
     for access in SignalIO(operators).bases.values():
         _check_single_writers(access)
-        builder.add_base(access, numbers)
-    return DependencyGraph(operators, builder.successors, builder.n_predecessors)
+        edges.add_base(access, numbers)
+    return DependencyGraph(operators, edges.successors, edges.n_predecessors)
 
 
 def transitive_closure_recurse(graph: DependencyGraph) -> tuple[list[int], list[int]]:
@@ -155,97 +155,114 @@ def transitive_closure_recurse(graph: DependencyGraph) -> tuple[list[int], list[
     return order, ancestors
 
 
-class _GraphBuilder:
+class _Edges:
     """Collects the edges of a `DependencyGraph`."""
 
     def __init__(self, n_operators: int):
         self.successors: list[list[int]] = [[] for _ in range(n_operators)]
         self.n_predecessors = [0] * n_operators
 
-    def add_edge(self, before: int, after: int) -> None:
+    def add(self, before: int, after: int) -> None:
         """Make one node wait for another."""
         self.successors[before].append(after)
         self.n_predecessors[after] += 1
 
-    def add_barrier(self, before: Sequence[int], after: Sequence[int]) -> int:
-        """Add a node that comes after some nodes and before others."""
+    def stand_in(self, before: Sequence[int] = (), after: Sequence[int] = ()) -> int:
+        """Return a node that comes after some nodes, or before some others."""
+        nodes = [*before, *after]
+        if len(nodes) == 1:
+            return nodes[0]
         barrier = len(self.successors)
         self.successors.append([])
         self.n_predecessors.append(0)
         for node in before:
-            self.add_edge(node, barrier)
+            self.add(node, barrier)
         for node in after:
-            self.add_edge(barrier, node)
+            self.add(barrier, node)
         return barrier
 
     def add_base(self, access: BaseAccess, numbers: dict[Operator, int]) -> None:
         """Add the edges that follow from the accesses to one base signal."""
-        phases = {
-            id(piece): [
-                list(dict.fromkeys(numbers[op] for op, _ in piece.accesses[kind]))
-                for kind in ACCESSES
-            ]
-            for piece in access.pieces.values()
-        }
-        repeated = _in_several_phases(phases.values())
-        done: dict[tuple[int, int], int] = {}
+        phases = _Phases(access, numbers)
         for piece in access.pieces.values():
-            for phase, nodes in enumerate(phases[id(piece)]):
-                earlier = [
-                    (id(neighbour), p)
-                    for neighbour in piece.neighbours
-                    for p in range(phase)
-                    if phases[id(neighbour)][p]
-                ]
-                if nodes and earlier:
-                    before = [phases[key][p] for key, p in earlier]
-                    self._wait_for_all(before, [n for n in nodes if n in repeated])
-                    for key, group in zip(earlier, before):
-                        if key not in done:
-                            done[key] = self._single(group, [])
-                    after = [n for n in nodes if n not in repeated]
-                    if after:
-                        start = self._single([], after)
-                        for key in earlier:
-                            self.add_edge(done[key], start)
+            earlier: list[tuple[int, str]] = []
+            for kind in ACCESSES:
+                if earlier and (id(piece), kind) in phases.members:
+                    self._add_phase(phases, (id(piece), kind), earlier)
+                neighbours = [(id(neighbour), kind) for neighbour in piece.neighbours]
+                earlier += [phase for phase in neighbours if phase in phases.members]
 
-    def _wait_for_all(self, before: Sequence[list[int]], after: Sequence[int]) -> None:
-        """Add edges from all nodes to all nodes, except from nodes to themselves."""
-        for node in after:
-            for group in before:
-                for other in group:
+    def _add_phase(
+        self,
+        phases: _Phases,
+        phase: tuple[int, str],
+        earlier: Sequence[tuple[int, str]],
+    ) -> None:
+        """Make the operators of one phase wait for those of earlier ones."""
+        members = phases.members[phase]
+        for node in phases.repeated.intersection(members):
+            # a barrier would make the operator wait for itself
+            for other_phase in earlier:
+                for other in phases.members[other_phase]:
                     if other != node:
-                        self.add_edge(other, node)
+                        self.add(other, node)
+        once = [node for node in members if node not in phases.repeated]
+        if once:
+            start = self.stand_in(after=once)
+            for other_phase in earlier:
+                if other_phase not in phases.ends:
+                    before = phases.members[other_phase]
+                    phases.ends[other_phase] = self.stand_in(before=before)
+                self.add(phases.ends[other_phase], start)
 
-    def _single(self, before: list[int], after: list[int]) -> int:
-        """Return one node to stand for several."""
-        nodes = before + after
-        return nodes[0] if len(nodes) == 1 else self.add_barrier(before, after)
 
+class _Phases:
+    """
+    The phases of the access to one base signal: each kind of access to each piece.
 
-def _in_several_phases(pieces: Iterable[list[list[int]]]) -> set[int]:
-    """Return the operators that access one base in several ways."""
-    first_phase: dict[int, int] = {}
-    repeated = set()
-    for phases in pieces:
-        for phase, nodes in enumerate(phases):
-            for node in nodes:
-                if first_phase.setdefault(node, phase) != phase:
-                    repeated.add(node)
-    return repeated
+    Phases are identified by the piece (its id) and the kind of access.
+
+    Parameters
+    ----------
+    access : BaseAccess
+        All accesses to the base signal.
+    numbers : dict of {Operator: int}
+        The nodes that stand for the operators.
+
+    Attributes
+    ----------
+    members : dict of {(int, str): list of int}
+        The operators of each phase.
+    repeated : set of int
+        The operators that are in several phases.
+    ends : dict of {(int, str): int}
+        The node that is reached when all members have run, once there is one.
+    """
+
+    def __init__(self, access: BaseAccess, numbers: dict[Operator, int]):
+        self.members: dict[tuple[int, str], list[int]] = {}
+        self.repeated: set[int] = set()
+        self.ends: dict[tuple[int, str], int] = {}
+        first_kind: dict[int, str] = {}
+        for piece in access.pieces.values():
+            for kind, accesses in piece.accesses.items():
+                # an operator may access a signal twice in the same way
+                nodes = list(dict.fromkeys(numbers[op] for op, _ in accesses))
+                self.members[id(piece), kind] = nodes
+                for node in nodes:
+                    if first_kind.setdefault(node, kind) != kind:
+                        self.repeated.add(node)
 
 
 def _check_single_writers(access: BaseAccess) -> None:
     """Raise an error if memory is set, or updated, by several operators."""
     for kind in ("sets", "updates"):
-        if len(access.accesses[kind]) < 2:
+        if len(access.accesses.get(kind, ())) < 2:
             continue
-        for piece in access.pieces.values():
-            if not piece.accesses[kind]:
-                continue
-            writers = [pair for n in piece.neighbours for pair in n.accesses[kind]]
+        for op, signal in access.accesses[kind]:
+            writers = [other for other, _ in access.overlapping(signal, (kind,))]
             if len(writers) > 1:
-                (op, signal), (other, _) = writers[:2]
+                other = next((other for other in writers if other is not op), op)
                 raise BuildError(
                     f"At most one operator {kind} a piece of memory, but `{op}` and "
                     f"`{other}` both do so for {signal}; make all but one of them "

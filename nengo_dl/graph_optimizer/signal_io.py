@@ -64,12 +64,13 @@ def signal_io_dicts(
         are in the given order; one that accesses a base several times (through
         different views, say) is listed as often.
     """
-    dicts = tuple(defaultdict(list) for _ in ACCESSES)
+    by_access: dict[str, SignalDicts] = {kind: defaultdict(list) for kind in ACCESSES}
     for op in operators:
-        for access, by_base in zip(ACCESSES, dicts):
+        for access, by_base in by_access.items():
             for signal in getattr(op, access):
                 by_base[signal.base].append(op)
-    return dicts
+    sets, incs, reads, updates = by_access.values()
+    return sets, incs, reads, updates
 
 
 def extent(signal: Signal) -> tuple[int, int]:
@@ -137,13 +138,14 @@ class Piece:
     Attributes
     ----------
     accesses : dict of {str: list of (Operator, Signal)}
-        The operators that access exactly this range, for each kind of access.
+        The operators that access exactly this range, for each kind of access that
+        there is.
     neighbours : list of Piece
         All pieces that overlap with this one, itself included.
     """
 
     def __init__(self):
-        self.accesses: dict[str, list[Access]] = {kind: [] for kind in ACCESSES}
+        self.accesses: dict[str, list[Access]] = {}
         self.neighbours: list[Piece] = [self]
 
 
@@ -154,13 +156,14 @@ class BaseAccess:
     Attributes
     ----------
     accesses : dict of {str: list of (Operator, Signal)}
-        The operators that access the base or a view of it, for each kind of access.
+        The operators that access the base or a view of it, for each kind of access
+        that there is.
     has_views : bool
         Whether any of these signals is a view.
     """
 
     def __init__(self):
-        self.accesses: dict[str, list[Access]] = {kind: [] for kind in ACCESSES}
+        self.accesses: dict[str, list[Access]] = {}
         self.has_views = False
         self._pieces: dict[tuple[int, int], Piece] = {}
 
@@ -168,10 +171,10 @@ class BaseAccess:
     def pieces(self) -> dict[tuple[int, int], Piece]:
         """The accesses by the ranges of bytes they span."""
         if not self._pieces:
-            for kind in ACCESSES:
-                for op, signal in self.accesses[kind]:
+            for kind, accesses in self.accesses.items():
+                for op, signal in accesses:
                     piece = self._pieces.setdefault(extent(signal), Piece())
-                    piece.accesses[kind].append((op, signal))
+                    piece.accesses.setdefault(kind, []).append((op, signal))
             extents = list(self._pieces)
             for i, j in overlapping_pairs(extents):
                 x, y = self._pieces[extents[i]], self._pieces[extents[j]]
@@ -184,7 +187,7 @@ class BaseAccess:
         pieces = self.pieces[extent(signal)].neighbours if self.has_views else [self]
         for piece in pieces:
             for kind in kinds:
-                yield from piece.accesses[kind]
+                yield from piece.accesses.get(kind, ())
 
 
 class SignalIO:
@@ -210,7 +213,7 @@ class SignalIO:
                     base = self.bases.get(signal.base)
                     if base is None:
                         base = self.bases[signal.base] = BaseAccess()
-                    base.accesses[kind].append((op, signal))
+                    base.accesses.setdefault(kind, []).append((op, signal))
                     base.has_views = base.has_views or signal.is_view
 
     def writers(self, signal: Signal) -> Iterator[Access]:
