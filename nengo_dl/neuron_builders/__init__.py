@@ -138,15 +138,11 @@ class SimNeuronsBuilder(OpBuilder):
         if type(neurons) in cls.TF_NEURON_IMPL:
             return cls.TF_NEURON_IMPL[type(neurons)]
         for parent in type(neurons).__mro__:
-            if (
-                parent in cls.TF_NEURON_IMPL
-                and getattr(neurons.step, "__func__", None) is parent.step
-                and list(op.state) == list(parent.state)
-            ):
+            if parent in cls.TF_NEURON_IMPL and _inherits(op, parent):
                 return cls.TF_NEURON_IMPL[parent]
         return None
 
-    def build_pre(self, signals, config):
+    def build_pre(self, signals, config) -> None:
         """Prepare the step."""
         super().build_pre(signals, config)
         self.built_neurons.build_pre(signals, config)
@@ -155,7 +151,7 @@ class SimNeuronsBuilder(OpBuilder):
         """Add the operations of one step."""
         return self.built_neurons.build_step(signals)
 
-    def build_post(self, signals):
+    def build_post(self, signals) -> None:
         """Restart the neurons."""
         self.built_neurons.build_post(signals)
 
@@ -172,3 +168,9 @@ class SimNeuronsBuilder(OpBuilder):
     def mergeable(x, y) -> bool:
         """Merge neurons of exactly the same type."""
         return type(x.neurons) is type(y.neurons)
+
+
+def _inherits(op, parent) -> bool:
+    """Return whether neurons have the step and state of a parent class unchanged."""
+    step = getattr(op.neurons.step, "__func__", None)
+    return step is parent.step and list(op.state) == list(parent.state)

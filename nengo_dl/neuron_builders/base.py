@@ -46,7 +46,7 @@ class TFNeuronBuilder(OpBuilder):
 
     spiking = False
 
-    def build_pre(self, signals, config):
+    def build_pre(self, signals, config) -> None:
         """Prepare parameters, input, output and state."""
         super().build_pre(signals, config)
         self.J_data = signals.combine([op.J for op in self.ops])

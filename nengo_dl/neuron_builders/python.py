@@ -28,7 +28,7 @@ class GenericNeuronBuilder(OpBuilder):
         super().__init__(ops)
         self._rngs: list[list[dict]] = []
 
-    def build_pre(self, signals, config):
+    def build_pre(self, signals, config) -> None:
         """Prepare input, output and state."""
         super().build_pre(signals, config)
         self.J_data = signals.combine([op.J for op in self.ops])
@@ -38,7 +38,7 @@ class GenericNeuronBuilder(OpBuilder):
             for name in self.ops[0].state
         }
 
-    def build_step(self, signals):
+    def build_step(self, signals) -> None:
         """Call the neurons."""
         data = [self.J_data, *self.state_data.values()]
         inputs = []
@@ -64,7 +64,7 @@ class GenericNeuronBuilder(OpBuilder):
             value.set_shape((signals.minibatch_size, *sig.shape))
             signals.scatter(sig, value)
 
-    def build_post(self, signals):
+    def build_post(self, signals) -> None:
         """Restart the random number generators."""
         self._rngs = [
             [_item_rngs(op.state_extra, item) for op in self.ops]

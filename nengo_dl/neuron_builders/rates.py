@@ -98,7 +98,7 @@ class RectifiedLinearBuilder(TFNeuronBuilder):
         Slope for negative currents; None for types without one.
     """
 
-    def build_pre(self, signals, config):
+    def build_pre(self, signals, config) -> None:
         """Prepare the parameters."""
         super().build_pre(signals, config)
         self.negative_slope = None
@@ -117,7 +117,7 @@ class SigmoidBuilder(TFNeuronBuilder):
     .. math:: \text{output} = \frac{1}{\tau_{ref}} \frac{1}{1 + e^{-J}}
     """
 
-    def build_pre(self, signals, config):
+    def build_pre(self, signals, config) -> None:
         """Prepare the parameters."""
         super().build_pre(signals, config)
         self.tau_ref = self.parameter(signals, "tau_ref")
@@ -134,7 +134,7 @@ class TanhBuilder(TFNeuronBuilder):
     .. math:: \text{output} = \frac{1}{\tau_{ref}} \tanh(J)
     """
 
-    def build_pre(self, signals, config):
+    def build_pre(self, signals, config) -> None:
         """Prepare the parameters."""
         super().build_pre(signals, config)
         self.tau_ref = self.parameter(signals, "tau_ref")
@@ -159,7 +159,7 @@ class LIFParameters(TFNeuronBuilder):
         which rates are computed.
     """
 
-    def build_pre(self, signals, config):
+    def build_pre(self, signals, config) -> None:
         """Prepare the parameters."""
         super().build_pre(signals, config)
         self.tau_rc = self.parameter(signals, "tau_rc")
@@ -190,7 +190,7 @@ class SoftLIFRateBuilder(LIFParameters):
         Amount of smoothing.
     """
 
-    def build_pre(self, signals, config):
+    def build_pre(self, signals, config) -> None:
         """Prepare the parameters."""
         super().build_pre(signals, config)
         self.sigma = self.parameter(signals, "sigma")
@@ -215,7 +215,7 @@ class AdaptiveLIFRateBuilder(LIFParameters):
     This is differentiable, so training does not differ from inference.
     """
 
-    def build_pre(self, signals, config):
+    def build_pre(self, signals, config) -> None:
         """Prepare the parameters."""
         super().build_pre(signals, config)
         self.tau_n = self.parameter(signals, "tau_n")

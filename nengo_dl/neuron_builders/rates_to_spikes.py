@@ -83,7 +83,7 @@ class StochasticSpikingBuilder(RandomSpikingBuilder):
        \text{output} = \text{sign}(J) \cdot k \cdot \text{amplitude} / dt
     """
 
-    def sample(self, mean, step_number):
+    def sample(self, mean, step_number) -> tf.Tensor:
         """Round the means at random, up or down."""
         floor = tf.math.floor(mean)
         u = uniform(mean.shape, mean.dtype, self.seed, step_number)
@@ -100,6 +100,6 @@ class PoissonSpikingBuilder(RandomSpikingBuilder):
        \text{output} = \text{sign}(J) \cdot k \cdot \text{amplitude} / dt
     """
 
-    def sample(self, mean, step_number):
+    def sample(self, mean, step_number) -> tf.Tensor:
         """Draw from Poisson distributions."""
         return poisson(mean, self.seed, step_number)

@@ -152,7 +152,7 @@ class LIFBuilder(LIFParameters):
 
     spiking = True
 
-    def build_pre(self, signals, config):
+    def build_pre(self, signals, config) -> None:
         """Prepare the parameters."""
         super().build_pre(signals, config)
         self.min_voltage = self.parameter(signals, "min_voltage")
@@ -204,7 +204,7 @@ class AdaptiveLIFBuilder(LIFBuilder):
     neurons adapt. `nengo.AdaptiveLIFRate` neurons do adapt in training.
     """
 
-    def build_pre(self, signals, config):
+    def build_pre(self, signals, config) -> None:
         """Prepare the parameters."""
         super().build_pre(signals, config)
         self.tau_n = self.parameter(signals, "tau_n")
@@ -246,11 +246,13 @@ class IzhikevichBuilder(TFNeuronBuilder):
     no gradient flows through them.
     """
 
-    def build_pre(self, signals, config):
+    def build_pre(self, signals, config) -> None:
         """Prepare the parameters."""
         super().build_pre(signals, config)
-        for name in ("tau_recovery", "coupling", "reset_voltage", "reset_recovery"):
-            setattr(self, name, self.parameter(signals, name))
+        self.tau_recovery = self.parameter(signals, "tau_recovery")
+        self.coupling = self.parameter(signals, "coupling")
+        self.reset_voltage = self.parameter(signals, "reset_voltage")
+        self.reset_recovery = self.parameter(signals, "reset_recovery")
 
     def step(self, J, dt, voltage, recovery):
         """Compute the spikes for input currents ``J``, and the new state."""

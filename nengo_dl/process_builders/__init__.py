@@ -76,7 +76,7 @@ class SimProcessBuilder(OpBuilder):
                 return builder
         return GenericProcessBuilder
 
-    def build_pre(self, signals, config):
+    def build_pre(self, signals, config) -> None:
         """Prepare the step."""
         super().build_pre(signals, config)
         self.built_process.build_pre(signals, config)
@@ -85,7 +85,7 @@ class SimProcessBuilder(OpBuilder):
         """Add the operations of one step."""
         return self.built_process.build_step(signals)
 
-    def build_post(self, signals):
+    def build_post(self, signals) -> None:
         """Restart the processes."""
         self.built_process.build_post(signals)
 

@@ -27,7 +27,7 @@ class GenericProcessBuilder(OpBuilder):
         super().__init__(ops)
         self._steps: list[list] = []
 
-    def build_pre(self, signals, config):
+    def build_pre(self, signals, config) -> None:
         """Prepare time, input, output and state."""
         super().build_pre(signals, config)
         self.time = signals[self.ops[0].t]
@@ -39,7 +39,7 @@ class GenericProcessBuilder(OpBuilder):
             for name in self.ops[0].state
         }
 
-    def build_step(self, signals):
+    def build_step(self, signals) -> None:
         """Call the processes."""
         batch, dt = signals.minibatch_size, signals.dt_val
         u = signals.gather(self.input)
@@ -62,7 +62,7 @@ class GenericProcessBuilder(OpBuilder):
             value.set_shape((batch, *sig.shape))
             signals.scatter(sig, value, mode=mode)
 
-    def build_post(self, signals):
+    def build_post(self, signals) -> None:
         """Make the step functions, with the random number generators of the run."""
         self._steps = [
             [

@@ -33,7 +33,7 @@ class FilterBuilder(OpBuilder):
         State variables of all processes side by side.
     """
 
-    def build_pre(self, signals, config):
+    def build_pre(self, signals, config) -> None:
         """Prepare input, output and state."""
         super().build_pre(signals, config)
         self.input = signals.combine([op.input for op in self.ops])
@@ -90,7 +90,7 @@ class LowpassBuilder(OpBuilder):
         process = op.process
         return op.mode != "inc" and process.analog and process.method == "zoh"
 
-    def build_pre(self, signals, config):
+    def build_pre(self, signals, config) -> None:
         """Prepare input, output and coefficients."""
         super().build_pre(signals, config)
         self.input = signals.combine([op.input for op in self.ops])
@@ -103,7 +103,7 @@ class LowpassBuilder(OpBuilder):
             for name in ("a", "b")
         )
 
-    def build_step(self, signals):
+    def build_step(self, signals) -> None:
         """Filter the input."""
         u = signals.gather(self.input)
         y = self.a * signals.gather(self.output) + self.b * u
@@ -189,7 +189,7 @@ class LinearFilterBuilder(FilterBuilder):
     place of ``C`` and ``D`` for the first three. Filters of one order are merged.
     """
 
-    def build_pre(self, signals, config):
+    def build_pre(self, signals, config) -> None:
         """Prepare input, output, state and matrices."""
         super().build_pre(signals, config)
         self.order = self.ops[0].state["X"].shape[0]
@@ -202,7 +202,7 @@ class LinearFilterBuilder(FilterBuilder):
             )
         )
 
-    def build_step(self, signals):
+    def build_step(self, signals) -> None:
         """Filter the input."""
         A, B, C, D = self.system
         u = self.gather_input(signals)
@@ -255,7 +255,7 @@ class TriangleBuilder(FilterBuilder):
     it; here the output is computed from the buffer.
     """
 
-    def build_pre(self, signals, config):
+    def build_pre(self, signals, config) -> None:
         """Prepare input, output, state and coefficients."""
         super().build_pre(signals, config)
         coefficients = [op.process._get_coefficients(signals.dt_val) for op in self.ops]
@@ -265,7 +265,7 @@ class TriangleBuilder(FilterBuilder):
             for i in (1, 2)
         )
 
-    def build_step(self, signals):
+    def build_step(self, signals) -> None:
         """Filter the input."""
         u = self.gather_input(signals)
         x = self.gather_state(signals, "X")
