@@ -12,6 +12,9 @@ import numpy as np
 import tensorflow as tf
 from nengo.builder.signal import SignalDict as NengoSignalDict
 
+import nengo_dl.learning_rule_builders
+import nengo_dl.op_builders
+import nengo_dl.transform_builders
 from nengo_dl.builder import BuildConfig
 from nengo_dl.graph_optimizer import mergeable
 from nengo_dl.layout import lay_out, sparse_indices
