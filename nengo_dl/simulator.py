@@ -194,6 +194,11 @@ class Simulator:
         return self._simulation.seed
 
     @property
+    def optimize(self) -> bool:
+        """Whether operators are simplified and merged."""
+        return self._simulation.optimize
+
+    @property
     def n_steps(self) -> int:
         """Number of steps simulated so far."""
         return self._simulation.n_steps
