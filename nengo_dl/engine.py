@@ -152,7 +152,9 @@ class Engine:
     jit_compile : bool
         Whether whole blocks are XLA programs.
     unroll : int
-        Number of steps per iteration of the loop.
+        Blocks are multiples of so many steps. That is also the number of steps per
+        iteration of the loop, unless it is compiled: XLA takes long to compile large
+        loop bodies, and they run slower than small ones.
     use_loop : bool
         If False, a block is ``unroll`` steps without a loop.
     """
@@ -162,6 +164,7 @@ class Engine:
         self._constants = constants
         self._jit_compile = jit_compile
         self._unroll = unroll
+        self._unroll_body = 1 if jit_compile and use_loop else unroll
         self._functions: dict[int, tf.types.experimental.ConcreteFunction] = {}
         arrays, batch = step.program.layout.arrays, step.minibatch_size
         self.packing = Packing(
@@ -233,7 +236,12 @@ class Engine:
         def block(state, feeds, n_steps):
             step.start(self._constants())
             carried, outputs = run_steps(
-                step, packing.unpack(state), feeds, n_steps, capacity, self._unroll
+                step,
+                packing.unpack(state),
+                feeds,
+                n_steps,
+                capacity,
+                self._unroll_body,
             )
             return packing.pack(carried), outputs
 

@@ -75,8 +75,8 @@ class Simulator:
         Where to simulate, such as ``"/cpu:0"`` or ``"/gpu:0"``. TensorFlow decides by
         default.
     unroll_simulation : int
-        Number of steps per iteration of the simulation loop. The compiled loop is
-        fastest with 1; larger numbers take longer to compile.
+        Number of steps per iteration of the simulation loop, of which all runs are
+        multiples. There is nothing to gain from it if XLA compiles the loop.
     minibatch_size : int, optional
         Number of items that are simulated at once. By default one, and recorded data
         have no minibatch axis.

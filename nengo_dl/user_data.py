@@ -51,17 +51,17 @@ def whole_iterations(n_steps: Any, unroll: int, use_loop: bool = True) -> int:
             f"must be a number of at least 0 (received {n_steps!r})", attr="n_steps"
         )
     whole = math.ceil(n_steps / unroll) * unroll
+    if not use_loop and whole not in (0, unroll):
+        raise ValidationError(
+            f"With use_loop=False exactly unroll_simulation={unroll} steps can be "
+            f"simulated at a time (received {n_steps} steps)",
+            attr="n_steps",
+        )
     if whole != n_steps:
         warnings.warn(
             f"Simulating {whole} steps instead of {n_steps}: the number of steps must "
             f"be a multiple of unroll_simulation={unroll}",
             RuntimeWarning,
-        )
-    if not use_loop and whole not in (0, unroll):
-        raise ValidationError(
-            f"With use_loop=False exactly unroll_simulation={unroll} steps can be "
-            f"simulated at a time (received {whole} steps)",
-            attr="n_steps",
         )
     return whole
 
