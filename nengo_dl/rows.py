@@ -71,7 +71,7 @@ def add_rows(array: tf.Tensor, slices, value: tf.Tensor, axis: int) -> tf.Tensor
 
 def _n_rounds(rows: np.ndarray) -> int:
     """Return how often ``rows`` repeats its beginning; 1 if it is no repetition."""
-    again = np.flatnonzero(rows[1:] == rows[0]) + 1 if len(rows) else ()
+    again = np.flatnonzero(rows[1:] == rows[0]) + 1 if len(rows) else rows
     if len(again) == 0 or len(rows) % again[0]:
         return 1
     rounds = rows.reshape(-1, again[0])

@@ -67,6 +67,8 @@ class SignalDict(Mapping):
         What `nengo_dl.operators.Feed` operators feed in at this step.
     step : scalar int32 tf.Tensor
         Number of the step that is being computed; the first one is 1.
+    process_rngs : dict of {SimProcess: list of numpy.random.RandomState}
+        Random number generators of processes, for every item of the minibatch.
     """
 
     def __init__(self, dtype: str, minibatch_size: int):
@@ -82,8 +84,7 @@ class SignalDict(Mapping):
         self.dt: tf.Tensor | None = None
         self.dt_val: float | None = None
         self.errors: ErrorBox | None = None
-        self.feeds: dict = {}
-        self.step: tf.Tensor | None = None
+        self.process_rngs: dict = {}
 
     @property
     def zero(self) -> tf.Tensor:
@@ -380,7 +381,7 @@ class SignalDict(Mapping):
                 self.bases[key] = tf.zeros(self._base_shape(key), dtype=val.dtype)
         val = _reshape(val, (*val.shape[:axis], dst.size))
         write = rows.set_rows if mode == "update" else rows.add_rows
-        new = write(self.gather(whole), rows.runs(dst.elements), val, axis)
+        new = write(self.gather(whole), rows.runs(np.asarray(dst.elements)), val, axis)
         self.scatter(whole, new)
 
     # -- helpers ----------------------------------------------------------------------

@@ -53,6 +53,9 @@ class Simulation:
         Whether the state is kept from run to run at all.
     """
 
+    tensor_graph: Any
+    _feeds: Any
+
     def __init__(
         self,
         model: nengo.builder.Model,

@@ -121,8 +121,10 @@ class Simulator:
         self.minibatch_size = 1 if minibatch_size is None else int(minibatch_size)
         self.progress_bar = progress_bar
         if seed is None:
-            has_seed = network is not None and network.seed is not None
-            seed = network.seed + 1 if has_seed else np.random.randint(maxint)
+            if network is not None and network.seed is not None:
+                seed = network.seed + 1
+            else:
+                seed = np.random.randint(maxint)
         report_device(device)
 
         with self._progress("Building network", "Build") as bar:

@@ -87,16 +87,13 @@ class Step:
         layout = self.program.layout
         key, start, stop = layout.places[signal.base]
         array = layout.arrays[key]
+        shape = (stop - start,) if signal.sparse else signal.shape
+        slices = None if signal.sparse else row_slices(signal, start)
         elements = None
-        if signal.sparse:
-            slices, shape = [(start, stop)], (stop - start,)
-        else:
-            shape = signal.shape
-            slices = row_slices(signal, start)
-            if slices is None:
-                slices, elements = [(start, stop)], element_positions(signal)
+        if slices is None and not signal.sparse:
+            elements = element_positions(signal)
         return TensorSignal(
-            slices,
+            slices or [(start, stop)],
             key,
             array.dtype,
             shape,

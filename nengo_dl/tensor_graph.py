@@ -133,6 +133,8 @@ class TensorGraph(keras.layers.Layer):
         Everything that steps change, by the key of its base array.
     """
 
+    built: bool
+
     def __init__(
         self,
         model,
@@ -168,7 +170,7 @@ class TensorGraph(keras.layers.Layer):
         self.supports_jit = self.step.pure
         self._constants: dict = {}
         self.base_params: dict = {}
-        self.saved_state: LiveState | None = None
+        self.saved_state: LiveState
         logger.debug("%s", self.program)
 
     @property

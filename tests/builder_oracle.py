@@ -14,7 +14,7 @@ from nengo.builder.signal import SignalDict as NengoSignalDict
 
 import nengo_dl.learning_rule_builders
 import nengo_dl.op_builders
-import nengo_dl.transform_builders
+import nengo_dl.transform_builders  # noqa: F401
 from nengo_dl.builder import BuildConfig
 from nengo_dl.graph_optimizer import mergeable
 from nengo_dl.layout import lay_out, sparse_indices
@@ -55,13 +55,19 @@ def make_step(ops, minibatch_size, dtype="float64", cpu_only=True):
 
 
 def random_values(signals, minibatch_size, rng):
-    """Return a random value for every (base) signal."""
+    """
+    Return a value for every (base) signal.
+
+    Random numbers, unless the signal has an initial value (or holds integers).
+    """
     values = {}
     for signal in signals:
         batch = (minibatch_size,) if signal.minibatched else ()
         if signal.sparse:
             values[signal] = sparse_indices(signal)[1]
-        elif np.issubdtype(signal.dtype, np.floating):
+        elif (
+            np.issubdtype(signal.dtype, np.floating) and not signal.initial_value.any()
+        ):
             values[signal] = rng.uniform(-1, 1, size=(*batch, *signal.shape))
         else:
             values[signal] = np.broadcast_to(

@@ -74,9 +74,7 @@ def _inference(sim: nengo_dl.Simulator, n_steps: int) -> Callable[[], Any]:
     return lambda: sim.run_steps(n_steps, progress_bar=False)
 
 
-def _training(
-    net: nengo.Network, sim: nengo_dl.Simulator, n_steps: int
-) -> Callable[[], Any]:
+def _training(net: nengo.Network, sim: Any, n_steps: int) -> Callable[[], Any]:
     """Return a function that trains the simulator on one batch of random data."""
     rng = np.random.RandomState(0)
     nodes = [vars(net)[k] for k in ("inp", "inp_a", "inp_b") if k in vars(net)]
