@@ -1,8 +1,8 @@
 """
 Every native neuron type gives the numbers of `nengo.Simulator`, in double precision.
 
-Types that spike at random are in ``test_random_spiking``; those of users, and those that
-NumPy runs, in ``test_custom_neurons``.
+Types that spike at random are in ``test_random_spiking``; those of users, and those
+that NumPy runs, in ``test_custom_neurons``.
 """
 
 from __future__ import annotations
