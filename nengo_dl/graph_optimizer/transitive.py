@@ -6,6 +6,7 @@ In: operators. Out: a plan. See `nengo_dl.graph_optimizer.planners`.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 
 from nengo.builder.operator import Operator
@@ -55,12 +56,10 @@ def transitive_planner(
 
     groups: list[list[int]] = []
     for members in _classes_by_priority(graph.operators):
-        while members:
-            group = _first_members(members, bits, ancestors)
-            _merge(group, bits, ancestors)
-            groups.append(group)
-            chosen = set(group)
-            members = [node for node in members if node not in chosen]
+        levels = _levels(members, bits, ancestors)
+        for level in levels:
+            _merge(level, bits, ancestors)
+        groups += levels
 
     # everything a group depends on depends on less than the group itself
     groups.sort(key=lambda group: (ancestors[group[0]].bit_count(), group))
@@ -78,19 +77,38 @@ def _classes_by_priority(operators: Sequence[Operator]) -> list[list[int]]:
     )
 
 
-def _first_members(
+def _levels(
     members: Sequence[int], bits: Sequence[int], ancestors: Sequence[int]
-) -> list[int]:
+) -> list[list[int]]:
     """
-    Return the operators that do not depend on any other one of the same class.
+    Divide a class into the smallest possible number of groups.
 
-    Taking all of them at each turn leads to the smallest possible number of groups,
-    which is the length of the longest chain of members that depend on each other.
+    The first group consists of the operators that do not depend on any other member of
+    the class; the second one of those that depend on members of the first group only;
+    and so on. Merging one of these groups does not change the others. Their number is
+    the length of the longest chain of members that depend on each other.
+
+    Parameters
+    ----------
+    members : sequence of int
+        The operators of the class.
+    bits : sequence of int
+        The bit that stands for each operator.
+    ancestors : sequence of int
+        The set of operators that each operator depends on.
     """
-    unmerged = 0
-    for node in members:
-        unmerged |= bits[node]
-    return [node for node in members if not ancestors[node] & unmerged]
+    levels: list[list[int]] = []
+    sets: list[int] = []
+    # an operator depends on more operators than any of those it depends on
+    for node in sorted(members, key=lambda node: (ancestors[node].bit_count(), node)):
+        # it depends on some operator of all levels up to the last one it depends on
+        n = bisect_left(sets, True, key=lambda level: not ancestors[node] & level)
+        if n == len(levels):
+            levels.append([])
+            sets.append(0)
+        levels[n].append(node)
+        sets[n] |= bits[node]
+    return [sorted(level) for level in levels]
 
 
 def _merge(group: Sequence[int], bits: Sequence[int], ancestors: list[int]) -> None:
