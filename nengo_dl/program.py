@@ -239,7 +239,9 @@ def feed_inputs(model) -> Inputs:
     feeds: list[Operator] = []
     nodes: list[nengo.Node] = []
     producers: dict = {}
-    for node in model.toplevel.all_nodes if model.toplevel is not None else ():
+    all_nodes = () if model.toplevel is None else model.toplevel.all_nodes
+    # a network may be listed twice (in nengo.spa)
+    for node in dict.fromkeys(all_nodes):
         signal = model.sig[node]["out"] if node in model.sig else None
         producer = setters.get(signal)
         # other operators (those of TensorNodes) have to run inside of the step

@@ -39,14 +39,17 @@ class Step:
         Passed on to the builders.
     errors : ErrorBox
         Where Python functions leave their exceptions.
-    compile_segments : bool
-        If True, compile the groups between those that call Python, each run of them
-        as a program of its own.
+    jit_compile : bool or "auto"
+        Whether to compile the groups between those that cannot be compiled (because
+        they call Python, or with "auto" because TensorFlow itself is faster), each run
+        of them as a program of its own.
 
     Attributes
     ----------
     pure : bool
         Whether no group of the program calls Python.
+    compiles : bool
+        Whether the whole step is to be compiled.
     """
 
     def __init__(
@@ -55,18 +58,27 @@ class Step:
         minibatch_size: int,
         config: BuildConfig,
         errors: ErrorBox,
-        compile_segments: bool = False,
+        jit_compile: bool | str = False,
     ):
         self.program = program
         self.minibatch_size = minibatch_size
         self.config = config
         self.builder = Builder(program.plan)
-        self.compile_segments = compile_segments
+        self.jit_compile = jit_compile
         self.signals = self._place_signals(errors)
         builds = list(self.builder.op_builds.values())
         self.pure = all(build.pure for build in builds)
-        self._segments = [list(g) for _, g in groupby(builds, key=lambda b: b.pure)]
+        segments = [(c, list(g)) for c, g in groupby(builds, key=self._is_compiled)]
+        self.compiles = all(is_compiled for is_compiled, _ in segments)
+        self._segments = segments
         self._used_after = self._find_used_after()
+
+    def _is_compiled(self, build: OpBuilder) -> bool:
+        if self.jit_compile == "auto":
+            return build.pure and build.runs_faster_in_xla(
+                self.config.cpu_only, self.minibatch_size
+            )
+        return bool(self.jit_compile) and build.pure
 
     def _place_signals(self, errors) -> SignalDict:
         settings, layout = self.program.settings, self.program.layout
@@ -108,7 +120,7 @@ class Step:
         needed = set(self.program.carried)
         needed.update(places[s.base][0] for s in self.program.probes.values())
         used_after = []
-        for segment in reversed(self._segments):
+        for _, segment in reversed(self._segments):
             used_after.append(set(needed))
             for build in segment:
                 for op in build.ops:
@@ -150,8 +162,8 @@ class Step:
         signals.bases = {**self._constants, **dict(zip(program.carried, carried))}
         signals.feeds = dict(zip(program.feeds, feeds))
         signals.step = signals.gather(program.model.step) + 1
-        for segment, used_after in zip(self._segments, self._used_after):
-            if self.compile_segments and segment[0].pure and len(segment) > MIN_SEGMENT:
+        for (is_compiled, segment), used_after in zip(self._segments, self._used_after):
+            if is_compiled and not self.compiles and len(segment) > MIN_SEGMENT:
                 self._run_compiled(segment, used_after)
             else:
                 self._run(segment)

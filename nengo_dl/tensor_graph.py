@@ -207,7 +207,7 @@ class TensorGraph(keras.layers.Layer):
             self.minibatch_size,
             config,
             self.errors,
-            compile_segments=settings.jit_compile is not False,
+            jit_compile=settings.jit_compile,
         )
 
     def _cpu_only(self) -> bool:
@@ -248,11 +248,13 @@ class TensorGraph(keras.layers.Layer):
         self.engine = Engine(
             self.step,
             self.constants,
-            jit_compile=self.step.pure and settings.jit_compile is not False,
+            jit_compile=self.step.compiles,
             unroll=self.unroll,
             use_loop=self.use_loop,
         )
         self.saved_state = LiveState(state, self.engine.packing)
+        # what is wrong with the step is to be reported now, and not in the first run
+        self.engine.function(self.engine.block_steps)
         self.built = True
 
     def initial_values(self, key: str) -> np.ndarray:

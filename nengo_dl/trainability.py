@@ -117,7 +117,11 @@ def parameter_signals(model) -> Iterator[tuple]:
         for subnetwork in network.networks:
             yield from walk(subnetwork, configs)
 
+    seen = set()  # a network may be listed twice (in nengo.spa)
     for obj, attr, configs in walk(model.toplevel, ()):
+        if (obj, attr) in seen:
+            continue
+        seen.add((obj, attr))
         signal = model.sig[obj].get(attr) if obj in model.sig else None
         if signal is not None:
             yield obj, signal, configs

@@ -35,6 +35,11 @@ GEOMETRY = (
 )
 
 
+# On CPUs, XLA may need twice as long for a convolution as TensorFlow itself. From so
+# many multiplications on, that is more than what cutting the step into pieces costs.
+MAX_XLA_PRODUCTS = 20_000_000
+
+
 @Builder.register(ConvInc)
 @Builder.register(ConvSet)
 @Builder.register(ConvTransposeInc)
@@ -64,6 +69,15 @@ class ConvIncBuilder(OverwritingBuilder):
                 f"`{self.conv}` has {self.n_axes}"
             )
         self._has_warned = False
+
+    def runs_faster_in_xla(self, cpu_only: bool, minibatch_size: int) -> bool:
+        """Say whether the convolution is small, or runs on a GPU."""
+        kernel = math.prod(self.conv.kernel_shape)
+        positions = math.prod(self.conv.output_shape.spatial_shape)
+        if self.is_transpose:
+            positions = math.prod(self.conv.input_shape.spatial_shape)
+        n_products = minibatch_size * len(self.ops) * kernel * positions
+        return not cpu_only or n_products <= MAX_XLA_PRODUCTS
 
     def build_pre(self, signals, config):
         """Find ``W``, ``X`` and ``Y``, and choose the order of the axes."""

@@ -1,0 +1,72 @@
+"""What of a step is compiled, and that it makes no difference to the numbers."""
+
+from __future__ import annotations
+
+import nengo
+import numpy as np
+import pytest
+
+import nengo_dl
+from nengo_dl import transform_builders
+
+N_STEPS = 12
+
+
+def run(net, **settings):
+    """Return the simulator's step, and what the only Probe records."""
+    with net:
+        nengo_dl.configure_settings(dtype="float64", **settings)
+    with nengo_dl.Simulator(net, device="/cpu:0", progress_bar=False) as sim:
+        sim.run_steps(N_STEPS)
+        return sim.tensor_graph.step, sim.data[net.all_probes[0]]
+
+
+def reference(net):
+    with nengo.Simulator(net, progress_bar=False) as sim:
+        sim.run_steps(N_STEPS)
+        return sim.data[net.all_probes[0]]
+
+
+@pytest.fixture
+def conv_net():
+    with nengo.Network(seed=0) as net:
+        transform = nengo.Convolution(2, (6, 6, 1), (3, 3))
+        image = nengo.Node(np.linspace(-1, 1, 36))
+        neurons = nengo.Ensemble(transform.output_shape.size, 1).neurons
+        nengo.Connection(image, neurons, transform=transform)
+        nengo.Probe(neurons)
+    return net
+
+
+def test_large_convolutions_are_left_to_tensorflow(conv_net, monkeypatch):
+    step, data = run(conv_net)
+    assert step.compiles
+    np.testing.assert_allclose(data, reference(conv_net), atol=1e-10)
+
+    monkeypatch.setattr(transform_builders, "MAX_XLA_PRODUCTS", 0)
+    step, data = run(conv_net)
+    assert step.pure and not step.compiles
+    np.testing.assert_allclose(data, reference(conv_net), atol=1e-10)
+
+    step, _ = run(conv_net, jit_compile=True)
+    assert step.compiles
+
+
+def test_python_cuts_the_step():
+    with nengo.Network(seed=0) as net:
+        a = nengo.Ensemble(10, 1)
+        middle = nengo.Node(lambda t, x: x**2 + t, size_in=1)
+        b = nengo.Ensemble(10, 1)
+        nengo.Connection(a, middle)
+        nengo.Connection(middle, b, synapse=None)
+        nengo.Probe(b.neurons)
+    for jit_compile in ("auto", True, False):
+        step, data = run(net, jit_compile=jit_compile)
+        assert not step.pure and not step.compiles
+        np.testing.assert_allclose(data, reference(net), atol=1e-10)
+
+
+def test_nothing_is_compiled_if_not_wanted(conv_net):
+    step, data = run(conv_net, jit_compile=False)
+    assert step.pure and not step.compiles
+    np.testing.assert_allclose(data, reference(conv_net), atol=1e-10)
