@@ -164,8 +164,12 @@ def _kind_of(signal: Signal, dtype: str) -> tuple:
 
 
 def stored_dtype(signal: Signal, float_dtype: str) -> str:
-    """Return the type in which the elements of a signal are stored."""
-    if np.issubdtype(signal.dtype, np.floating):
+    """
+    Return the type in which the elements of a signal are stored.
+
+    Sparse matrices of any type are multiplied with floats, and stored as such.
+    """
+    if np.issubdtype(signal.dtype, np.floating) or signal.sparse:
         return float_dtype
     if np.issubdtype(signal.dtype, np.integer):
         return "int32"

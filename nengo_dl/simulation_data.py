@@ -145,7 +145,9 @@ class SimulationData(Mapping):
             value = value[0]
         if np.array_equal(value, initial.astype(value.dtype)):
             return built
-        return self[obj].encoders if attr == "encoders" else value
+        if attr == "encoders":
+            return unscale(value, built, obj.radius)[1]
+        return value
 
     def _signal(self, obj, attr):
         sig = self.sim.model.sig
@@ -195,14 +197,18 @@ def max_rates_intercepts(neuron_type, gain, bias) -> tuple:
     Returns
     -------
     max_rates, intercepts : ([minibatch_size,] n_neurons) array
+        Not finite for neurons that are never active, or always; such neurons are not
+        built by Nengo, but can come out of training.
     """
-    if gain.ndim == bias.ndim == 1:
-        return neuron_type.max_rates_intercepts(gain, bias)
-    # neuron types need not know of minibatches
-    items = [
-        neuron_type.max_rates_intercepts(*item)
-        for item in zip(*np.broadcast_arrays(gain, bias))
-    ]
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        if gain.ndim == bias.ndim == 1:
+            return neuron_type.max_rates_intercepts(gain, bias)
+        # neuron types need not know of minibatches
+        items = [
+            neuron_type.max_rates_intercepts(*item)
+            for item in zip(*np.broadcast_arrays(gain, bias))
+        ]
     max_rates, intercepts = (np.stack(values) for values in zip(*items))
     return max_rates, intercepts
 

@@ -142,6 +142,11 @@ def test_sparse_signals(kind):
     assert layout.initial_values(layout.places[sig][0]).tolist() == [1, 2]
 
 
+def test_sparse_signals_are_floats():
+    sig = Signal(SparseMatrix([[0, 1]], np.array([1]), (3, 2)))
+    assert stored_dtype(sig, "float64") == "float64"
+
+
 VIEWS = {
     "all": lambda x: x,
     "rows": lambda x: x[1:3],
