@@ -32,7 +32,7 @@ def vector(value=1.0, **marks):
         Copy(vector(0), vector(), dst_slice=[0, 0, 2], inc=True),
         ResetInc(vector(), 0),
     ),
-    ids=str,
+    ids=lambda op: type(op).__name__,
 )
 def test_increments_by_zero_vanish(op):
     assert remove_zero_incs([op]) == []
@@ -54,7 +54,7 @@ def test_convolution_with_zero_vanishes():
         SparseDotInc(Signal(SparseMatrix([[0, 1]], [1.0], (3, 3))), vector(), vector()),
         Op(reads=[vector(0)], incs=[vector()]),
     ),
-    ids=str,
+    ids=lambda op: type(op).__name__,
 )
 def test_others_are_left_alone(op):
     assert remove_zero_incs([op]) == [op]
