@@ -208,10 +208,12 @@ def grouped_convolution(X, W, strides, padding: str, groups: int) -> tf.Tensor:
     """
     size = W.shape[:-2]
     if groups <= math.prod(size):
-        pairs = zip(tf.split(X, groups, axis=-1), tf.split(W, groups, axis=-1))
-        return tf.concat(
-            [tf.nn.convolution(x, w, strides, padding) for x, w in pairs], axis=-1
-        )
+        data_format = f"N{SPATIAL_AXES[len(size)]}C"
+        parts = [
+            tf.nn.convolution(x, w, strides, padding, data_format)
+            for x, w in zip(tf.split(X, groups, axis=-1), tf.split(W, groups, axis=-1))
+        ]
+        return tf.concat(parts, axis=-1)
 
     # fewer operations: one product for every element of the kernel
     X, n_out = _pad(X, size, strides, padding)
