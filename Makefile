@@ -32,7 +32,7 @@ export JOBS
 .PHONY: demo test test-unit test-nengo test-matrix fuzz lint clean
 
 demo: $(DEMO)/.installed
-	$(DEMO)/bin/python demo/demo.py
+	$(DEMO)/bin/python demo/digits.py
 
 test: test-unit test-nengo lint
 
