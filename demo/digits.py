@@ -156,7 +156,7 @@ def run_nengo_dl(net: nengo.Network, images: Images) -> Result:
 def report(images: Images, reference: Result, result: Result) -> None:
     """Print what came out."""
     print()
-    print("                          nengo.Simulator   nengo_dl.Simulator")
+    print(f"{'':22s} {'nengo.Simulator':>20s} {'nengo_dl.Simulator':>20s}")
     for what, unit, values in [
         (
             "images read correctly",
@@ -166,9 +166,10 @@ def report(images: Images, reference: Result, result: Result) -> None:
         ("time to get ready", "s", [r.seconds_to_build for r in (reference, result)]),
         ("time for all images", "s", [r.seconds_to_run for r in (reference, result)]),
     ]:
-        print(f"{what:24s}", *(f"{value:13.2f} {unit:3s}" for value in values))
+        print(f"{what:22s}", *(f"{value:18.2f} {unit}" for value in values))
     difference = np.abs(result.outputs - reference.outputs).max()
     speed_up = reference.seconds_to_run / result.seconds_to_run
+    print("(Getting ready means to build the network, and for NengoDL to compile it.)")
     print()
     print(f"NengoDL simulated the images {speed_up:.1f} times as fast as Nengo.")
     print(
