@@ -244,7 +244,6 @@ class TensorGraph(keras.layers.Layer):
                     state[key] = tf.Variable(
                         self.initial_values(key), trainable=False, name=key
                     )
-        settings = self.program.settings
         self.engine = Engine(
             self.step,
             self.constants,
