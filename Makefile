@@ -21,15 +21,16 @@ VERSION := $(shell $(PYTHON) -c "import sys; print('%d.%d' % sys.version_info[:2
 TEST := .venv-test-$(VERSION)
 DEMO := .venv-demo-$(VERSION)
 
-# Several processes share the machine; TensorFlow would take all of it for each.
-export OMP_NUM_THREADS ?= 1
-export OPENBLAS_NUM_THREADS ?= 1
-export TF_NUM_INTRAOP_THREADS ?= 1
-export TF_NUM_INTEROP_THREADS ?= 2
+.PHONY: demo test test-unit test-nengo test-matrix fuzz lint clean
+
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 export JOBS
 
-.PHONY: demo test test-unit test-nengo test-matrix fuzz lint clean
+# Several processes share the machine; TensorFlow would take all of it for each.
+test test-unit test-nengo test-matrix fuzz: export OMP_NUM_THREADS ?= 1
+test test-unit test-nengo test-matrix fuzz: export OPENBLAS_NUM_THREADS ?= 1
+test test-unit test-nengo test-matrix fuzz: export TF_NUM_INTRAOP_THREADS ?= 1
+test test-unit test-nengo test-matrix fuzz: export TF_NUM_INTEROP_THREADS ?= 2
 
 demo: $(DEMO)/.installed
 	$(DEMO)/bin/python demo/digits.py

@@ -158,7 +158,9 @@ def fit_output(value: np.ndarray, size: int, name: str) -> np.ndarray:
     nengo.exceptions.SimulationError
         If the number of elements is another one.
     """
-    if value.size not in (1, size):
+    if value.size == size:
+        return value.ravel()
+    if value.size != 1:
         raise SimulationError(
             f"Function `{name}` returned {value.size} values (shape {value.shape}); "
             f"it must return {size}"
@@ -180,7 +182,8 @@ def note_origin(error: BaseException, origin: Any) -> None:
     note = f"{type(error).__name__} detected in {origin}"
     if hasattr(error, "add_note"):
         error.add_note(note)
-    else:  # Python 3.10
+    else:  # Python 3.10 has no notes, and does not print them
+        error.__notes__ = [*getattr(error, "__notes__", []), note]
         logger.error(note)
 
 

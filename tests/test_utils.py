@@ -19,7 +19,9 @@ from nengo_dl.utils import (
     NullProgressBar,
     ProgressBar,
     align_func,
+    fit_output,
     function_name,
+    note_origin,
     numpy_function,
     progress_bar_for,
     sanitize_name,
@@ -90,6 +92,15 @@ def add_one(x):
 
 
 @pytest.mark.parametrize("shape", [(10,), (), (2000,)])
+def test_fit_output():
+    assert (fit_output(np.arange(3), 3, "f") == [0, 1, 2]).all()
+    assert fit_output(np.zeros((1, 3)), 3, "f").shape == (3,)
+    assert (fit_output(np.array(2), 3, "f") == [2, 2, 2]).all()
+    for value in ([], [0, 1], np.zeros((2, 3))):
+        with pytest.raises(SimulationError, match="`f` returned .* it must return 3"):
+            fit_output(np.array(value), 3, "f")
+
+
 @pytest.mark.parametrize("compiled", [True, False])
 def test_numpy_function_copies_inputs(shape, compiled):
     def call(x):
@@ -154,6 +165,16 @@ def test_error_box_after_an_error_outside():
         box.guard(raise_error)(0)
     with pytest.raises(ZeroDivisionError), box.unwrap():
         1 / 0  # noqa: B018
+
+
+def test_note_origin():
+    error = UserError("from the function")
+    note_origin(error, "the first place")
+    note_origin(error, "the second place")
+    assert error.__notes__ == [
+        "UserError detected in the first place",
+        "UserError detected in the second place",
+    ]
 
 
 def test_tf_gpu_installed():
