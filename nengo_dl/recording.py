@@ -62,7 +62,7 @@ class Recording:
                 period = probe.sample_every / self.dt
                 output = output[steps % period < 1]
             if len(output):
-                chunks = [np.moveaxis(self._with_batch(output, probe), 1, 0)]
+                chunks = [self._with_batch(output, probe).swapaxes(0, 1)]
                 self._append(probe, chunks)
 
     def extend(self, other: Recording) -> None:

@@ -258,6 +258,17 @@ def test_probe_data(Simulator):
                 sim.data[probe][...] = 0
 
 
+def test_recorded_chunks(Simulator):
+    with nengo.Network() as net:
+        probe = nengo.Probe(nengo.Node([0, 0]))
+    with Simulator(net, unroll_simulation=1) as sim:
+        sim.run_steps(4)
+        sim.run_steps(3)
+        chunks = sim.model.params[probe]
+        assert [chunk.shape for chunk in chunks] == [(1, 4, 2), (1, 3, 2)]
+        assert sim.data[probe].shape == (7, 2)
+
+
 def test_everything_that_can_be_probed(Simulator):
     """Whatever it is, and however it changes, there is data of every item and step."""
     with nengo.Network(seed=0) as net:

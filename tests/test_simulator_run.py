@@ -66,6 +66,23 @@ def test_compilation_does_not_change_numbers(network, jit_compile, expected, Sim
         assert_equal(sim, net, expected[network])
 
 
+@pytest.mark.parametrize(
+    "settings", [{"inference_only": True}, {"simplifications": ()}]
+)
+def test_settings_do_not_change_numbers(settings, expected, Simulator):
+    net = spiking_network(**settings)
+    with Simulator(net) as sim:
+        sim.run_steps(60)
+        assert_equal(sim, net, expected[spiking_network])
+
+
+def test_no_optimization(expected, Simulator):
+    net = spiking_network()
+    with Simulator(net, optimize=False) as sim:
+        sim.run_steps(60)
+        assert_equal(sim, net, expected[spiking_network])
+
+
 @NETWORKS
 def test_parts_equal_the_whole(network, expected, Simulator):
     net = network()
