@@ -32,7 +32,15 @@ SMALL_BLOCK_BYTES = 2**18
 SMALL_CONSTANT_BYTES = 2**16
 
 
-def run_steps(step: Step, carried, feeds, n_steps, capacity: int, unroll: int = 1):
+def run_steps(
+    step: Step,
+    carried,
+    feeds,
+    n_steps,
+    capacity: int,
+    unroll: int = 1,
+    call_functions: bool = False,
+):
     """
     Simulate up to ``capacity`` steps.
 
@@ -50,6 +58,9 @@ def run_steps(step: Step, carried, feeds, n_steps, capacity: int, unroll: int = 
         The largest possible ``n_steps``; a multiple of ``unroll``.
     unroll : int
         Number of steps per iteration of the loop.
+    call_functions : bool
+        Whether values that come from functions are computed by `Step.functions`, and
+        not taken from ``feeds``.
 
     Returns
     -------
@@ -74,7 +85,9 @@ def run_steps(step: Step, carried, feeds, n_steps, capacity: int, unroll: int = 
 
     def body(i, carried, buffers):
         for _ in range(unroll):
-            carried, values = step(carried, [feed[:, i] for feed in feeds])
+            carried, values = step(
+                carried, [feed[:, i] for feed in feeds], call_functions
+            )
             buffers = [
                 buffer.write(i, value) if keep else value
                 for keep, buffer, value in zip(keeps, buffers, values)
@@ -242,6 +255,7 @@ class Engine:
                 n_steps,
                 capacity,
                 self._unroll_body,
+                call_functions=step.program.is_interactive,
             )
             return packing.pack(carried), outputs
 

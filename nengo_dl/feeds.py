@@ -48,6 +48,8 @@ class FeedGenerator:
         self._sources = [self._source(feed) for feed in program.feeds]
         self._silent = [_silent_source(op, program.nodes) for op in program.silent]
         self._constants: dict = {}
+        self._given: Mapping = {}
+        self._first_given = 1
         self.reset(seed)
 
     def _source(self, feed) -> _Source:
@@ -107,8 +109,10 @@ class FeedGenerator:
         Returns
         -------
         values : list of (minibatch_size, capacity, size) array
-            Values of all feeds; zero from ``n_steps`` on.
+            Values of all feeds; zero from ``n_steps`` on. If the program is
+            interactive, those of functions are left to `call_functions`.
         """
+        self._given, self._first_given = data, start + 1 - offset
         times = (start + 1 + np.arange(n_steps)) * self.program.dt
         values: list[np.ndarray] = []
         functions = []
@@ -125,7 +129,12 @@ class FeedGenerator:
                 source.fill(values[-1], times)
             else:
                 functions.append((source, values[-1]))
-        self._call(functions, times)
+        if not self.program.is_interactive:
+            # step by step, as some may depend on what others do
+            for i, t in enumerate(times):
+                for source, array in functions:
+                    array[:, i] = source(t.item())
+                self._call_silent(t.item())
         return values
 
     def _constant(self, feed, source, capacity) -> np.ndarray:
@@ -136,13 +145,37 @@ class FeedGenerator:
             self._constants[key][...] = source.value
         return self._constants[key]
 
-    def _call(self, functions, times) -> None:
-        """Call functions step by step, as some may depend on what others do."""
-        for i, t in enumerate(times):
-            for source, values in functions:
-                values[:, i] = source(t.item())
-            for source in self._silent:
-                source(t.item())
+    def _call_silent(self, t: float) -> None:
+        for source in self._silent:
+            source(t)
+
+    def call_functions(self, step: int) -> np.ndarray:
+        """
+        Return the values of functions in one step of an interactive program.
+
+        Parameters
+        ----------
+        step : int
+            Number of the step, within the last `block`.
+
+        Returns
+        -------
+        values : (minibatch_size, n) array
+            Values of ``program.function_feeds`` side by side.
+        """
+        t = step * self.program.dt
+        columns = [np.zeros((self.minibatch_size, 0), self._dtype)]
+        for feed, source in zip(self.program.feeds, self._sources):
+            if not isinstance(source, _FunctionSource):
+                continue
+            if feed.source in self._given:
+                value = self._given[feed.source][:, step - self._first_given]
+            else:
+                value = source(t)
+            shape = (self.minibatch_size, feed.signal.size)
+            columns.append(np.broadcast_to(value, shape))
+        self._call_silent(t)
+        return np.concatenate(columns, axis=1).astype(self._dtype)
 
 
 class _ConstantSource:

@@ -124,6 +124,25 @@ class Program:
         """Length of a simulation step in seconds."""
         return self.model.dt
 
+    @property
+    def is_interactive(self) -> bool:
+        """
+        Whether functions run within the step.
+
+        Functions of time alone may then depend on what those do (when they read the
+        sensors of a robot, say), so that they cannot run ahead of the step.
+        """
+        return any(isinstance(op, SimPyFunc) for group in self.plan for op in group)
+
+    @property
+    def function_feeds(self) -> tuple[Feed, ...]:
+        """The feeds whose values come from functions."""
+        return tuple(
+            feed
+            for feed in self.feeds
+            if isinstance(self.producers.get(feed), SimPyFunc)
+        )
+
     def keeps_history(self, probe) -> bool:
         """Return whether all values of a probe are kept, or only the last one."""
         return probe not in self.without_history

@@ -92,6 +92,7 @@ class Simulation:
             self.tensor_graph.build()
         program = self.tensor_graph.program
         self._feeds = FeedGenerator(program, self.minibatch_size, self.seed)
+        self.tensor_graph.step.functions = self._feeds.call_functions
         self.tensor_graph.build_post(self._feeds.process_rngs)
 
     def context(self) -> AbstractContextManager:

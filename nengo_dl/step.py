@@ -8,9 +8,10 @@ of the probed signals.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 
+import numpy as np
 import tensorflow as tf
 from nengo.builder.signal import Signal
 
@@ -18,7 +19,7 @@ from nengo_dl.builder import BuildConfig, Builder, OpBuilder
 from nengo_dl.layout import element_positions, row_slices
 from nengo_dl.program import Program
 from nengo_dl.signals import SignalDict, TensorSignal
-from nengo_dl.utils import ErrorBox
+from nengo_dl.utils import ErrorBox, numpy_function
 
 # A call of a compiled function within a plain TensorFlow step takes about as long as
 # this many single operations; shorter segments are not worth compiling.
@@ -46,6 +47,9 @@ class Step:
 
     Attributes
     ----------
+    functions : callable or None
+        Maps the number of a step (an int) to the values of all
+        ``program.function_feeds``, a ``(minibatch_size, n)`` array.
     pure : bool
         Whether no group of the program calls Python.
     compiles : bool
@@ -66,6 +70,7 @@ class Step:
         self.builder = Builder(program.plan)
         self.jit_compile = jit_compile
         self.signals = self._place_signals(errors)
+        self.functions: Callable[[int], np.ndarray] | None = None
         builds = list(self.builder.op_builds.values())
         self.pure = all(build.pure for build in builds)
         segments = [(c, list(g)) for c, g in groupby(builds, key=self._is_compiled)]
@@ -140,7 +145,12 @@ class Step:
         self.signals.dt = tf.constant(self.program.dt, self.signals.dtype)
         self.builder.build_pre(self.signals, self.config)
 
-    def __call__(self, carried: Sequence[tf.Tensor], feeds: Sequence[tf.Tensor]):
+    def __call__(
+        self,
+        carried: Sequence[tf.Tensor],
+        feeds: Sequence[tf.Tensor],
+        call_functions: bool = False,
+    ):
         """
         Execute one step.
 
@@ -150,6 +160,8 @@ class Step:
             Values of ``program.carried`` after the previous step.
         feeds : sequence of (minibatch_size, size) tf.Tensor
             What ``program.feeds`` feed in.
+        call_functions : bool
+            Whether ``functions`` are called for the values that come from them.
 
         Returns
         -------
@@ -162,6 +174,8 @@ class Step:
         signals.bases = {**self._constants, **dict(zip(program.carried, carried))}
         signals.feeds = dict(zip(program.feeds, feeds))
         signals.step = signals.gather(program.model.step) + 1
+        if call_functions:
+            signals.feeds.update(self._call_functions())
         for (is_compiled, segment), used_after in zip(self._segments, self._used_after):
             if is_compiled and not self.compiles and len(segment) > MIN_SEGMENT:
                 self._run_compiled(segment, used_after)
@@ -172,6 +186,20 @@ class Step:
         ]
         carried = [signals.bases[key] for key in program.carried]
         return carried, probes
+
+    def _call_functions(self) -> dict:
+        """Return the values of the feeds that come from functions."""
+        signals, feeds = self.signals, self.program.function_feeds
+        sizes = [feed.signal.size for feed in feeds]
+        values = numpy_function(
+            lambda step: self.functions(step.item()),
+            [signals.step],
+            signals.dtype,
+            errors=signals.errors,
+        )
+        values.set_shape((self.minibatch_size, sum(sizes)))
+        parts = tf.split(values, sizes, axis=1) if len(feeds) > 1 else [values]
+        return dict(zip(feeds, parts))
 
     def _place_of_probe(self, signal) -> TensorSignal:
         known = self.signals.sig_map.get(signal)

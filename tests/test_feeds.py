@@ -88,6 +88,29 @@ def test_functions_take_turns():
     assert sorted(calls[3:]) == [("first", 2), ("last", 2), ("silent", 2)]
 
 
+def test_functions_of_interactive_programs():
+    """They are called when their step comes, and not before."""
+    calls = []
+    with nengo.Network() as net:
+        node = nengo.Node(lambda t: calls.append(t) or [t, 2 * t])
+        other = nengo.Node(lambda t: calls.append(t) or t)
+        nengo.Node(lambda t: calls.append(t), size_out=0)
+        nengo.Node(lambda t, x: None, size_in=1, size_out=0)
+    generator = make_generator(net)
+    assert generator.program.is_interactive
+    del calls[:]
+    given = np.random.uniform(size=(2, 9, 1))
+    generate(generator, start=10, n_steps=4, data={other: given}, offset=3)
+    assert calls == []
+
+    values = generator.call_functions(12)
+    t = 12 * DT
+    assert calls == [t, t]
+    assert [feed.source for feed in generator.program.function_feeds] == [node, other]
+    assert (values[:, :2] == [t, 2 * t]).all()
+    assert (values[:, 2] == given[:, 4, 0]).all()
+
+
 def test_given_data_replace_the_output():
     calls = []
     with nengo.Network() as net:

@@ -7,6 +7,7 @@ import tensorflow as tf
 from nengo.exceptions import SimulationError, ValidationError
 from nengo.processes import Piecewise, WhiteNoise, WhiteSignal
 
+from nengo_dl import engine
 from nengo_dl.config import configure_settings
 
 
@@ -177,9 +178,69 @@ def test_outputs_are_those_at_construction(Simulator):
             sim.reset()
 
 
+class Environment:
+    """Something with a state that a network senses, and acts upon."""
+
+    def __init__(self):
+        self.log = []
+        with nengo.Network(seed=0) as self.net:
+            configure_settings(dtype="float64")
+            self.sensor = nengo.Node(self.sense, size_out=2)
+            motor = nengo.Node(self.act, size_in=1, size_out=0)
+            nengo.Node(self.watch, size_in=0, size_out=0)
+            ens = nengo.Ensemble(30, 2)
+            nengo.Connection(self.sensor, ens)
+            nengo.Connection(ens, motor, function=lambda x: -x[0])
+            self.probe = nengo.Probe(self.sensor)
+        self.reset()
+
+    def reset(self):
+        self.position = 1.0
+        self.log.clear()
+
+    def sense(self, t):
+        self.log.append(("sense", t))
+        return [self.position, t]
+
+    def act(self, t, x):
+        self.log.append(("act", t))
+        self.position += 0.1 * x[0]
+
+    def watch(self, t):
+        self.log.append(("watch", t))
+
+
+@pytest.mark.parametrize("block_steps", [5, 1024])
+def test_functions_that_share_something(block_steps, Simulator, monkeypatch):
+    """What functions within the step do is seen by functions of time alone."""
+    monkeypatch.setattr(engine, "MAX_BLOCK_STEPS", block_steps)
+    env = Environment()
+    with nengo.Simulator(env.net, progress_bar=False) as ref:
+        env.reset()
+        ref.run_steps(20)
+    expected_log = list(env.log)
+    with Simulator(env.net, unroll_simulation=1) as sim:
+        env.reset()
+        sim.run_steps(8)
+        for _ in range(12):
+            sim.step()
+        assert np.allclose(sim.data[env.probe], ref.data[env.probe], atol=1e-10)
+        for kind in ("sense", "act", "watch"):
+            calls = [call for call in env.log if call[0] == kind]
+            assert calls == [call for call in expected_log if call[0] == kind]
+        assert env.log.index(("sense", 0.002)) > env.log.index(("act", 0.001))
+
+        env.reset()
+        sim.reset()
+        data = np.random.RandomState(0).uniform(size=(1, 12, 2))
+        sim.run_steps(12, data={env.sensor: data})
+        assert np.allclose(sim.data[env.probe], data[0])
+        assert "sense" not in dict(env.log)
+
+
 @pytest.mark.parametrize("output", [None, np.inf, "x", [1, 2]])
-@pytest.mark.parametrize("size_in", [0, 1])
-def test_useless_outputs(output, size_in, Simulator):
+@pytest.mark.parametrize("size_in, is_interactive", [(0, False), (0, True), (1, True)])
+def test_useless_outputs(output, size_in, is_interactive, Simulator):
     """They are errors wherever the function runs, and change nothing."""
 
     def func(t, *x):
@@ -187,6 +248,8 @@ def test_useless_outputs(output, size_in, Simulator):
 
     with nengo.Network() as net:
         probe = nengo.Probe(nengo.Node(func, size_in=size_in, size_out=1, label="me"))
+        if is_interactive:
+            nengo.Node(lambda t, x: None, size_in=1, size_out=0)
     with Simulator(net, unroll_simulation=1) as sim:
         sim.run_steps(2)
         with pytest.raises(SimulationError, match="Function `func`") as error:

@@ -211,16 +211,18 @@ class FailingNode:
         return 0.0
 
 
-@pytest.mark.parametrize("size_in", [0, 1])
+@pytest.mark.parametrize("size_in, is_interactive", [(0, False), (0, True), (1, True)])
 @pytest.mark.parametrize("block_steps", [4, 1024])
 def test_failed_runs_change_nothing(
-    size_in, block_steps, expected, Simulator, monkeypatch
+    size_in, is_interactive, block_steps, expected, Simulator, monkeypatch
 ):
     monkeypatch.setattr(engine, "MAX_BLOCK_STEPS", block_steps)
     net = full_network()
     func = FailingNode(RuntimeError("failure"))
     with net:
         nengo.Node(func, size_in=size_in, size_out=1, label="fails")
+        if is_interactive:
+            nengo.Node(lambda t, x: None, size_in=1, size_out=0)
     with Simulator(net, unroll_simulation=1, minibatch_size=2) as sim:
         sim.run_steps(10)
         before = data_of(sim), sim.data[net.conn].weights
