@@ -127,7 +127,7 @@ class FeedGenerator:
                 values[-1][:, :n_steps] = given[:, offset : offset + n_steps]
             elif isinstance(source, _ProcessSource):
                 source.fill(values[-1], times)
-            else:
+            elif isinstance(source, _FunctionSource):
                 functions.append((source, values[-1]))
         if not self.program.is_interactive:
             # step by step, as some may depend on what others do

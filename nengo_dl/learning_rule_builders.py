@@ -19,8 +19,7 @@ import tensorflow as tf
 from nengo.builder.learning_rules import SimBCM, SimOja, SimPES, SimRLS, SimVoja
 
 from nengo_dl.builder import Builder
-from nengo_dl.op_builders import OverwritingBuilder
-from nengo_dl.products import stacked_matvec
+from nengo_dl.op_builders import OverwritingBuilder, stacked_matvec
 
 __all__ = [
     "LearningRuleBuilder",
@@ -48,7 +47,7 @@ class LearningRuleBuilder(OverwritingBuilder):
     other.
     """
 
-    def build_pre(self, signals, config):
+    def build_pre(self, signals, config) -> None:
         """Combine the signals that all rules have."""
         super().build_pre(signals, config)
         self.n_rows = [op.delta.shape[0] for op in self.ops]
@@ -109,7 +108,7 @@ class SimPESBuilder(LearningRuleBuilder):
     ``n`` is the number of presynaptic neurons.
     """
 
-    def build_pre(self, signals, config):
+    def build_pre(self, signals, config) -> None:
         """Scale the learning rate."""
         super().build_pre(signals, config)
         n_neurons = self.pre.shape[1]
@@ -117,7 +116,7 @@ class SimPESBuilder(LearningRuleBuilder):
             -signals.dt / n_neurons
         )
 
-    def build_step(self, signals):
+    def build_step(self, signals) -> None:
         """Compute the change."""
         pre = repeat_for_rows(signals.gather(self.pre), self.n_rows)
         error = signals.gather(self.post)
@@ -137,14 +136,14 @@ class SimBCMBuilder(LearningRuleBuilder):
     ``θ`` is the modification threshold, a filtered version of ``b``.
     """
 
-    def build_pre(self, signals, config):
+    def build_pre(self, signals, config) -> None:
         """Scale the learning rate."""
         super().build_pre(signals, config)
         self.alpha = self.row_constant(signals, "learning_rate") * signals.dt
         theta = signals.combine([op.theta for op in self.ops])
         self.theta = theta.reshape(self.post.shape)
 
-    def build_step(self, signals):
+    def build_step(self, signals) -> None:
         """Compute the change."""
         pre = repeat_for_rows(signals.gather(self.pre), self.n_rows)
         post = signals.gather(self.post)
@@ -160,14 +159,14 @@ class SimOjaBuilder(LearningRuleBuilder):
     ``β`` is the forgetting rate.
     """
 
-    def build_pre(self, signals, config):
+    def build_pre(self, signals, config) -> None:
         """Scale the learning rate."""
         super().build_pre(signals, config)
         self.alpha = self.row_constant(signals, "learning_rate") * signals.dt
         self.beta = self.row_constant(signals, "beta")
         self.weights = signals.combine([op.weights for op in self.ops])
 
-    def build_step(self, signals):
+    def build_step(self, signals) -> None:
         """Compute the change."""
         pre = repeat_for_rows(signals.gather(self.pre), self.n_rows)
         post = signals.gather(self.post)
@@ -185,7 +184,7 @@ class SimVojaBuilder(LearningRuleBuilder):
     the encoder of each neuron is scaled.
     """
 
-    def build_pre(self, signals, config):
+    def build_pre(self, signals, config) -> None:
         """Scale the learning rate."""
         super().build_pre(signals, config)
         self.alpha = self.row_constant(signals, "learning_rate") * signals.dt
@@ -194,7 +193,7 @@ class SimVojaBuilder(LearningRuleBuilder):
         learning = signals.combine([op.learning_signal for op in self.ops])
         self.learning = learning.reshape((len(self.ops), 1))
 
-    def build_step(self, signals):
+    def build_step(self, signals) -> None:
         """Compute the change."""
         x = repeat_for_rows(signals.gather(self.pre), self.n_rows)
         learning = repeat_for_rows(signals.gather(self.learning), self.n_rows)
@@ -219,14 +218,14 @@ class SimRLSBuilder(LearningRuleBuilder):
     where the ``P`` on the right is that of the previous step; it is symmetric.
     """
 
-    def build_pre(self, signals, config):
+    def build_pre(self, signals, config) -> None:
         """Combine the estimates."""
         super().build_pre(signals, config)
         g, n = self.pre.shape
         inv_gamma = signals.combine([op.inv_gamma for op in self.ops])
         self.inv_gamma = inv_gamma.reshape((g, n, n))
 
-    def build_step(self, signals):
+    def build_step(self, signals) -> None:
         """Compute the change, and the next estimate."""
         pre = signals.gather(self.pre)
         P = signals.gather(self.inv_gamma)

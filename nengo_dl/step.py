@@ -47,14 +47,17 @@ class Step:
 
     Attributes
     ----------
-    functions : callable or None
+    functions : callable
         Maps the number of a step (an int) to the values of all
-        ``program.function_feeds``, a ``(minibatch_size, n)`` array.
+        ``program.function_feeds``, a ``(minibatch_size, n)`` array. To be set before a
+        step calls functions.
     pure : bool
         Whether no group of the program calls Python.
     compiles : bool
         Whether the whole step is to be compiled.
     """
+
+    functions: Callable[[int], np.ndarray]
 
     def __init__(
         self,
@@ -70,7 +73,6 @@ class Step:
         self.builder = Builder(program.plan)
         self.jit_compile = jit_compile
         self.signals = self._place_signals(errors)
-        self.functions: Callable[[int], np.ndarray] | None = None
         builds = list(self.builder.op_builds.values())
         self.pure = all(build.pure for build in builds)
         segments = [(c, list(g)) for c, g in groupby(builds, key=self._is_compiled)]

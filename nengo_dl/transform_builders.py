@@ -13,11 +13,10 @@ import math
 import warnings
 
 import tensorflow as tf
-from nengo.builder.signal import Signal
 from nengo.builder.transforms import ConvInc, ConvTransposeInc
 
 from nengo_dl.builder import Builder
-from nengo_dl.op_builders import OverwritingBuilder, write_mode
+from nengo_dl.op_builders import OverwritingBuilder, view_key, write_mode
 from nengo_dl.operators import ConvSet, ConvTransposeSet
 
 # TensorFlow's names of the spatial axes, by number of axes
@@ -79,7 +78,7 @@ class ConvIncBuilder(OverwritingBuilder):
         n_products = minibatch_size * len(self.ops) * kernel * positions
         return not cpu_only or n_products <= MAX_XLA_PRODUCTS
 
-    def build_pre(self, signals, config):
+    def build_pre(self, signals, config) -> None:
         """Find ``W``, ``X`` and ``Y``, and choose the order of the axes."""
         super().build_pre(signals, config)
         self.mode = write_mode(self.ops[0], self.ops[0].Y)
@@ -109,7 +108,7 @@ class ConvIncBuilder(OverwritingBuilder):
                 "in every step. Simulations with `channels_last=True` are faster."
             )
 
-    def build_step(self, signals):
+    def build_step(self, signals) -> None:
         """Convolve."""
         X = signals.gather(self.X)
         if not self.X.minibatched:
@@ -168,18 +167,9 @@ class ConvIncBuilder(OverwritingBuilder):
         """Merge convolutions of one input that differ in nothing but the kernel."""
         return (
             x.is_transpose == y.is_transpose
-            and is_same_view(x.X, y.X)
+            and view_key(x.X) == view_key(y.X)
             and all(getattr(x.conv, a) == getattr(y.conv, a) for a in GEOMETRY)
         )
-
-
-def is_same_view(x: Signal, y: Signal) -> bool:
-    """Return whether two signals are the same elements in the same order."""
-    return x.base is y.base and (x.offset, x.shape, x.strides) == (
-        y.offset,
-        y.shape,
-        y.strides,
-    )
 
 
 def grouped_convolution(X, W, strides, padding: str, groups: int) -> tf.Tensor:

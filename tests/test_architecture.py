@@ -30,7 +30,6 @@ TENSOR_LAYER = [
     "rows",
     "tensor_signal",
     "signals",
-    "products",
     "op_builders",
     "neuron_builders",
     "learning_rule_builders",

@@ -200,6 +200,7 @@ from nengo_dl.builder import build_model
 from nengo_dl.config import configure_settings
 from nengo_dl.program import Settings, compile_model
 
+nengo.rc.set("decoder_cache", "enabled", "False")
 with nengo.Network(seed=0) as net:
     inp = nengo.Node([0, 0])
     for i in range(4):

@@ -11,6 +11,11 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
+# Products with up to so many rows ...
+FEW_ROWS = 4
+# ... of at least this length are computed row by row.
+LONG_ROW = 64
+
 # Short rows of sparse matrices are filled up with zeros, if that makes no more than
 # so many elements out of one.
 MAX_PADDING = 2
@@ -36,18 +41,21 @@ def stacked_matvec(A, X, a_batched: bool, x_batched: bool) -> tf.Tensor:
     m, n = A.shape[-2:]
     if n == 1:
         return A[..., 0] * X
-    if m == 1:
-        return row_sums(A[..., 0, :] * X)
+    if n >= LONG_ROW and m <= (1 if a_batched else FEW_ROWS):
+        return row_sums(A * X[..., None, :])
     if a_batched or not x_batched:
         return tf.linalg.matvec(A, X)
-    # one product for all items of the minibatch, whose vectors become columns
+
+    # one product of matrices for all items, with the longer side of the result in front
     X = tf.transpose(X, (1, 0, 2))
-    return tf.transpose(tf.matmul(A, X, transpose_b=True), (2, 0, 1))
+    if m > X.shape[1]:
+        return tf.transpose(tf.matmul(A, X, transpose_b=True), (2, 0, 1))
+    return tf.transpose(tf.matmul(X, A, transpose_b=True), (1, 0, 2))
 
 
 def row_sums(X: tf.Tensor) -> tf.Tensor:
     """
-    Add up the last axis, which is kept.
+    Add up the last axis.
 
     Parameters
     ----------
@@ -56,14 +64,16 @@ def row_sums(X: tf.Tensor) -> tf.Tensor:
 
     Returns
     -------
-    sums : (..., 1) tensor
+    sums : (...) tensor
     """
     n = X.shape[-1]
     sums = tf.matmul(tf.reshape(X, (-1, n)), tf.ones((n, 1), X.dtype))
-    return tf.reshape(sums, (*X.shape[:-1], 1))
+    return tf.reshape(sums, X.shape[:-1])
 
 
-def sparse_matmul(A_indices, A_data, A_shape, X, transpose_x: bool = False):
+def sparse_matmul(
+    A_indices, A_data, A_shape, X, transpose_x: bool = False
+) -> tf.Tensor:
     """
     Multiply a sparse matrix with dense vectors.
 

@@ -1,0 +1,43 @@
+"""
+Builders of Nengo's basic operators.
+
+In: groups of merged operators. Out: TensorFlow operations of one simulation step.
+"""
+
+from nengo_dl.op_builders.base import OverwritingBuilder, view_key, write_mode
+from nengo_dl.op_builders.basic import (
+    CopyBuilder,
+    FeedBuilder,
+    ResetBuilder,
+    SimProbeBuilder,
+    TimeUpdateBuilder,
+)
+from nengo_dl.op_builders.matvec import sparse_matmul, stacked_matvec
+from nengo_dl.op_builders.products import (
+    DotIncBuilder,
+    ElementwiseIncBuilder,
+    SparseDotIncBuilder,
+)
+from nengo_dl.op_builders.python import SimPyFuncBuilder
+from nengo_dl.operators import DotSet, ElementwiseSet, ResetInc, SparseDotSet
+
+__all__ = [
+    "CopyBuilder",
+    "DotIncBuilder",
+    "DotSet",
+    "ElementwiseIncBuilder",
+    "ElementwiseSet",
+    "FeedBuilder",
+    "OverwritingBuilder",
+    "ResetBuilder",
+    "ResetInc",
+    "SimProbeBuilder",
+    "SimPyFuncBuilder",
+    "SparseDotIncBuilder",
+    "SparseDotSet",
+    "TimeUpdateBuilder",
+    "sparse_matmul",
+    "stacked_matvec",
+    "view_key",
+    "write_mode",
+]

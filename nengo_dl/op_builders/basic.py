@@ -1,0 +1,158 @@
+"""
+Time, inputs, and operators that move values around.
+
+Below, ``g`` is the number of operators in a group.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+from nengo.builder.operator import Copy, Reset, TimeUpdate
+from nengo.builder.probe import SimProbe
+from nengo.exceptions import BuildError
+
+from nengo_dl.builder import Builder, OpBuilder
+from nengo_dl.op_builders.base import OverwritingBuilder, write_mode
+from nengo_dl.operators import Feed, ResetInc, is_increment
+
+
+@Builder.register(TimeUpdate)
+class TimeUpdateBuilder(OpBuilder):
+    """``step += 1; time = step * dt``."""
+
+    @staticmethod
+    def carried(op) -> list:
+        """Return the step counter."""
+        return [op.step]
+
+    def build_step(self, signals) -> None:
+        """Advance the step and the time."""
+        op = self.ops[0]
+        step = signals.gather(op.step) + 1
+        signals.scatter(op.step, step)
+        signals.scatter(op.time, tf.cast(step, signals.dtype) * signals.dt)
+
+
+@Builder.register(Feed)
+class FeedBuilder(OverwritingBuilder):
+    """Let the values of Nodes and processes without input flow into the step."""
+
+    def build_pre(self, signals, config) -> None:
+        """Combine the signals."""
+        super().build_pre(signals, config)
+        self.signal = signals.combine([op.signal for op in self.ops])
+
+    def build_step(self, signals) -> None:
+        """Write the values that were fed in for this step."""
+        values = tf.concat([signals.feeds[op] for op in self.ops], axis=1)
+        op = self.ops[0]
+        signals.scatter(
+            self.signal,
+            tf.reshape(values, (-1, *self.signal.shape)),
+            mode=write_mode(op, op.signal),
+        )
+
+    @staticmethod
+    def mergeable(x, y) -> bool:
+        """Merge all feeds of one mode."""
+        return is_increment(x, x.signal) == is_increment(y, y.signal)
+
+
+@Builder.register(Reset)
+@Builder.register(ResetInc)
+class ResetBuilder(OverwritingBuilder):
+    """``dst = value`` (or ``dst += value``)."""
+
+    def build_pre(self, signals, config) -> None:
+        """Lay the values side by side."""
+        super().build_pre(signals, config)
+        self.dst = signals.combine([op.dst for op in self.ops])
+        dtype = tf.as_dtype(self.dst.dtype)
+        values = [
+            np.broadcast_to(np.asarray(op.value), op.dst.shape or (1,))
+            for op in self.ops
+        ]
+        value = np.concatenate(values).astype(dtype.as_numpy_dtype)
+        if value.size and (value == value.flat[0]).all():
+            self.value = tf.fill(self.dst.shape, tf.constant(value.flat[0], dtype))
+        else:
+            self.value = tf.constant(value)
+
+    def build_step(self, signals) -> None:
+        """Write the values."""
+        mode = write_mode(self.ops[0], self.ops[0].dst)
+        signals.scatter(self.dst, self.value, mode=mode)
+
+    @staticmethod
+    def mergeable(x, y) -> bool:
+        """Merge all resets."""
+        return True
+
+
+@Builder.register(SimProbe)
+class SimProbeBuilder(OverwritingBuilder):
+    """Keep a probed signal alive; there is nothing to compute."""
+
+    def build_step(self, signals) -> None:
+        """Do nothing: probed signals are read at the end of the step."""
+
+    @staticmethod
+    def mergeable(x, y) -> bool:
+        """Merge nothing, as there is nothing to gain."""
+        return False
+
+
+@Builder.register(Copy)
+class CopyBuilder(OverwritingBuilder):
+    """``dst[dst_slice] (=|+=) src[src_slice]``."""
+
+    @staticmethod
+    def carried(op) -> list:
+        """Return ``dst`` if only a part of it is set."""
+        return [] if op.dst_slice is None else list(op.sets)
+
+    def build_pre(self, signals, config) -> None:
+        """Find the elements to copy."""
+        super().build_pre(signals, config)
+        sources, targets = [], []
+        for op in self.ops:
+            src, dst = signals[op.src], signals[op.dst]
+            src = src if op.src_slice is None else src[op.src_slice]
+            dst = dst if op.dst_slice is None else dst[op.dst_slice]
+            if not op.inc and has_repetitions(op.dst_slice, op.dst):
+                raise BuildError(
+                    f"{op}: `dst_slice` must not contain an element twice unless the "
+                    "copy is an increment"
+                )
+            if src.shape != dst.shape and src.size == dst.size:
+                src = src.reshape(dst.shape)
+            sources.append(src)
+            targets.append(dst)
+        self.mode = write_mode(self.ops[0], self.ops[0].dst)
+        self.shapes_agree = all(s.shape == d.shape for s, d in zip(sources, targets))
+        if self.shapes_agree:
+            sources, targets = [signals.combine(sources)], [signals.combine(targets)]
+        self.pairs = list(zip(sources, targets))
+
+    def build_step(self, signals) -> None:
+        """Copy the elements."""
+        for src, dst in self.pairs:
+            value = signals.gather(src)
+            if not self.shapes_agree:
+                batch = value.shape[: int(src.minibatched)]
+                value = tf.broadcast_to(value, (*batch, *dst.shape))
+            signals.scatter(dst, value, mode=self.mode)
+
+    @staticmethod
+    def mergeable(x, y) -> bool:
+        """Merge all copies (of one mode)."""
+        return True
+
+
+def has_repetitions(indices, signal) -> bool:
+    """Return whether a part of a signal is selected more than once."""
+    if indices is None:
+        return False
+    selected = np.arange(signal.shape[0])[indices]
+    return len(np.unique(selected)) < len(selected)

@@ -1,0 +1,173 @@
+"""
+Products: of elements, of matrices and vectors, and of sparse matrices and vectors.
+
+Below, ``g`` is the number of operators in a group.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import tensorflow as tf
+from nengo.builder.operator import DotInc, ElementwiseInc, SparseDotInc
+from nengo.exceptions import BuildError
+
+from nengo_dl.builder import Builder
+from nengo_dl.layout import sparse_indices
+from nengo_dl.op_builders.base import OverwritingBuilder, view_key, write_mode
+from nengo_dl.op_builders.matvec import sparse_matmul, stacked_matvec
+from nengo_dl.operators import DotSet, ElementwiseSet, SparseDotSet
+
+
+class StackedBuilder(OverwritingBuilder):
+    """
+    Base class of ``Y (=|+=) A * X`` for some product.
+
+    ``A`` and ``X`` of all operators are stacked along a new axis.
+    """
+
+    def build_pre(self, signals, config) -> None:
+        """Find ``A``, ``X`` and ``Y`` of all operators."""
+        super().build_pre(signals, config)
+        g = len(self.ops)
+        op = self.ops[0]
+        self.A = signals.combine([op.A for op in self.ops]).reshape((g, *op.A.shape))
+        self.X = signals.combine([op.X for op in self.ops]).reshape((g, *op.X.shape))
+        self.Y = signals.combine([op.Y for op in self.ops])
+        self.mode = write_mode(op, op.Y)
+
+    @staticmethod
+    def mergeable(x, y) -> bool:
+        """Merge operators whose signals have equal shapes."""
+        return all(a.shape[:1] == b.shape[:1] for a, b in _pairs(x, y)) or all(
+            a.size == 1 and b.size == 1 for a, b in _pairs(x, y)
+        )
+
+
+def _pairs(x, y):
+    return [(x.A, y.A), (x.X, y.X), (x.Y, y.Y)]
+
+
+@Builder.register(ElementwiseInc)
+@Builder.register(ElementwiseSet)
+class ElementwiseIncBuilder(StackedBuilder):
+    """``Y (=|+=) A * X``, element by element with broadcasting."""
+
+    def build_pre(self, signals, config) -> None:
+        """Check that the product has the shape of ``Y``."""
+        super().build_pre(signals, config)
+        op = self.ops[0]
+        shape = np.broadcast_shapes(op.A.shape, op.X.shape)
+        if math.prod(shape) != op.Y.size:
+            raise BuildError(
+                f"The product of signals of shapes {op.A.shape} and {op.X.shape} "
+                f"cannot be written to a signal of shape {op.Y.shape} ({op})"
+            )
+
+    def build_step(self, signals) -> None:
+        """Multiply."""
+        n_axes = max(self.A.ndim, self.X.ndim)
+        factors = []
+        for factor in (self.A, self.X):
+            # NumPy's broadcasting aligns the last axes of each of the g products
+            value = signals.gather(factor)
+            split = int(factor.minibatched) + 1
+            ones = (1,) * (n_axes - factor.ndim)
+            shape = (*value.shape[:split], *ones, *value.shape[split:])
+            factors.append(tf.reshape(value, shape))
+        product = factors[0] * factors[1]
+        batch = product.shape[: product.shape.rank - n_axes]
+        product = tf.reshape(product, (*batch, *self.Y.shape))
+        signals.scatter(self.Y, product, mode=self.mode)
+
+
+@Builder.register(DotInc)
+@Builder.register(DotSet)
+class DotIncBuilder(StackedBuilder):
+    """``Y (=|+=) A @ X``, for matrices ``A`` and vectors ``X``."""
+
+    def build_pre(self, signals, config) -> None:
+        """Find ``A``, ``X`` and ``Y`` of all operators, as matrices and vectors."""
+        super().build_pre(signals, config)
+        op, g = self.ops[0], len(self.ops)
+        n = op.X.size
+        self.order = None
+        if op.A.ndim == 0:
+            # a scalar multiplies every element of X
+            self.A, self.X = self.A.reshape((g, 1, 1)), self.X.reshape((g, n))
+            return
+        inputs, order = shared_inputs(self.ops)
+        if (order != np.arange(g)).any():
+            self.order = np.argsort(order)
+        A = signals.combine([self.ops[i].A for i in order])
+        self.A = A.reshape((len(inputs), -1, n))
+        self.X = signals.combine(inputs).reshape((len(inputs), n))
+
+    def build_step(self, signals) -> None:
+        """Multiply."""
+        A, X = signals.gather(self.A), signals.gather(self.X)
+        a_batched = self.A.minibatched
+        if a_batched and signals.minibatch_size == 1:
+            A, a_batched = A[0], False
+        product = stacked_matvec(A, X, a_batched, self.X.minibatched)
+        batch = product.shape[:-2]
+        if self.order is not None:
+            product = tf.reshape(product, (*batch, len(self.ops), -1))
+            product = tf.gather(product, self.order, axis=-2)
+        product = tf.reshape(product, (*batch, *self.Y.shape))
+        signals.scatter(self.Y, product, mode=self.mode)
+
+
+def shared_inputs(ops) -> tuple[list, np.ndarray]:
+    """
+    Find inputs that several products have in common, so that they are read only once.
+
+    Returns
+    -------
+    inputs : list of nengo.builder.Signal
+        The different ``X``, if each of them occurs equally often; else all of them.
+    order : (g,) array of int
+        The order of operators in which equal inputs are neighbours.
+    """
+    numbers: dict = {}
+    index = [numbers.setdefault(view_key(op.X), len(numbers)) for op in ops]
+    if len(set(np.bincount(index))) > 1:
+        return [op.X for op in ops], np.arange(len(ops))
+    order = np.argsort(index, kind="stable")
+    return [ops[i].X for i in order[:: len(ops) // len(numbers)]], order
+
+
+@Builder.register(SparseDotInc)
+@Builder.register(SparseDotSet)
+class SparseDotIncBuilder(OverwritingBuilder):
+    """``Y (=|+=) A @ X`` for sparse matrices ``A``, as one block-diagonal matrix."""
+
+    def build_pre(self, signals, config) -> None:
+        """Find the nonzero elements of all matrices."""
+        super().build_pre(signals, config)
+        self.A = signals.combine([op.A for op in self.ops])
+        self.X = signals.combine([op.X for op in self.ops])
+        self.Y = signals.combine([op.Y for op in self.ops])
+        self.mode = write_mode(self.ops[0], self.ops[0].Y)
+        indices, corner = [], np.zeros(2, dtype=np.int64)
+        for op in self.ops:
+            indices.append(sparse_indices(op.A)[0] + corner)
+            corner = corner + op.A.shape
+        self.indices = np.concatenate(indices)
+        self.shape = tuple(int(n) for n in corner)
+
+    def build_step(self, signals) -> None:
+        """Multiply."""
+        X = signals.gather(self.X)
+        X = tf.reshape(X, (*X.shape[: int(self.X.minibatched)], self.shape[1]))
+        product = sparse_matmul(
+            self.indices, signals.gather(self.A), self.shape, X, transpose_x=True
+        )
+        product = tf.reshape(product, (*X.shape[:-1], *self.Y.shape))
+        signals.scatter(self.Y, product, mode=self.mode)
+
+    @staticmethod
+    def mergeable(x, y) -> bool:
+        """Merge all products with sparse matrices."""
+        return True
