@@ -23,7 +23,7 @@ from nengo_dl.builder import Builder
 from nengo_dl.graph_optimizer import mergeable
 from nengo_dl.neuron_builders import SimNeuronsBuilder
 from nengo_dl.neuron_builders.rates import lif_rate
-from nengo_dl.neuron_builders.spiking import log_overshoot, relaxed
+from nengo_dl.neuron_builders.spiking import MAX_SERIES_STEP, log_overshoot, relaxed
 
 # Pairs of neurons of one type, which are merged, with different parameters.
 PAIRS = [
@@ -145,23 +145,30 @@ def test_single_precision():
 # -- the formulas ---------------------------------------------------------------------
 
 
-def test_membrane_series():
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("use_series", [True, False])
+def test_membrane_series(dtype, use_series):
+    """All steps up to the longest for which series are used, to a few roundings."""
+    tol = {"float32": 5e-7, "float64": 1e-13}[dtype]
     rng = np.random.RandomState(0)
-    J = rng.uniform(-50, 100, size=10000)
-    v = rng.uniform(-2, 1, size=10000)
-    x = rng.uniform(0, 0.1, size=10000)
-    expected = v + (v - J) * np.expm1(-x)
-    for use_series in (True, False):
-        actual = relaxed(tf.constant(v), tf.constant(J), tf.constant(x), use_series)
-        np.testing.assert_allclose(actual, expected, rtol=1e-12, atol=1e-13)
+    n = 100_000
+    near_threshold = 1 + 10 ** rng.uniform(-5, 6, size=n)
+    J = np.concatenate([rng.uniform(-50, 100, size=n), near_threshold]).astype(dtype)
+    v = rng.uniform(-2, 1, size=2 * n).astype(dtype)
+    x = rng.uniform(0, MAX_SERIES_STEP, size=2 * n).astype(dtype)
 
-    spiked = expected > 1
-    expected, J = expected[spiked], J[spiked]
-    for use_series in (True, False):
-        actual = log_overshoot(tf.constant(expected), tf.constant(J), use_series)
-        np.testing.assert_allclose(
-            actual, np.log1p(-(expected - 1) / (J - 1)), rtol=1e-12, atol=0
-        )
+    actual = relaxed(*map(tf.constant, (v, J, x)), use_series).numpy()
+    v, J64, x = (array.astype("float64") for array in (v, J, x))
+    expected = v + (v - J64) * np.expm1(-x)
+    scale = np.abs(v) + np.abs(J64 - v) * x
+    assert np.max(np.abs(actual - expected) / scale) < tol
+
+    spiked = (actual > 1) & (actual < J)
+    assert np.sum(spiked) > n / 2
+    v, J = actual[spiked], J[spiked]
+    times = log_overshoot(tf.constant(v), tf.constant(J), use_series).numpy()
+    v, J = v.astype("float64"), J.astype("float64")
+    np.testing.assert_allclose(times, np.log1p(-(v - 1) / (J - 1)), rtol=tol)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

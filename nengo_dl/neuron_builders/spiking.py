@@ -19,8 +19,10 @@ from nengo_dl.neuron_builders.rates import (
     soft_lif_rate,
 )
 
-# The series of `relaxed` and `log_overshoot` have a relative error below 1e-14 up to
-# this ratio of the step to the membrane time constant.
+# Up to this ratio of the step to the membrane time constant, the series of `relaxed`
+# and `log_overshoot` are exact to rounding: to 1e-14 in double precision, and to 1e-8,
+# with fewer terms, in single precision. XLA divides the work of one step among several
+# threads if it takes that for expensive, and for so short a time they are in the way.
 MAX_SERIES_STEP = 0.1
 
 
@@ -45,15 +47,19 @@ def relaxed(voltage, J, x, use_series: bool) -> tf.Tensor:
            d = 1 + \frac{x}{2} + \frac{x^2}{12} - \frac{x^4}{720}
            + \frac{x^6}{30240} - \ldots
 
-        This takes less than half of the time in compiled simulations. That the
-        division comes last matters: XLA computes divisions once but repeats cheap
-        operations for each of their uses. A voltage does not overshoot ``J = 1`` by a
-        rounding error, which would be a spike.
+        with the last of these terms in double precision only. This takes less than
+        half of the time in compiled simulations. That the division comes last matters:
+        XLA computes divisions once but repeats cheap operations for each of their uses.
+        A voltage does not overshoot ``J = 1`` by a rounding error, which would be a
+        spike.
     """
     if not use_series:
         return voltage + (voltage - J) * tf.math.expm1(-x)
     x2 = x * x
-    d = 1 + x / 2 + x2 * (1 / 12 - x2 * (1 / 720 - x2 / 30240))
+    if x.dtype == tf.float64:
+        d = 1 + x / 2 + x2 * (1 / 12 - x2 * (1 / 720 - x2 / 30240))
+    else:
+        d = 1 + x * (1 / 2 + x * (1 / 12 - x2 * (1 / 720)))
     return (voltage * d + (J - voltage) * x) / d
 
 
@@ -75,6 +81,8 @@ def log_overshoot(voltage, J, use_series: bool) -> tf.Tensor:
            = -2 \left(a + \frac{a^3}{3} + \frac{a^5}{5} + \ldots\right), \qquad
            a = \frac{v - 1}{2 (J - 1) - (v - 1)}
 
+        up to :math:`a^9` in double, and :math:`a^5` in single precision.
+
     Returns
     -------
     time : tf.Tensor
@@ -85,6 +93,8 @@ def log_overshoot(voltage, J, use_series: bool) -> tf.Tensor:
         return tf.math.log1p(-overshoot / (J - 1))
     a = overshoot / (2 * (J - 1) - overshoot)
     a2 = a * a
+    if a.dtype != tf.float64:
+        return a * (a2 * (a2 * (-2 / 5) - 2 / 3) - 2)
     return -2 * a * (1 + a2 * (1 / 3 + a2 * (1 / 5 + a2 * (1 / 7 + a2 / 9))))
 
 
@@ -166,11 +176,11 @@ class LIFBuilder(LIFParameters):
         x = tf.clip_by_value(dt - refractory_time, self.zero, dt) / self.tau_rc
         voltage = relaxed(voltage, J, x, self._use_series)
         spiked = voltage > 1
-        t_spike = dt + self.tau_rc * log_overshoot(voltage, J, self._use_series)
+        t_spike = self.tau_rc * log_overshoot(voltage, J, self._use_series)
         return (
             tf.where(spiked, self.alpha, self.zero),
             tf.where(spiked, self.zero, tf.maximum(voltage, self.min_voltage)),
-            tf.where(spiked, self.tau_ref + t_spike, refractory_time),
+            tf.where(spiked, (self.tau_ref + dt) + t_spike, refractory_time),
         )
 
     def training_step(self, J, dt, **state):
