@@ -16,26 +16,35 @@ from nengo_dl.neurons import LeakyReLU, SoftLIFRate, SpikingLeakyReLU
 
 if TYPE_CHECKING:
     from nengo_dl.simulator import Simulator
+    from nengo_dl.tensor_node import Layer, TensorNode, tensor_layer
 
 __version__ = version.version
 __copyright__ = version.copyright
 __license__ = "MIT"
 
 __all__ = [
+    "Layer",
     "LeakyReLU",
     "Simulator",
     "SoftLIFRate",
     "SpikingLeakyReLU",
+    "TensorNode",
     "config",
     "configure_settings",
     "dists",
     "neurons",
+    "tensor_layer",
     "utils",
     "version",
 ]
 
 # Public names that are imported on first use, and the modules that define them.
-_DEFINED_IN = {"Simulator": "simulator"}
+_DEFINED_IN = {
+    "Layer": "tensor_node",
+    "Simulator": "simulator",
+    "TensorNode": "tensor_node",
+    "tensor_layer": "tensor_node",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,153 @@
+"""
+The operator of TensorNodes, and its builder.
+
+In: a built `TensorNode`. Out: the operations of its function or layer in the step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import tensorflow as tf
+from nengo.builder import Operator, Signal
+from nengo.builder.operator import Reset
+
+from nengo_dl.builder import Builder, NengoBuilder
+from nengo_dl.op_builders import OverwritingBuilder
+from nengo_dl.tensor_node.node import TensorNode, refuse_to_run
+from nengo_dl.tensor_node.trial import Traits, checked_call
+from nengo_dl.transform_builders import MAX_XLA_PRODUCTS
+
+
+class SimTensorNode(Operator):
+    """
+    Apply a function or layer to tensors.
+
+    Parameters
+    ----------
+    func : callable or keras.layers.Layer
+        What to apply.
+    time : nengo.builder.Signal or None
+        The time; None if it is not passed to ``func``.
+    input : nengo.builder.Signal or None
+        The input; None if there is none.
+    output : nengo.builder.Signal
+        The output.
+    shape_in : tuple of int or None
+        Shape in which ``func`` gets the input.
+    tag : str, optional
+        A label for the operator.
+
+    Attributes
+    ----------
+    traits : Traits
+        What is known about ``func``; nothing, before `.prepare_layers`.
+
+    Notes
+    -----
+    1. sets ``[output]``
+    2. incs ``[]``
+    3. reads ``[time, input]``, without those that are None
+    4. updates ``[]``
+    """
+
+    def __init__(
+        self,
+        func: Callable,
+        time: Signal | None,
+        input: Signal | None,
+        output: Signal,
+        shape_in: tuple[int, ...] | None,
+        tag: str | None = None,
+    ):
+        super().__init__(tag=tag)
+        self.func = func
+        self.time = time
+        self.input = input
+        self.output = output
+        self.shape_in = shape_in
+        self.traits = Traits()
+        self.sets = [output]
+        self.incs: list[Signal] = []
+        self.reads = [signal for signal in (time, input) if signal is not None]
+        self.updates: list[Signal] = []
+
+    def make_step(self, signals, dt, rng):
+        """Return a function that raises an error: this takes `nengo_dl.Simulator`."""
+        return partial(refuse_to_run, self.tag)
+
+
+@NengoBuilder.register(TensorNode)
+def build_tensor_node(model, node: TensorNode) -> None:
+    """
+    Build a `TensorNode` into a model.
+
+    Parameters
+    ----------
+    model : nengo.builder.Model
+        The model to build into.
+    node : TensorNode
+        The node to build.
+
+    Notes
+    -----
+    Sets ``model.params[node]`` to None.
+    """
+    sig_in = None
+    if node.shape_in:
+        sig_in = Signal(shape=(node.size_in,), name=f"{node}.in")
+        model.add_op(Reset(sig_in))
+    sig_out = Signal(shape=(node.size_out,), name=f"{node}.out")
+    model.add_op(
+        SimTensorNode(
+            node.tensor_func,
+            model.time if node.pass_time else None,
+            sig_in,
+            sig_out,
+            node.shape_in,
+            tag=str(node),
+        )
+    )
+    model.sig[node]["in"] = sig_in
+    model.sig[node]["out"] = sig_out
+    model.params[node] = None
+
+
+@Builder.register(SimTensorNode)
+class SimTensorNodeBuilder(OverwritingBuilder):
+    """``output = func([t], [x])``; never merged."""
+
+    def __init__(self, ops):
+        super().__init__(ops)
+        self.op = ops[0]
+        self.pure = self.op.traits.compiles
+        self._seed: int | None = None
+
+    def runs_faster_in_xla(self, cpu_only: bool, minibatch_size: int) -> bool:
+        """Say whether convolutions in the function are small, or run on a GPU."""
+        return not cpu_only or self.op.traits.n_products <= MAX_XLA_PRODUCTS
+
+    def build_pre(self, signals, config) -> None:
+        """Choose a seed, the same one for all traces."""
+        super().build_pre(signals, config)
+        self._training = config.training
+        if self._seed is None:
+            self._seed = int(config.rng.randint(2**31 - 1))
+
+    def build_step(self, signals) -> None:
+        """Call the function."""
+        op = self.op
+        time = None if op.time is None else signals.gather(op.time)
+        x = None if op.input is None else signals.gather(op.input)
+        if x is not None:
+            x = tf.broadcast_to(x, (signals.minibatch_size, op.input.size))
+            x = tf.reshape(x, (signals.minibatch_size, *op.shape_in))
+        if not tf.executing_eagerly():
+            # seeds random operations of TensorFlow that have no seed of their own
+            tf.compat.v1.get_default_graph().seed = self._seed
+        output, _ = checked_call(
+            op, time, x, signals.minibatch_size, signals.dtype, self._training
+        )
+        shape = (signals.minibatch_size, op.output.size)
+        signals.scatter(op.output, tf.reshape(output, shape))

@@ -1,0 +1,326 @@
+"""
+Find out about a function or layer by trying it out, before it is part of a step.
+
+In: what the user passed to a TensorNode. Out: the shape of its output; layers with
+weights; and `Traits`, which decide how the step around it is compiled.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import tensorflow as tf
+from nengo.exceptions import ValidationError
+
+from nengo_dl.tensor_node.calling import (
+    call_layer_with_losses,
+    call_tensor_func,
+    tensor_func_name,
+    validate_output,
+)
+
+# TensorFlow's convolutions. The last two are gradients, which is to say transposed.
+CONVOLUTIONS = (
+    "Conv2D",
+    "Conv3D",
+    "DepthwiseConv2dNative",
+    "Conv2DBackpropInput",
+    "Conv3DBackpropInputV2",
+)
+
+
+@dataclass(frozen=True)
+class Traits:
+    """
+    What is known about a function or layer.
+
+    Parameters
+    ----------
+    compiles : bool
+        Whether XLA can compile it, with the same results.
+    n_products : int
+        Number of multiplications in its convolutions.
+    has_losses : bool
+        Whether it is a layer that adds losses when it is called.
+    """
+
+    compiles: bool = False
+    n_products: int = 0
+    has_losses: bool = False
+
+
+def infer_shape_out(node, dtype: str) -> tuple[int, ...]:
+    """
+    Find out the shape of what a TensorNode puts out.
+
+    Parameters
+    ----------
+    node : TensorNode
+        The node, complete but for ``shape_out``.
+    dtype : str
+        Float type of the input.
+
+    Returns
+    -------
+    shape_out : tuple of int
+        Without the batch axis.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If the function or layer fails, or returns something that is not a tensor.
+    """
+    func = node.tensor_func
+    is_layer = isinstance(func, keras.layers.Layer)
+    try:
+        output = (_layer_output if is_layer else _function_output)(node, dtype)
+    except Exception as err:
+        what = "The signature" if is_layer else "The function"
+        raise ValidationError(
+            f"{what} produced an error when `{tensor_func_name(func)}` of {node} was "
+            f"tried on {_describe_input(node)}: {type(err).__name__}: {err}. Correct "
+            "it, or pass `shape_out` to do without the trial",
+            attr="tensor_func",
+            obj=node,
+        ) from err
+    if not isinstance(output, keras.KerasTensor):
+        validate_output(output, name=f"`{tensor_func_name(func)}` of {node}")
+    shape = tuple(output.shape)
+    if len(shape) == 0 or None in shape[1:]:
+        raise ValidationError(
+            f"`{tensor_func_name(func)}` of {node} returned a Tensor of shape {shape}; "
+            "it needs a batch axis, and other axes of known size. Correct it, or pass "
+            "`shape_out`",
+            attr="shape_out",
+            obj=node,
+        )
+    return shape[1:]
+
+
+def _describe_input(node) -> str:
+    parts = ["a time of zero"] if node.pass_time else []
+    parts += [f"input of shape {(1, *node.shape_in)}"] if node.shape_in else []
+    return " and ".join(parts)
+
+
+def _function_output(node, dtype: str) -> Any:
+    """Call the function of a node once."""
+    time = tf.zeros((), dtype) if node.pass_time else None
+    x = tf.zeros((1, *node.shape_in), dtype) if node.shape_in else None
+    return call_tensor_func(node.tensor_func, time, x, training=False)
+
+
+def _layer_output(node, dtype: str) -> Any:
+    """Return a symbolic output of the layer of a node, which does not compute it."""
+    layer = node.tensor_func
+    if layer.autocast:
+        dtype = layer.compute_dtype
+    time = keras.KerasTensor((), dtype) if node.pass_time else None
+    x = keras.KerasTensor((1, *node.shape_in), dtype) if node.shape_in else None
+    inputs = [i for i in (time, x) if i is not None]
+    try:
+        return layer.compute_output_spec(inputs[0] if len(inputs) == 1 else inputs)
+    except Exception:
+        if layer.built:
+            raise
+    # layers of users need not know their shapes before they are built
+    return _trace(layer, 1, dtype, node.pass_time, node.shape_in)
+
+
+def _trace(layer, batch_size: int, dtype, pass_time, shape_in) -> Any:
+    outputs = []
+
+    def call(*inputs):
+        time = inputs[0] if pass_time else None
+        x = inputs[-1] if shape_in else None
+        outputs.append(call_tensor_func(layer, time, x, training=False))
+
+    specs = _input_specs(batch_size, dtype, pass_time, shape_in)
+    tf.function(call, autograph=False).get_concrete_function(*specs)
+    return outputs[0]
+
+
+def _input_specs(batch_size: int, dtype, pass_time, shape_in) -> list[tf.TensorSpec]:
+    specs = [tf.TensorSpec((), dtype)] if pass_time else []
+    if shape_in:
+        specs.append(tf.TensorSpec((batch_size, *shape_in), dtype))
+    return specs
+
+
+def checked_call(
+    op, time, x, minibatch_size: int, dtype: tf.DType, training: bool
+) -> tuple[tf.Tensor, list]:
+    """
+    Call the function or layer of an operator, and check the output.
+
+    Parameters
+    ----------
+    op : SimTensorNode
+        The operator.
+    time : scalar tf.Tensor or None
+        The time in seconds.
+    x : (minibatch_size, ...) tf.Tensor or None
+        The input.
+    minibatch_size : int
+        Number of items.
+    dtype : tf.DType
+        Type that the output must have; floats that come from layers are cast to it.
+    training : bool
+        Whether layers behave as they do when they are trained.
+
+    Returns
+    -------
+    output : (minibatch_size, ...) tf.Tensor
+        The output.
+    losses : list of scalar tf.Tensor
+        What the layer adds to the loss for this output, beyond the regularization of
+        its weights.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If the call fails, or there is something wrong with the output.
+    """
+    name = f"`{tensor_func_name(op.func)}` of {op.tag}"
+    losses: list = []
+    try:
+        if op.traits.has_losses:
+            output, losses = call_layer_with_losses(op.func, time, x, training)
+        else:
+            output = call_tensor_func(op.func, time, x, training)
+    except Exception as err:
+        raise ValidationError(
+            f"{name} produced an error: {type(err).__name__}: {err}. Make sure that it "
+            f"works on the time and `shape_in` of the node, in a batch of "
+            f"{minibatch_size}",
+            attr="tensor_func",
+        ) from err
+    if isinstance(op.func, keras.layers.Layer) and _is_float(output):
+        output = tf.cast(output, dtype)
+    validate_output(output, minibatch_size, op.output.size, dtype, name)
+    return tf.convert_to_tensor(output), losses
+
+
+def _is_float(output) -> bool:
+    return tf.is_tensor(output) and tf.as_dtype(output.dtype).is_floating
+
+
+def prepare_layers(
+    operators: Iterable, minibatch_size: int, dtype: str
+) -> list[keras.layers.Layer]:
+    """
+    Try out the operators of all TensorNodes, which builds layers that are not built.
+
+    Parameters
+    ----------
+    operators : list of SimTensorNode
+        The operators. Their ``traits`` are set.
+    minibatch_size : int
+        Number of items in a minibatch.
+    dtype : str
+        Float type of the network.
+
+    Returns
+    -------
+    layers : list of keras.layers.Layer
+        All layers, in the order of the operators.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If a call fails, or there is something wrong with an output.
+    """
+    layers: dict[int, keras.layers.Layer] = {}
+    for op in operators:
+        op.traits = find_traits(op, minibatch_size, tf.as_dtype(dtype))
+        if isinstance(op.func, keras.layers.Layer):
+            layers[id(op.func)] = op.func
+    return list(layers.values())
+
+
+def find_traits(op, minibatch_size: int, dtype: tf.DType) -> Traits:
+    """
+    Trace the function or layer of an operator once, without executing it.
+
+    Parameters
+    ----------
+    op : SimTensorNode
+        The operator.
+    minibatch_size : int
+        Number of items in a minibatch.
+    dtype : tf.DType
+        Float type of the network.
+
+    Returns
+    -------
+    traits : Traits
+        What the trace shows.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If the call fails, or there is something wrong with the output.
+    """
+    op.traits = Traits()
+    added_losses = []
+
+    def call(*inputs):
+        time = inputs[0] if op.time is not None else None
+        x = inputs[-1] if op.shape_in else None
+        args = (op, time, x, minibatch_size, dtype, False)
+        output, _ = checked_call(*args)
+        added_losses.extend(_added_losses(op.func))
+        if added_losses:
+            # take them off the layer
+            op.traits = Traits(has_losses=True)
+            output, _ = checked_call(*args)
+        return output
+
+    specs = _input_specs(minibatch_size, dtype, op.time is not None, op.shape_in)
+    function = tf.function(call, autograph=False, jit_compile=True)
+    graph = function.get_concrete_function(*specs).graph
+    return Traits(
+        compiles=getattr(op.func, "supports_jit", True)
+        and _compiles(function, specs, graph),
+        n_products=sum(_n_products(operation) for operation in graph.get_operations()),
+        has_losses=bool(added_losses),
+    )
+
+
+def _added_losses(func: Callable) -> list:
+    """Return the losses that a layer has added when it was called."""
+    if not isinstance(func, keras.layers.Layer):
+        return []
+    n_regularizers = sum(v.regularizer is not None for v in func.trainable_weights)
+    return func.losses[: len(func.losses) - n_regularizers]
+
+
+def _compiles(function, specs, graph: tf.Graph) -> bool:
+    """Return whether XLA can compile a traced function, with the same results."""
+    graph_def = graph.as_graph_def()
+    nodes = list(graph_def.node)
+    for inner in graph_def.library.function:
+        nodes.extend(inner.node_def)
+    # XLA ignores the seeds of random operations, and assertions
+    if any(node.op == "Assert" or "seed2" in node.attr for node in nodes):
+        return False
+    try:
+        function.experimental_get_compiler_ir(*specs)(stage="hlo")
+    except (ValueError, tf.errors.OpError):
+        return False
+    return True
+
+
+def _n_products(operation: tf.Operation) -> int:
+    """Return the number of multiplications of a convolution; 0 for all others."""
+    if operation.type not in CONVOLUTIONS:
+        return 0
+    is_transposed = "Backprop" in operation.type
+    data = operation.inputs[2] if is_transposed else operation.outputs[0]
+    axis = -1 if operation.get_attr("data_format").endswith(b"C") else 1
+    n_positions = data.shape.num_elements() // data.shape[axis]
+    return n_positions * math.prod(operation.inputs[1].shape)
