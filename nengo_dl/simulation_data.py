@@ -57,6 +57,17 @@ class SimulationData(Mapping):
         nengo.exceptions.ValidationError
             If the object is not part of the network.
         """
+        built = self.built(obj)
+        if isinstance(obj, nengo.Probe):
+            return self._probe_data(obj)
+        if isinstance(obj, nengo.Ensemble):
+            return self._ensemble(obj, built)
+        if isinstance(obj, nengo.Connection):
+            return self._connection(obj, built)
+        return built
+
+    def built(self, obj) -> Any:
+        """Return what Nengo built for an object, with the initial parameters."""
         params = self.sim.model.params
         if obj not in params:
             raise ValidationError(
@@ -65,12 +76,6 @@ class SimulationData(Mapping):
                 attr="data",
                 obj=self.sim,
             )
-        if isinstance(obj, nengo.Probe):
-            return self._probe_data(obj)
-        if isinstance(obj, nengo.Ensemble):
-            return self._ensemble(obj, params[obj])
-        if isinstance(obj, nengo.Connection):
-            return self._connection(obj, params[obj])
         return params[obj]
 
     def __contains__(self, obj) -> bool:

@@ -1,0 +1,61 @@
+"""
+Parameters of a simulator as plain arrays.
+
+In: live values of parameters. Out: dictionaries of NumPy arrays, which can be used
+without Nengo.
+"""
+
+from __future__ import annotations
+
+import nengo
+import numpy as np
+
+from nengo_dl.layout import sparse_indices
+from nengo_dl.parameters.names import object_names
+
+
+def export(data) -> dict[str, dict[str, np.ndarray]]:
+    """
+    Return all parameters; see `nengo_dl.Simulator.export_params`.
+
+    Parameters
+    ----------
+    data : SimulationData
+        Live values of parameters.
+    """
+    model = data.sim.model
+    if model.toplevel is None:
+        return {}
+    exported = {}
+    for obj, name in object_names(model.toplevel).items():
+        if isinstance(obj, nengo.Ensemble):
+            exported[name] = _ensemble(data, obj)
+        elif isinstance(obj, nengo.Connection) and data.built(obj).weights is not None:
+            exported[name] = _connection(data, obj)
+    return exported
+
+
+def _ensemble(data, ens) -> dict[str, np.ndarray]:
+    live = data[ens]
+    arrays = {
+        "encoders": live.encoders,
+        "scaled_encoders": live.scaled_encoders,
+        "gain": live.gain,
+        "bias": live.bias,
+        "radius": ens.radius,
+    }
+    return {k: np.array(v) for k, v in arrays.items() if v is not None}
+
+
+def _connection(data, conn) -> dict[str, np.ndarray]:
+    weights = data[conn].weights
+    signal = data.sim.model.sig[conn]["weights"]
+    if not signal.sparse:
+        return {"weights": np.array(weights)}
+    indices, built = sparse_indices(signal)
+    values = weights if isinstance(weights, np.ndarray) else built
+    return {
+        "weights": np.array(values),
+        "indices": np.array(indices),
+        "shape": np.array(signal.shape),
+    }

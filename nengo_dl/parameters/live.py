@@ -1,0 +1,158 @@
+"""
+The parameters of a simulator: what they are called, and what their values are.
+
+In: a compiled network. Out: a `Parameter` for each of its parameters, and functions
+that read and write the values.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import nengo
+import numpy as np
+
+from nengo_dl.layout import dense_values, element_positions, sparse_indices
+from nengo_dl.parameters.names import object_names
+from nengo_dl.trainability import is_minibatched, parameter_signals
+
+
+@dataclass(frozen=True, eq=False)
+class Parameter:
+    """
+    A parameter of a simulator.
+
+    Parameters
+    ----------
+    name : str
+        Object and attribute, named by labels (see `.object_names`).
+    position : str
+        Object and attribute, named by positions.
+    label : str or None
+        Label of the object.
+    source : nengo.builder.Signal or keras.Variable
+        Where the value lives.
+    shape : tuple of int
+        Shape of the value, including the minibatch axis if there is one.
+    minibatched : bool
+        Whether there is a minibatch axis.
+    indices : (n, 2) array of int, optional
+        Where the values are in a sparse matrix.
+    """
+
+    name: str
+    position: str
+    label: str | None
+    source: Any
+    shape: tuple[int, ...]
+    minibatched: bool = False
+    indices: np.ndarray | None = None
+
+
+def find_parameters(tensor_graph) -> list[Parameter]:
+    """
+    Return the parameters of a compiled network.
+
+    These are the encoders and biases of ensembles, the weights of connections, and the
+    weights of Keras layers, trained or not, and modified by learning rules or not. Not
+    among them are the decoders of the connections that Nengo makes for Probes (they are
+    computed from the ensemble when it is built).
+
+    Parameters
+    ----------
+    tensor_graph : TensorGraph
+        The compiled network.
+
+    Returns
+    -------
+    parameters : list of Parameter
+        In the order of the network.
+    """
+    model = tensor_graph.model
+    if model.toplevel is None:
+        return []
+    names = object_names(model.toplevel)
+    positions = object_names(model.toplevel, use_labels=False)
+    parameters = []
+    for obj, signal, _ in parameter_signals(model):
+        owner, attr = _owner_and_name(obj)
+        shape = dense_values(signal).shape
+        minibatched = is_minibatched(signal)
+        if minibatched:
+            shape = (tensor_graph.minibatch_size, *shape)
+        parameters.append(
+            Parameter(
+                f"{names[owner]}.{attr}",
+                f"{positions[owner]}.{attr}",
+                owner.label,
+                signal,
+                shape,
+                minibatched,
+                sparse_indices(signal)[0] if signal.sparse else None,
+            )
+        )
+    return parameters
+
+
+def _owner_and_name(obj) -> tuple:
+    if isinstance(obj, nengo.ensemble.Neurons):
+        return obj.ensemble, "bias"
+    return obj, "encoders" if isinstance(obj, nengo.Ensemble) else "weights"
+
+
+def is_used(tensor_graph, parameter: Parameter) -> bool:
+    """Return whether the simulation depends on a parameter."""
+    return parameter.source.base in tensor_graph.program.layout.places
+
+
+def read_values(tensor_graph, parameters: Sequence[Parameter]) -> list[np.ndarray]:
+    """Return the live values of parameters, each of the shape of the parameter."""
+    return [_read(tensor_graph, parameter) for parameter in parameters]
+
+
+def _read(tensor_graph, parameter: Parameter) -> np.ndarray:
+    signal = parameter.source
+    value = tensor_graph.live_value(signal)
+    if value is None:  # optimised away
+        value = dense_values(signal)
+    return np.broadcast_to(value, parameter.shape)
+
+
+def write_values(tensor_graph, values: Mapping[Parameter, np.ndarray]) -> None:
+    """
+    Set the values of parameters.
+
+    Parameters
+    ----------
+    tensor_graph : TensorGraph
+        The compiled network.
+    values : dict of {Parameter: array}
+        The values, each of the shape of the parameter.
+    """
+    places = tensor_graph.program.layout.places
+    arrays = {k: np.array(array) for k, array in tensor_graph.get_arrays().items()}
+    unused = {}
+    for parameter, value in values.items():
+        signal = parameter.source
+        if is_used(tensor_graph, parameter):
+            key, start, stop = places[signal.base]
+            _write_part(arrays[key], signal, (start, stop), parameter, value)
+        else:
+            unused[signal] = value
+    tensor_graph.set_arrays(arrays)
+    tensor_graph.unused_values.update(unused)
+
+
+def _write_part(array, signal, rows, parameter: Parameter, value) -> None:
+    """Write the value of a signal (or view) into its base array."""
+    n_items = len(array) if parameter.minibatched else 1
+    row_size = math.prod(array.shape[1 + parameter.minibatched :])
+    start, stop = (row * row_size for row in rows)
+    if signal.sparse:
+        elements = np.arange(start, stop)
+    else:
+        elements = start + element_positions(signal)
+    array.reshape(n_items, -1)[:, elements] = np.reshape(value, (n_items, -1))

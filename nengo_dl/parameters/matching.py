@@ -1,0 +1,214 @@
+"""
+Which parameter of a file belongs to which parameter of a network.
+
+In: the parameters of both. Out: a value for every parameter of the network, or an error
+that says which object differs in what.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from nengo.exceptions import SimulationError
+
+from nengo_dl.parameters.files import SavedParameter
+from nengo_dl.parameters.live import Parameter
+
+# So many objects are listed in a message.
+MAX_LISTED = 5
+
+
+def match_parameters(
+    saved: Sequence[SavedParameter], parameters: Sequence[Parameter]
+) -> dict[Parameter, np.ndarray]:
+    """
+    Find the value of every parameter by the name of its object.
+
+    Objects are identified by their labels, or else by their positions.
+
+    Parameters
+    ----------
+    saved : list of SavedParameter
+        The parameters of a file.
+    parameters : list of Parameter
+        Those of a network.
+
+    Returns
+    -------
+    values : dict of {Parameter: array}
+        Values of the shapes of the parameters.
+
+    Raises
+    ------
+    nengo.exceptions.SimulationError
+        If there is not exactly one value for each, or shapes differ.
+
+    Warns
+    -----
+    UserWarning
+        If objects of different labels are identified by their positions.
+    """
+    pairs, saved_left, left = _pairs(saved, parameters)
+    problems = []
+    if len(saved) != len(parameters):
+        problems.append(
+            f"number of saved parameters ({len(saved)}) != number of variables "
+            f"({len(parameters)})"
+        )
+    if saved_left:
+        problems.append(f"only in the file: {_listed(p.name for p in saved_left)}")
+    if left:
+        problems.append(f"only in the network: {_listed(p.name for p in left)}")
+    values, misfits = {}, []
+    for parameter, source in pairs:
+        try:
+            values[parameter] = _fitted(source, parameter)
+        except ValueError as err:
+            misfits.append(f"{parameter.name} {err}")
+    if misfits:
+        problems.append(_listed(misfits))
+    if problems:
+        raise SimulationError(
+            f"The saved parameters are not those of this network: {'; '.join(problems)}"
+            ". Load them into a network with the same ensembles and connections (neuron"
+            " types, synapses, functions, and Probes may be others)."
+        )
+    _warn_of_other_labels(pairs)
+    return values
+
+
+def _pairs(saved, parameters):
+    """Return pairs of parameters that belong together, and those that are left over."""
+    pairs = []
+    for kind in ("name", "position"):
+        by_key = {getattr(p, kind): p for p in saved}
+        found = {
+            p: by_key[key] for p in parameters if (key := getattr(p, kind)) in by_key
+        }
+        pairs += found.items()
+        used = set(found.values())
+        saved = [p for p in saved if p not in used]
+        parameters = [p for p in parameters if p not in found]
+    return pairs, saved, parameters
+
+
+def _listed(items: Iterable[str]) -> str:
+    items = list(items)
+    more = len(items) - MAX_LISTED
+    return ", ".join(items[:MAX_LISTED]) + (f", and {more} more" if more > 0 else "")
+
+
+def _fitted(saved: SavedParameter, parameter: Parameter) -> np.ndarray:
+    """Return the saved value, with or without a minibatch axis as it is needed."""
+    value = saved.value
+    items = int(parameter.minibatched)
+    item_shape = parameter.shape[items:]
+    if value.shape[int(saved.minibatched) :] != item_shape:
+        raise ValueError(
+            f"has shape {value.shape[int(saved.minibatched) :]} in the file and "
+            f"{item_shape} in the network"
+        )
+    if not _are_equal(saved.indices, parameter.indices):
+        raise ValueError("has its nonzero elements in other places in the file")
+    if saved.minibatched and value.shape != parameter.shape:
+        value = shared_value(value)
+    return np.broadcast_to(value, parameter.shape)
+
+
+def _are_equal(indices: np.ndarray | None, others: np.ndarray | None) -> bool:
+    if indices is None or others is None:
+        return indices is others
+    return np.array_equal(indices, others)
+
+
+def shared_value(value: np.ndarray) -> np.ndarray:
+    """
+    Return the value that a parameter has for all items of a minibatch.
+
+    Parameters
+    ----------
+    value : (minibatch_size, ...) array
+        The values that the items have learned.
+
+    Raises
+    ------
+    ValueError
+        If the items have learned different values.
+    """
+    if not (value == value[:1]).all():
+        raise ValueError(
+            f"was learned by {len(value)} items of a minibatch separately, and they "
+            "learned different values, of which only one can be used"
+        )
+    return value[0]
+
+
+def _warn_of_other_labels(pairs) -> None:
+    renamed = [
+        f"{source.name} as {parameter.name}"
+        for parameter, source in pairs
+        if source.name != parameter.name and source.label and parameter.label
+    ]
+    if renamed:
+        warnings.warn(
+            f"Objects have other labels than in the file, and are taken for those at "
+            f"the same positions: {_listed(renamed)}"
+        )
+
+
+def match_unnamed(
+    arrays: Sequence[np.ndarray], parameters: Sequence[Parameter]
+) -> dict[Parameter, np.ndarray]:
+    """
+    Find the value of every parameter by its shape.
+
+    Parameters
+    ----------
+    arrays : list of array
+        The contents of a file of NengoDL 3.
+    parameters : list of Parameter
+        Those of a network that are in use (there were no others in such files).
+
+    Returns
+    -------
+    values : dict of {Parameter: array}
+        Values of the shapes of the parameters.
+
+    Raises
+    ------
+    nengo.exceptions.SimulationError
+        If there is more than one possibility, or none.
+    """
+    if len(arrays) != len(parameters):
+        problem = (
+            f"the number of arrays ({len(arrays)}) != number of variables "
+            f"({len(parameters)})"
+        )
+        raise _unassignable(problem)
+    by_shape = defaultdict(list)
+    for parameter in parameters:
+        # scalars were stored in vectors
+        by_shape[parameter.shape or (1,)].append(parameter)
+    values = {}
+    for array in arrays:
+        if not np.issubdtype(array.dtype, np.number):
+            raise _unassignable(f"there is an array of {array.dtype}")
+        candidates = by_shape[array.shape]
+        if len(candidates) != 1:
+            names = _listed(p.name for p in candidates) or "no parameter"
+            raise _unassignable(f"the array of shape {array.shape} can be {names}")
+        parameter = candidates.pop()
+        values[parameter] = array.reshape(parameter.shape)
+    return values
+
+
+def _unassignable(problem: str) -> SimulationError:
+    return SimulationError(
+        "The file was written by NengoDL 3, and does not say which parameters it holds;"
+        f" there are several possibilities, or none: {problem}. Load it with the "
+        "version that wrote it, call `Simulator.freeze_params(network)` there, and "
+        "pickle the network."
+    )

@@ -1,0 +1,83 @@
+"""
+Save the parameters of a simulator, and load them into another one.
+
+In: a compiled network. Out: a file, or new values of all its parameters.
+"""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+
+from nengo_dl.parameters.files import (
+    ParameterFile,
+    SavedParameter,
+    file_path,
+    read_file,
+    write_file,
+)
+from nengo_dl.parameters.live import (
+    Parameter,
+    find_parameters,
+    is_used,
+    read_values,
+    write_values,
+)
+from nengo_dl.parameters.matching import match_parameters, match_unnamed
+from nengo_dl.parameters.state import checked_state, read_state, set_state
+
+
+def save(simulation, path: str | os.PathLike, include_state: bool) -> None:
+    """
+    Save the parameters of a simulation; see `nengo_dl.Simulator.save_params`.
+
+    Parameters
+    ----------
+    simulation : Simulation
+        The simulation.
+    path : str or path-like
+        Name of the file, without ``.npz``.
+    include_state : bool
+        Whether to save the state of the simulation as well.
+    """
+    tensor_graph = simulation.tensor_graph
+    parameters = find_parameters(tensor_graph)
+    saved = [
+        SavedParameter(p.name, p.position, p.label, p.minibatched, value, p.indices)
+        for p, value in zip(parameters, read_values(tensor_graph, parameters))
+    ]
+    state = read_state(tensor_graph, simulation.n_steps) if include_state else None
+    write_file(file_path(path), saved, state)
+
+
+def load(simulation, path: str | os.PathLike, include_state: bool) -> None:
+    """
+    Load the parameters of a simulation; see `nengo_dl.Simulator.load_params`.
+
+    Parameters
+    ----------
+    simulation : Simulation
+        The simulation.
+    path : str or path-like
+        Name of the file, without ``.npz``.
+    include_state : bool
+        Whether to load the state of the simulation as well.
+    """
+    tensor_graph = simulation.tensor_graph
+    file = read_file(file_path(path))
+    values = _match(tensor_graph, file)
+    state = checked_state(tensor_graph, file.state) if include_state else None
+    # nothing has changed until here, and nothing can go wrong from here on
+    write_values(tensor_graph, values)
+    if state is not None:
+        set_state(tensor_graph, state)
+        simulation.n_steps = state.n_steps
+
+
+def _match(tensor_graph, file: ParameterFile) -> dict[Parameter, np.ndarray]:
+    parameters = find_parameters(tensor_graph)
+    if file.unnamed:
+        used = [p for p in parameters if is_used(tensor_graph, p)]
+        return match_unnamed(file.unnamed, used)
+    return match_parameters(file.parameters, parameters)
