@@ -26,7 +26,6 @@ class TensorFuncParam(Parameter):
 
     def coerce(self, instance, value):
         """Check that the value can be called on tensors."""
-        value = super().coerce(instance, value)
         is_layer_class = isinstance(value, type) and issubclass(
             value, keras.layers.Layer
         )
@@ -38,7 +37,7 @@ class TensorFuncParam(Parameter):
                 attr=self.name,
                 obj=instance,
             )
-        return value
+        return super().coerce(instance, value)
 
 
 class TensorNode(nengo.Node):
