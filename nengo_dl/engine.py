@@ -37,7 +37,7 @@ def run_steps(
     carried,
     feeds,
     n_steps,
-    capacity: int,
+    capacity,
     unroll: int = 1,
     call_functions: bool = False,
 ):
@@ -53,8 +53,8 @@ def run_steps(
     feeds : list of (minibatch_size, capacity, size) tf.Tensor
         What is fed in.
     n_steps : int or scalar tf.Tensor
-        Number of steps to simulate.
-    capacity : int
+        Number of steps to simulate. XLA needs an int to compile gradients.
+    capacity : int or scalar tf.Tensor
         The largest possible ``n_steps``; a multiple of ``unroll``.
     unroll : int
         Number of steps per iteration of the loop.
@@ -96,11 +96,17 @@ def run_steps(
         return i, carried, buffers
 
     loop_vars = (tf.constant(0), list(carried), buffers)
-    if capacity == unroll:
+    if isinstance(capacity, int) and capacity == unroll:
         _, carried, buffers = body(*loop_vars)
     else:
+        # gradients need a number of iterations that is known, simulations do not
+        n_iterations = capacity // unroll if isinstance(n_steps, int) else None
         _, carried, buffers = tf.while_loop(
-            lambda i, *_: i < n_steps, body, loop_vars, parallel_iterations=1
+            lambda i, *_: i < n_steps,
+            body,
+            loop_vars,
+            parallel_iterations=1,
+            maximum_iterations=n_iterations,
         )
     outputs = [
         buffer.stack() if keep else buffer[None] for keep, buffer in zip(keeps, buffers)
@@ -202,10 +208,17 @@ class Engine:
         return n_floats * self.step.signals.dtype.size
 
     def capacity(self, n_steps: int) -> int:
-        """Return the capacity of the block that simulates ``n_steps`` steps best."""
-        if n_steps <= self._unroll and not self._has_small_blocks:
-            return self._unroll
-        return self.block_steps
+        """
+        Return the capacity of the block that simulates ``n_steps`` steps best.
+
+        If the buffers of a full-size block are large, it is the next of few smaller
+        sizes (every one of them has to be compiled).
+        """
+        if self._has_small_blocks:
+            return self.block_steps
+        iterations = max(1, math.ceil(n_steps / self._unroll))
+        capacity = self._unroll * 2 ** math.ceil(math.log2(iterations))
+        return min(capacity, self.block_steps)
 
     def run_block(self, state, feeds, n_steps: int):
         """
@@ -236,6 +249,65 @@ class Engine:
             # reading the values waits for the functions, and raises their errors
             outputs = [output.numpy() for output in outputs]
         return state, [output[:n_steps] for output in outputs]
+
+    def run(self, state, feeds, n_steps):
+        """
+        Simulate any number of steps, as part of a function that is being traced.
+
+        Parameters
+        ----------
+        state : list of tf.Tensor
+            Values of the carried base arrays, packed by `packing`.
+        feeds : list of (minibatch_size, n_steps, size) tf.Tensor
+            What is fed in.
+        n_steps : int or scalar tf.Tensor
+            Number of steps.
+
+        Returns
+        -------
+        state : list of tf.Tensor
+            Values after the last step.
+        outputs : list of tf.Tensor
+            For every probe, ``(n_steps, ...)`` values, or ``(1, ...)`` if it keeps no
+            history.
+        """
+        is_short = isinstance(n_steps, int) and n_steps <= self.block_steps
+        capacity = self.capacity(n_steps) if is_short else self.block_steps
+        n_blocks = 1 if is_short else -(-n_steps // capacity)
+        missing = n_blocks * capacity - n_steps
+        feeds = [tf.pad(feed, [[0, 0], [0, missing], [0, 0]]) for feed in feeds]
+        function = self.function(capacity)
+        if is_short:
+            state, outputs = function(state, feeds, tf.constant(n_steps))
+            return state, [output[:n_steps] for output in outputs]
+        specs = function.structured_outputs[1]
+        keeps = [self.step.program.keeps_history(p) for p in self.step.program.probes]
+
+        def body(i, state, buffers):
+            start = i * capacity
+            parts = [feed[:, start : start + capacity] for feed in feeds]
+            n = tf.minimum(capacity, n_steps - start)
+            state, outputs = function(state, parts, n)
+            buffers = [
+                buffer.write(i, value) if keep else value
+                for buffer, value, keep in zip(buffers, outputs, keeps)
+            ]
+            return i + 1, state, buffers
+
+        buffers = [
+            tf.TensorArray(spec.dtype, size=n_blocks, element_shape=spec.shape)
+            if keep
+            else tf.zeros(spec.shape, spec.dtype)
+            for spec, keep in zip(specs, keeps)
+        ]
+        _, state, buffers = tf.while_loop(
+            lambda i, *_: i < n_blocks, body, (tf.constant(0), state, buffers)
+        )
+        outputs = [
+            buffer.concat()[:n_steps] if keep else buffer
+            for buffer, keep in zip(buffers, keeps)
+        ]
+        return state, outputs
 
     def function(self, capacity: int):
         """Return the compiled function for blocks of a capacity."""

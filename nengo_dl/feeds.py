@@ -130,12 +130,15 @@ class FeedGenerator:
             elif isinstance(source, _FunctionSource):
                 functions.append((source, values[-1]))
         if not self.program.is_interactive:
-            # step by step, as some may depend on what others do
-            for i, t in enumerate(times):
-                for source, array in functions:
-                    array[:, i] = source(t.item())
-                self._call_silent(t.item())
+            self._fill_functions(functions, times)
         return values
+
+    def _fill_functions(self, functions, times) -> None:
+        """Call functions step by step, as some may depend on what others do."""
+        for i, t in enumerate(times):
+            for source, array in functions:
+                array[:, i] = source(t.item())
+            self._call_silent(t.item())
 
     def _constant(self, feed, source, capacity) -> np.ndarray:
         key = (feed, capacity)
@@ -148,6 +151,73 @@ class FeedGenerator:
     def _call_silent(self, t: float) -> None:
         for source in self._silent:
             source(t)
+
+    def generate(
+        self, start: int, n_steps: int, n_items: int, given: Mapping
+    ) -> dict[Any, np.ndarray]:
+        """
+        Generate the outputs of Nodes for any number of items.
+
+        Parameters
+        ----------
+        start : int
+            Number of steps simulated before.
+        n_steps : int
+            Number of steps.
+        n_items : int
+            Number of items, a multiple of ``minibatch_size``.
+        given : dict of {nengo.Node: (n_items, n_steps, size_out) array}
+            Nodes that need no values.
+
+        Returns
+        -------
+        values : dict of {nengo.Node: (n_items, n_steps, size_out) array}
+            Outputs of all other Nodes. Functions are called once per step for all
+            items; every item has a realization of its own of unseeded processes.
+        """
+        times = (start + 1 + np.arange(n_steps)) * self.program.dt
+        values = {
+            node: np.zeros((n_items, n_steps, node.size_out), self._dtype)
+            for node in self.program.nodes
+            if node not in given
+        }
+        functions = []
+        for feed, source in zip(self.program.feeds, self._sources):
+            array = values.get(feed.source)
+            if array is None:
+                continue
+            if isinstance(source, _ConstantSource):
+                array[...] = source.value
+            elif isinstance(source, _ProcessSource):
+                for item in range(0, n_items, self.minibatch_size):
+                    source.fill(array[item : item + self.minibatch_size], times)
+            else:
+                functions.append((source, array))
+        self._fill_functions(functions, times)
+        return values
+
+    def noise(self, start: int, n_steps: int) -> list[np.ndarray]:
+        """
+        Generate the values of processes that are no outputs of Nodes.
+
+        Parameters
+        ----------
+        start, n_steps : int
+            Number of steps simulated before, and to generate now.
+
+        Returns
+        -------
+        values : list of (minibatch_size, n_steps, size) array
+            Values of those feeds, in the order of the program.
+        """
+        times = (start + 1 + np.arange(n_steps)) * self.program.dt
+        values = []
+        for feed, source in zip(self.program.feeds, self._sources):
+            if isinstance(source, _ProcessSource) and feed.source is source.op:
+                shape = (self.minibatch_size, n_steps, feed.signal.size)
+                values.append(np.zeros(shape, self._dtype))
+                source.fill(values[-1], times)
+        return values
 
     def call_functions(self, step: int) -> np.ndarray:
         """

@@ -7,8 +7,8 @@ run either succeeds or changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import nengo
@@ -93,6 +93,7 @@ class Simulation:
         program = self.tensor_graph.program
         self._feeds = FeedGenerator(program, self.minibatch_size, self.seed)
         self.tensor_graph.step.functions = self._feeds.call_functions
+        self.tensor_graph.make_noise = lambda n: self._feeds.noise(self.n_steps, int(n))
         self.tensor_graph.build_post(self._feeds.process_rngs)
 
     def context(self) -> AbstractContextManager:
@@ -152,6 +153,46 @@ class Simulation:
             bar.step(n)
         return state, recorded
 
+    def generate_inputs(
+        self, n_steps: int, n_items: int, given: Mapping
+    ) -> dict[nengo.Node, np.ndarray]:
+        """
+        Return the outputs of Nodes that are not given; see `FeedGenerator.generate`.
+
+        To be called within `keras_call`, as it changes the state of processes.
+        """
+        return self._feeds.generate(self.n_steps, n_steps, n_items, given)
+
+    @contextmanager
+    def keras_call(self, keep_state: bool) -> Iterator[None]:
+        """
+        Return a context in which Keras runs the network.
+
+        Everything is as it was before if an exception leaves the context, and if
+        ``keep_state`` is False, except for what was trained or learned.
+
+        Parameters
+        ----------
+        keep_state : bool
+            Whether the state at the end of every batch is where the next one starts.
+        """
+        graph = self.tensor_graph
+        # Keras must not change what a call further out has set
+        keeps_state = bool(graph.keep_state.numpy())
+        python_state = self._get_python_state()
+        succeeded = False
+        graph.keep_state.assign(keep_state)
+        try:
+            with self.context(), graph.errors.unwrap():
+                yield
+            succeeded = True
+        finally:
+            graph.keep_state.assign(keeps_state)
+            if succeeded and keep_state:
+                self.n_steps = graph.n_steps()
+            else:
+                self._set_python_state(python_state)
+
     def reset(self, include_trainable: bool, include_processes: bool) -> None:
         """
         Return to the state at the time of construction.
@@ -192,16 +233,19 @@ class Simulation:
         del state["tensor_graph"], state["_feeds"]
         if self.tensor_graph is not None:
             state["arrays"] = self.tensor_graph.get_arrays()
+            state["unused_values"] = dict(self.tensor_graph.unused_values)
             state["python_state"] = self._get_python_state()
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         state = dict(state)
         arrays = state.pop("arrays", None)
+        unused_values = state.pop("unused_values", None)
         python_state = state.pop("python_state", None)
         self.__dict__.update(state)
         self.close()
         if arrays is not None:
             self._construct(NullProgressBar)
             self.tensor_graph.set_arrays(arrays)
+            self.tensor_graph.unused_values.update(unused_values)
             self._set_python_state(python_state)

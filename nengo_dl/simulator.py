@@ -12,7 +12,6 @@ import math
 import warnings
 from collections.abc import Mapping
 from contextlib import ExitStack
-from functools import wraps
 from typing import Any
 
 import nengo
@@ -27,10 +26,12 @@ from nengo.utils.numpy import maxint
 
 from nengo_dl.builder import build_model
 from nengo_dl.environment import report_device
+from nengo_dl.parameters import ParameterMethods
 from nengo_dl.recording import Recording
 from nengo_dl.simulation import Simulation
 from nengo_dl.simulation_data import LiveSignals, SimulationData
 from nengo_dl.tensor_graph import TensorGraph, io_names
+from nengo_dl.training import KerasMethods, require_open
 from nengo_dl.user_data import inputs_by_node, whole_iterations
 from nengo_dl.utils import NullProgressBar, progress_bar_for
 
@@ -41,22 +42,7 @@ class OpenSimulatorWarning(RuntimeWarning, ResourceWarning):
     """A simulator was deallocated without having been closed."""
 
 
-def require_open(method):
-    """Decorate a method that cannot be called on a closed simulator."""
-
-    @wraps(method)
-    def open_method(self, *args, **kwargs):
-        if self.closed:
-            raise SimulatorClosed(
-                f"Cannot call {method.__name__}: the simulator is closed. Create a new "
-                "Simulator, or do this inside of its `with` block."
-            )
-        return method(self, *args, **kwargs)
-
-    return open_method
-
-
-class Simulator:
+class Simulator(KerasMethods, ParameterMethods):
     """
     Simulate a Nengo network with TensorFlow.
 
@@ -143,6 +129,7 @@ class Simulator:
         self._names = io_names([*program.nodes, *program.probes])
         self.recording = Recording(program, self.minibatch_size)
         self.clear_probes()
+        self._start_keras_methods()
         self.data = SimulationData(self, minibatched=minibatch_size is not None)
         self._with_block = ExitStack()
         self.closed = False
@@ -433,6 +420,7 @@ class Simulator:
         """Free the resources of the simulator; recorded data stay readable."""
         if self.closed is False:
             self.closed = True
+            self._keras_model = None
             self._simulation.close()
 
     @require_open
@@ -455,7 +443,10 @@ class Simulator:
 
     def __getstate__(self) -> dict[str, Any]:
         state = {**self.__dict__, "minibatched": self.data.minibatched}
-        del state["data"], state["_with_block"]
+        # what belongs to Keras stays behind; the copy has to be compiled again
+        keras_state = ("_keras_model", "_node_inputs", "_training_data")
+        for name in ("data", "_with_block", "_trained_with", *keras_state):
+            state.pop(name, None)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -463,6 +454,8 @@ class Simulator:
         self.data = SimulationData(self, state.pop("minibatched"))
         self._with_block = ExitStack()
         self.__dict__.update(state)
+        if not self.closed:
+            self._start_keras_methods()
 
     # -- of the past ------------------------------------------------------------------
 

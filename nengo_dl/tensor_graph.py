@@ -8,7 +8,8 @@ simulation state) and the `Engine` that runs the step.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Callable
 from dataclasses import replace
 
 import keras
@@ -24,80 +25,19 @@ from nengo_dl import (  # noqa: F401  (they fill the registry)
     transform_builders,
 )
 from nengo_dl.builder import BuildConfig
-from nengo_dl.engine import Engine, Packing, constant_tensor
+from nengo_dl.config import get_setting
+from nengo_dl.engine import Engine, constant_tensor, run_steps
 from nengo_dl.graph_optimizer import noop_planner
+from nengo_dl.live_state import LiveState
 from nengo_dl.program import Settings, compile_model
 from nengo_dl.step import Step
-from nengo_dl.utils import ErrorBox, sanitize_name
+from nengo_dl.tensor_node import SimTensorNode, TensorNode, prepare_layers
+from nengo_dl.utils import ErrorBox, numpy_function, sanitize_name
 
 logger = logging.getLogger(__name__)
 
 # What is not available as a name of a Node or Probe.
 RESERVED_NAMES = ("n_steps", "steps_run", "TensorGraph")
-
-
-class LiveState(Mapping):
-    """
-    The values that simulation steps change: tensors, with variables to look at.
-
-    The engine works on tensors, because the result of a failed run can then simply be
-    dropped. Keras and users work on variables. Newer tensors are written into the
-    variables when somebody asks for one; from then on, the variables count.
-
-    Parameters
-    ----------
-    variables : dict of {str: variable}
-        The variables by the key of their base array.
-    packing : Packing
-        How the engine joins them.
-    """
-
-    def __init__(self, variables: dict, packing: Packing):
-        self._variables = variables
-        self._packing = packing
-        self._newer: list[tf.Tensor] | None = None
-
-    def __getitem__(self, key: str):
-        if self._newer is not None:
-            values = self._packing.unpack(self._newer)
-            for variable, value in zip(self._variables.values(), values):
-                variable.assign(value)
-            self._newer = None
-        return self._variables[key]
-
-    def __contains__(self, key) -> bool:
-        return key in self._variables
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._variables)
-
-    def __len__(self) -> int:
-        return len(self._variables)
-
-    def tensor(self, key: str) -> tf.Tensor:
-        """Return the current value of one variable."""
-        if self._newer is not None:
-            return self._packing.take(self._newer, key)
-        return tf.convert_to_tensor(self._variables[key])
-
-    def packed(self) -> list[tf.Tensor]:
-        """Return the current values, as the engine takes them."""
-        if self._newer is not None:
-            return self._newer
-        return self._packing.pack([self.tensor(key) for key in self])
-
-    def commit(self, packed: list[tf.Tensor]) -> None:
-        """Replace the current values by those that the engine has returned."""
-        self._newer = packed
-
-    def assign(self, values: Mapping) -> None:
-        """Replace the current values of some variables."""
-        self._newer = self._packing.pack(
-            [
-                tf.constant(values[key]) if key in values else self.tensor(key)
-                for key in self
-            ]
-        )
 
 
 class TensorGraph(keras.layers.Layer):
@@ -129,9 +69,20 @@ class TensorGraph(keras.layers.Layer):
         The compiled network.
     base_params : dict of {str: keras.Variable}
         Parameters, by the key of their base array.
+    unused_values : dict of {nengo.builder.Signal: array}
+        Parameters that were optimised away, as far as they are not as they were built.
     saved_state : LiveState
         Everything that steps change, by the key of its base array.
+    tensor_node_layers : list of keras.layers.Layer
+        The layers in TensorNodes, whose weights come after the parameters.
+    keep_state : tf.Variable
+        Whether the state at the end of a `call` is kept.
+    make_noise : callable
+        Maps a number of steps to the values of all processes without input, a list of
+        ``(minibatch_size, n_steps, size)`` arrays; to be set before any `call`.
     """
+
+    make_noise: Callable[[int], list[np.ndarray]]
 
     built: bool
 
@@ -149,7 +100,11 @@ class TensorGraph(keras.layers.Layer):
         settings = Settings.of(model)
         if not optimize:
             settings = replace(settings, planner=noop_planner, simplifications=())
-        super().__init__(name="TensorGraph", dtype=settings.dtype)
+        super().__init__(
+            name="TensorGraph",
+            dtype=settings.dtype,
+            trainable=not settings.inference_only,
+        )
         if settings.inference_only and settings.learning_phase:
             raise nengo.exceptions.BuildError(
                 "The network is configured with `inference_only=True`, but "
@@ -166,10 +121,19 @@ class TensorGraph(keras.layers.Layer):
         self.inference_only = settings.inference_only
         self.errors = ErrorBox()
         self.program = compile_model(model, settings, progress)
+        # a list attribute, so that Keras finds the weights
+        self.tensor_node_layers = self._prepare_layers()
+        self._initial_weights = [
+            layer.get_weights() for layer in self.tensor_node_layers
+        ]
         self.step = self._make_step(training=bool(settings.learning_phase))
-        self.supports_jit = self.step.pure
+        # only steps that are trained are compiled along with a model around them
+        self.supports_jit = self.step.pure and not self._noise_feeds()
+        self.stateful = get_setting(model, "stateful", default=True)
+        self._trained: Step | None = None
         self._constants: dict = {}
         self.base_params: dict = {}
+        self.unused_values: dict = {}
         self.saved_state: LiveState
         logger.debug("%s", self.program)
 
@@ -192,6 +156,33 @@ class TensorGraph(keras.layers.Layer):
     def invariant_inputs(self) -> dict:
         """The Nodes without input, and their outputs."""
         return {node: node.output for node in self.program.nodes}
+
+    @property
+    def tensor_nodes(self) -> dict:
+        """The TensorNodes that hold Keras layers, and the layers."""
+        network = self.model.toplevel
+        return {
+            node: node.tensor_func
+            for node in (() if network is None else network.all_nodes)
+            if isinstance(node, TensorNode)
+            and isinstance(node.tensor_func, keras.layers.Layer)
+        }
+
+    @property
+    def trainable(self) -> bool:
+        """Whether anything is trained."""
+        return super().trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        # `inference_only` is no reason to change the user's layers for good
+        if not self.inference_only:
+            keras.layers.Layer.trainable.fset(self, value)
+
+    def _prepare_layers(self) -> list[keras.layers.Layer]:
+        operators = [op for op in self.model.operators if isinstance(op, SimTensorNode)]
+        with tf.device(self.device):
+            return prepare_layers(operators, self.minibatch_size, self.compute_dtype)
 
     def _make_step(self, training: bool) -> Step:
         settings = self.program.settings
@@ -244,6 +235,7 @@ class TensorGraph(keras.layers.Layer):
                     state[key] = tf.Variable(
                         self.initial_values(key), trainable=False, name=key
                     )
+            self.keep_state = tf.Variable(False, trainable=False)
         self.engine = Engine(
             self.step,
             self.constants,
@@ -292,9 +284,12 @@ class TensorGraph(keras.layers.Layer):
             }
         )
         if include_trainable:
+            self.unused_values.clear()
             for key, variable in self.base_params.items():
                 if key not in self.saved_state:
                     variable.assign(self.initial_values(key))
+            for layer, weights in zip(self.tensor_node_layers, self._initial_weights):
+                layer.set_weights(weights)
 
     def commit(self, state: list[tf.Tensor], stateful: bool) -> None:
         """
@@ -335,6 +330,10 @@ class TensorGraph(keras.layers.Layer):
         builds = self.step.builder.op_builds.values()
         return [rng for build in builds for rng in build.rngs()]
 
+    def n_steps(self) -> int:
+        """Return the number of steps that led to the current state."""
+        return int(self.get_tensor(self.model.step).numpy().item())
+
     def get_arrays(self) -> dict[str, np.ndarray]:
         """Return the values of all variables by the key of their base array."""
         arrays = {key: self.saved_state.tensor(key) for key in self.saved_state}
@@ -360,7 +359,7 @@ class TensorGraph(keras.layers.Layer):
 
     def live_value(self, signal) -> np.ndarray | None:
         """
-        Return the live value of a signal as an array; None if it was optimised away.
+        Return the live value of a signal; None for what was built and optimised away.
 
         Raises
         ------
@@ -368,7 +367,7 @@ class TensorGraph(keras.layers.Layer):
             If the signal is computed afresh in every step.
         """
         if signal.base not in self.program.layout.places:
-            return None
+            return self.unused_values.get(signal)
         return self.get_tensor(signal).numpy()
 
     def get_tensor(self, signal) -> tf.Tensor:
@@ -408,6 +407,8 @@ class TensorGraph(keras.layers.Layer):
         signals.reset()
         return value
 
+    # -- as a layer -------------------------------------------------------------------
+
     def build_inputs(self) -> tuple[dict, keras.KerasTensor]:
         """
         Create Keras inputs for the layer.
@@ -432,6 +433,165 @@ class TensorGraph(keras.layers.Layer):
         return inputs, keras.Input(
             batch_shape=(batch, 1), dtype="int32", name="n_steps"
         )
+
+    def compute_output_spec(self, inputs, training=None) -> list:
+        """Return the shapes of what `call` returns, without a trace of the step."""
+        specs = []
+        for probe, signal in self.program.probes.items():
+            place = self.step.place(signal)
+            n_steps = None if self.program.keeps_history(probe) else 1
+            batch = self.minibatch_size if place.minibatched else 1
+            shape = place.full_shape[1:] if place.minibatched else place.full_shape
+            specs.append(keras.KerasTensor((batch, n_steps, *shape), place.dtype))
+        return [*specs, keras.KerasTensor((self.minibatch_size,), "int32")]
+
+    def call(self, inputs, training=None) -> list[tf.Tensor]:
+        """
+        Simulate, from the current state on.
+
+        Parameters
+        ----------
+        inputs : list of tensor
+            The outputs of the `program`'s Nodes, ``(minibatch_size, n_steps,
+            size_out)`` each, and last the number of steps, ``(minibatch_size, 1)``.
+        training : bool, optional
+            Whether to simulate the training version of the network, through which
+            gradients flow. The configured ``learning_phase`` comes first.
+
+        Returns
+        -------
+        outputs : list of tensor
+            ``(minibatch_size or 1, n_steps, ...)`` values of every Probe, and last the
+            number of steps, ``(minibatch_size,)``.
+
+        Notes
+        -----
+        What learning rules learn is kept. The rest of the state at the end is kept if
+        the variable `keep_state` is True at the time.
+        """
+        carried, outputs = self.simulate(inputs, training)
+        self._update_state(carried)
+        return outputs
+
+    def simulate(self, inputs, training: bool | None = None):
+        """
+        Simulate, as in `call`, without any change of the state.
+
+        Returns
+        -------
+        carried : list of tensor
+            The values of `saved_state` at the end.
+        outputs : list of tensor
+            What `call` returns.
+        """
+        *node_values, n_steps = inputs
+        with tf.init_scope():
+            self.saved_state.write_through()
+        n_steps = self._number_of_steps(node_values, n_steps)
+        feeds = self._gather_feeds(node_values, n_steps)
+        carried = [tf.convert_to_tensor(v) for v in self._state_list()]
+        if self.is_training(training):
+            step = self._training_step()
+            step.start(self.constants())
+            carried, outputs = run_steps(
+                step, carried, feeds, n_steps, n_steps, self.unroll
+            )
+        else:
+            packing = self.engine.packing
+            state, outputs = self.engine.run(packing.pack(carried), feeds, n_steps)
+            carried = packing.unpack(state)
+        steps_run = tf.fill([self.minibatch_size], n_steps)
+        return carried, [*self._with_batch_first(outputs), steps_run]
+
+    def is_training(self, training: bool | None) -> bool:
+        """Return whether a call simulates the training version of the network."""
+        learning_phase = self.program.settings.learning_phase
+        is_training = bool(training if learning_phase is None else learning_phase)
+        if is_training and self.inference_only:
+            raise nengo.exceptions.BuildError(
+                "The network is configured with `inference_only=True`: it has no "
+                "training version; call with `training=False`, or remove the setting"
+            )
+        return is_training
+
+    def compiles_training(self, n_steps: int) -> bool:
+        """
+        Return whether it is worth it to compile whole batches of training with XLA.
+
+        It is for many steps, where most of the time is spent on launching operations.
+        """
+        return self.supports_jit and self.step.compiles and n_steps > 1
+
+    def _number_of_steps(self, node_values, n_steps):
+        """Return the number of steps: an int wherever shapes or settings tell."""
+        if not self.use_loop:
+            return self.unroll
+        for value in node_values:
+            return value.shape[1] or tf.shape(value)[1]
+        return tf.cast(n_steps[0, 0], tf.int32)
+
+    def _noise_feeds(self) -> list:
+        """Return the feeds that are no inputs of the layer."""
+        nodes = set(self.program.nodes)
+        return [feed for feed in self.program.feeds if feed.source not in nodes]
+
+    def _gather_feeds(self, node_values, n_steps) -> list[tf.Tensor]:
+        """Return the values of all feeds: inputs of the layer, and processes."""
+        dtype = self.step.signals.dtype
+        values = dict(zip(self.program.nodes, node_values))
+        noise_feeds = self._noise_feeds()
+        if noise_feeds:
+            noise = numpy_function(
+                self.make_noise,
+                [n_steps],
+                [dtype] * len(noise_feeds),
+                None,
+                self.errors,
+            )
+            values.update((feed.source, v) for feed, v in zip(noise_feeds, noise))
+        batch = self.minibatch_size
+        return [
+            tf.ensure_shape(
+                tf.cast(values[feed.source], dtype), (batch, None, feed.signal.size)
+            )
+            for feed in self.program.feeds
+        ]
+
+    def _training_step(self) -> Step:
+        if self._trained is None:
+            with warnings.catch_warnings():
+                # the same warnings as for the inference step
+                warnings.simplefilter("ignore")
+                self._trained = self._make_step(training=True)
+                self._trained.signals.process_rngs = self.step.signals.process_rngs
+        return self._trained
+
+    def _state_list(self) -> list:
+        return [self.saved_state[key] for key in self.saved_state]
+
+    def _update_state(self, carried) -> None:
+        updates = 0
+        for key, value in zip(self.saved_state, carried):
+            variable = self.saved_state[key]
+            if key in self.base_params:
+                variable.assign(value)
+            elif self.stateful:
+                variable.assign(tf.where(self.keep_state, value, variable))
+            else:
+                continue
+            updates += 1
+        logger.info("Number of state updates: %d", updates)
+
+    def _with_batch_first(self, outputs) -> list[tf.Tensor]:
+        """Bring the values of all probes into the shape ``(batch, n_steps, ...)``."""
+        batch_first = []
+        for signal, output in zip(self.program.probes.values(), outputs):
+            if self.step.place(signal).minibatched:
+                order = [1, 0, *range(2, output.shape.rank)]
+                batch_first.append(tf.transpose(output, order))
+            else:
+                batch_first.append(output[None])
+        return batch_first
 
 
 def io_names(objects) -> dict:

@@ -223,7 +223,7 @@ def check_inputs(
     nengo.exceptions.ValidationError
         If something is no array of numbers, has the wrong shape, or contains NaN.
     """
-    arrays = {name: _as_array(name, value) for name, value in data.items()}
+    arrays = {name: as_array(name, value) for name, value in data.items()}
     for name, array in arrays.items():
         _check_shape(name, array.shape, minibatch_size, n_steps, batch_size)
         if array.shape[2] != sizes[name]:
@@ -243,7 +243,15 @@ def check_inputs(
     return arrays
 
 
-def _as_array(name, value) -> np.ndarray:
+def as_array(name: str, value: Any) -> np.ndarray:
+    """
+    Return data as an array of numbers.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If they are anything else.
+    """
     try:
         array = np.asarray(value)
     except ValueError as err:  # lists of different lengths
@@ -322,7 +330,7 @@ def check_n_steps(value: Any, batch_size: int, n_steps: int | None = None) -> in
         If the array has the wrong shape, or its elements are not all the same number
         of steps.
     """
-    array = _as_array("n_steps", value)
+    array = as_array("n_steps", value)
     if array.shape != (batch_size, 1):
         raise ValidationError(
             f"'n_steps' has the wrong shape {array.shape}; it must be "

@@ -38,6 +38,7 @@ TENSOR_LAYER = [
     "tensor_node",
     "step",
     "engine",
+    "live_state",
     "tensor_graph",
 ]
 USER_LAYER = [
@@ -48,8 +49,12 @@ USER_LAYER = [
     "recording",
     "simulation",
     "simulation_data",
-    "parameters",
     "gradients",
+    "objectives",
+    "keras_model",
+    "training_data",
+    "training",
+    "parameters",
     "callbacks",
     "simulator",
     "converter",

@@ -1,0 +1,271 @@
+"""
+Losses and metrics of the probes.
+
+In: what the user compiled, by the name of the probe. Out: the total loss of a batch,
+and results by name (``loss``, ``<probe>_loss``, ``<probe>_<metric>``).
+
+Keras's own bookkeeping wants a loss for every output, names the results of models with
+one and with several losses differently, and keeps losses when a model is compiled
+again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+from nengo.exceptions import ValidationError
+
+from nengo_dl.losses import Regularize
+
+
+class Objectives:
+    """
+    Losses and metrics of the probes.
+
+    Parameters
+    ----------
+    losses : dict of {str: loss}
+        Loss by the name of the probe: a string, a function ``(y_true, y_pred)``, or a
+        `keras.losses.Loss`.
+    metrics : dict of {str: list}
+        Metrics by the name of the probe: strings, functions, or
+        `keras.metrics.Metric`.
+    weights : dict of {str: float}
+        Weights of the losses in the total loss, by default one.
+    weighted_metrics : dict of {str: list}
+        Metrics to which sample weights apply.
+    """
+
+    def __init__(
+        self,
+        losses: Mapping[str, Any],
+        metrics: Mapping[str, list],
+        weights: Mapping[str, float],
+        weighted_metrics: Mapping[str, list],
+    ):
+        self.losses = {name: as_loss(name, loss) for name, loss in losses.items()}
+        self.weights = dict(weights)
+        self._total = keras.metrics.Mean(name="loss")
+        self._means = {
+            name: keras.metrics.Mean(name=f"{name}_loss") for name in self.losses
+        }
+        self._metrics = [
+            ProbeMetric(name, metric, is_weighted)
+            for is_weighted, group in ((False, metrics), (True, weighted_metrics))
+            for name, several in group.items()
+            for metric in several
+        ]
+
+    @property
+    def names(self) -> set[str]:
+        """The names of the probes that have a loss or a metric."""
+        return {*self.losses, *(metric.probe for metric in self._metrics)}
+
+    @property
+    def needing_targets(self) -> set[str]:
+        """The names of the probes for which there have to be targets."""
+        return {
+            name
+            for name in self.names
+            if not isinstance(self.losses.get(name), Regularize)
+        }
+
+    def total_loss(self, y_true, y_pred, sample_weight, regularization) -> tf.Tensor:
+        """
+        Return the loss of a batch, and include it in the results.
+
+        Parameters
+        ----------
+        y_true, y_pred : dict of {str: tensor}
+            Targets and outputs by the name of the probe.
+        sample_weight : dict of {str: tensor}
+            Weights by the name of the probe: of items, or of all that the loss
+            function returns.
+        regularization : list of tensor
+            Losses that do not depend on targets.
+
+        Returns
+        -------
+        loss : scalar tensor
+            The weighted sum of all losses.
+        """
+        total = tf.constant(0.0, keras.config.floatx())
+        for name, loss in self.losses.items():
+            value = reduced_loss(
+                loss, y_true.get(name), y_pred[name], sample_weight.get(name)
+            )
+            self._means[name].update_state(value)
+            total += self.weights.get(name, 1.0) * tf.cast(value, total.dtype)
+        for value in regularization:
+            total += tf.cast(value, total.dtype)
+        self._total.update_state(total)
+        return total
+
+    def update_metrics(self, y_true, y_pred, sample_weight) -> None:
+        """Include a batch in the results of all metrics; see `total_loss`."""
+        for metric in self._metrics:
+            weight = sample_weight.get(metric.probe) if metric.is_weighted else None
+            metric.update(y_true.get(metric.probe), y_pred[metric.probe], weight)
+
+    def keras_metrics(self) -> list[keras.metrics.Metric]:
+        """Return everything that has to be reset at the beginning of an epoch."""
+        built = [m.metric for m in self._metrics if m.metric is not None]
+        return [self._total, *self._means.values(), *built]
+
+    def results(self) -> dict[str, Any]:
+        """Return the results by name: total loss, losses, metrics."""
+        results = {"loss": self._total.result()}
+        results.update((f"{n}_loss", mean.result()) for n, mean in self._means.items())
+        for metric in self._metrics:
+            if metric.metric is not None:
+                results[metric.name] = metric.metric.result()
+        return results
+
+
+class ProbeMetric:
+    """
+    A metric of one probe.
+
+    Parameters
+    ----------
+    probe : str
+        Name of the probe.
+    metric : str or callable or keras.metrics.Metric
+        The metric as the user gave it.
+    is_weighted : bool
+        Whether sample weights apply.
+    """
+
+    def __init__(self, probe: str, metric: Any, is_weighted: bool):
+        self.probe = probe
+        self.is_weighted = is_weighted
+        self._given = metric
+        self.metric: keras.metrics.Metric | None = None
+        if not isinstance(metric, str) or metric not in SHAPE_DEPENDENT:
+            self.metric = as_metric(probe, metric)
+        own_name = metric if self.metric is None else self.metric.name
+        self.name = f"{probe}_{own_name}"
+
+    def update(self, y_true, y_pred, sample_weight) -> None:
+        """Include a batch."""
+        if self.metric is None:
+            # the first batch shows the shape of the targets
+            with tf.init_scope():
+                self.metric = shape_dependent_metric(self._given, y_true, y_pred)
+        if y_true is not None:
+            y_true = tf.cast(y_true, y_pred.dtype)
+        self.metric.update_state(y_true, y_pred, sample_weight=sample_weight)
+
+
+# What Keras calls by one name: for binary, sparse, and one-hot targets.
+SHAPE_DEPENDENT = {
+    "accuracy": (
+        keras.metrics.BinaryAccuracy,
+        keras.metrics.SparseCategoricalAccuracy,
+        keras.metrics.CategoricalAccuracy,
+    ),
+    "crossentropy": (
+        keras.metrics.BinaryCrossentropy,
+        keras.metrics.SparseCategoricalCrossentropy,
+        keras.metrics.CategoricalCrossentropy,
+    ),
+}
+SHAPE_DEPENDENT["acc"] = SHAPE_DEPENDENT["accuracy"]
+SHAPE_DEPENDENT["ce"] = SHAPE_DEPENDENT["crossentropy"]
+
+
+def shape_dependent_metric(name: str, y_true, y_pred) -> keras.metrics.Metric:
+    """Return the metric that a name stands for, as Keras does."""
+    binary, sparse, one_hot = SHAPE_DEPENDENT[name]
+    n_classes = y_pred.shape[-1]
+    if n_classes == 1:
+        return binary(name=name)
+    is_sparse = y_true.shape.rank < y_pred.shape.rank or y_true.shape[-1] == 1
+    return (sparse if is_sparse else one_hot)(name=name)
+
+
+def as_metric(probe: str, metric: Any) -> keras.metrics.Metric:
+    """
+    Return a metric of our own.
+
+    Metrics have state: those of different probes must not be the same object.
+    """
+    if isinstance(metric, keras.metrics.Metric):
+        return type(metric).from_config(metric.get_config())
+    name = metric if isinstance(metric, str) else None
+    if name is not None:
+        metric = _known(keras.metrics.get, metric, "metric", probe)
+    if isinstance(metric, keras.metrics.Metric):
+        config = {**metric.get_config(), "name": name}
+        return type(metric).from_config(config)
+    if not callable(metric):
+        raise _unusable(metric, "metric", probe)
+    return keras.metrics.MeanMetricWrapper(metric, name=name or metric.__name__)
+
+
+def as_loss(probe: str, loss: Any) -> Callable:
+    """Return a loss function, or a `keras.losses.Loss`."""
+    if isinstance(loss, str):
+        loss = _known(keras.losses.get, loss, "loss", probe)
+    if not callable(loss):
+        raise _unusable(loss, "loss", probe)
+    return loss
+
+
+def _known(get: Callable, name: str, kind: str, probe: str) -> Any:
+    try:
+        return get(name)
+    except ValueError as err:
+        raise ValidationError(
+            f"'{name}' (for probe '{probe}') is not the name of a {kind} that Keras "
+            "knows; check its spelling, or pass a function `(y_true, y_pred)`",
+            kind,
+        ) from err
+
+
+def _unusable(value: Any, kind: str, probe: str) -> ValidationError:
+    return ValidationError(
+        f"The {kind} for probe '{probe}' must be a name, a function `(y_true, y_pred)` "
+        f"or an object of Keras, received {value!r}",
+        kind,
+    )
+
+
+def reduced_loss(loss: Any, y_true, y_pred, weight=None) -> tf.Tensor:
+    """
+    Return the loss of a batch as one number.
+
+    Parameters
+    ----------
+    loss : callable
+        Loss function, or `keras.losses.Loss`, whose ``reduction`` is respected.
+    y_true : tensor or None
+        Targets; of the type of the output from here on, as in Keras.
+    y_pred : tensor
+        Output.
+    weight : tensor, optional
+        Sample weights; their first axes are those of what the loss function returns.
+
+    Returns
+    -------
+    value : scalar tensor
+        The sum over the loss function's values times weights, divided by the number of
+        values unless ``reduction`` is ``"sum"``. (Nothing is cast to the type that a
+        `keras.losses.Loss` has, which is less precise in simulations with float64.)
+    """
+    is_object = isinstance(loss, keras.losses.Loss)
+    if y_true is not None:
+        y_true = tf.cast(y_true, y_pred.dtype)
+    values = (loss.call if is_object else loss)(y_true, y_pred)
+    values = tf.cast(tf.convert_to_tensor(values), y_pred.dtype)
+    if weight is not None:
+        weight = tf.cast(weight, values.dtype)
+        missing = values.shape.rank - weight.shape.rank
+        weight = tf.reshape(weight, [*tf.unstack(tf.shape(weight)), *[1] * missing])
+        values = values * weight
+    if is_object and loss.reduction == "sum":
+        return tf.reduce_sum(values)
+    return tf.reduce_mean(values)

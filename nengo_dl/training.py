@@ -1,0 +1,558 @@
+"""
+The part of the simulator that works like a Keras model.
+
+In: the data of the user. Out: what Keras returns, by the user's objects and names.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any
+
+import keras
+import nengo
+import numpy as np
+import tensorflow as tf
+from nengo.exceptions import SimulationError, SimulatorClosed, ValidationError
+
+from nengo_dl.gradients import broken_paths, compare_gradients
+from nengo_dl.keras_model import SimulatorModel, simulator_model
+from nengo_dl.simulation import Simulation
+from nengo_dl.training_data import TrainingData
+from nengo_dl.user_data import name_data
+
+
+def require_open(method):
+    """Decorate a method that cannot be called on a closed simulator."""
+
+    @wraps(method)
+    def open_method(self, *args, **kwargs):
+        if self.closed:
+            raise SimulatorClosed(
+                f"Cannot call {method.__name__}: the simulator is closed. Create a new "
+                "Simulator, or do this inside of its `with` block."
+            )
+        return method(self, *args, **kwargs)
+
+    return open_method
+
+
+class KerasMethods:
+    """
+    Abstract base class of the simulator: `compile`, `fit`, `evaluate`, `predict`.
+
+    Subclasses have the attributes below, and call `_start_keras_methods` once the
+    network has been compiled.
+    """
+
+    closed: bool | None
+    minibatch_size: int
+    unroll: int
+    stateful: bool
+    _simulation: Simulation
+    _names: dict
+    _training_data: TrainingData
+    _keras_model: SimulatorModel | None = None
+    _node_inputs: dict[nengo.Node, keras.KerasTensor]
+    _jit_compile: bool | str = "auto"
+    _trained_with: tuple | None = None
+
+    def _start_keras_methods(self) -> None:
+        program = self._simulation.tensor_graph.program
+        self._probe_names = {p: self._names[p] for p in program.probes}
+        self._training_data = TrainingData(
+            {n: self._names[n] for n in program.nodes},
+            self._probe_names,
+            self.minibatch_size,
+            self.unroll,
+            program.settings.use_loop,
+            lambda *args: self._simulation.generate_inputs(*args),
+        )
+
+    @property
+    def keras_model(self) -> SimulatorModel:
+        """The Keras model of the network, from Nodes to Probes."""
+        if self.closed:
+            raise SimulatorClosed(
+                "Cannot access Simulator.keras_model: the simulator is closed"
+            )
+        if self._keras_model is None:
+            with self._simulation.context():
+                self._keras_model = simulator_model(
+                    self._simulation.tensor_graph, self._names
+                )
+            self._node_inputs = self.node_inputs
+        return self._keras_model
+
+    @property
+    def node_inputs(self) -> dict[nengo.Node, keras.KerasTensor]:
+        """The inputs of `keras_model` by Node."""
+        if self.closed:
+            return self._node_inputs
+        nodes = self._training_data.node_names
+        return dict(zip(nodes, self.keras_model.inputs))
+
+    @require_open
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        metrics: Any = None,
+        loss_weights: Any = None,
+        weighted_metrics: Any = None,
+        **kwargs,
+    ) -> None:
+        """
+        Choose how to train, and what to report.
+
+        Parameters
+        ----------
+        optimizer : str or keras.optimizers.Optimizer
+            The optimizer.
+        loss : str or callable or keras.losses.Loss or list or dict
+            One loss for all Probes, a list in the order of the Probes, or a dictionary
+            by Probe (or name). The total loss is the weighted sum of the losses of
+            those Probes that have one, and of the regularization losses of Keras
+            layers.
+        metrics : str or callable or keras.metrics.Metric or list or dict
+            One metric for all Probes, a list in the order of the Probes, or a
+            dictionary by Probe (or name). Instead of one metric, elements of lists and
+            dictionaries may be lists of metrics.
+        loss_weights : list or dict
+            Weights of the losses, by default one.
+        weighted_metrics : str or callable or keras.metrics.Metric or list or dict
+            Metrics to which sample weights apply.
+        kwargs
+            Passed on to `keras.Model.compile`. With ``jit_compile=True`` or ``False``,
+            XLA compiles whole batches of training or does not; by default it does so
+            for more than one timestep, if nothing in the network calls Python.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If there is something wrong with any of them; the simulator stays compiled
+            as it was.
+        """
+        self._check_optimizer(optimizer)
+        by_name = {
+            "loss": self._by_probe(loss, "loss"),
+            "metrics": _lists(self._by_probe(metrics, "metrics")),
+            "weighted_metrics": _lists(
+                self._by_probe(weighted_metrics, "weighted_metrics")
+            ),
+            "loss_weights": self._loss_weights(loss_weights),
+        }
+        jit_compile = kwargs.pop("jit_compile", "auto")
+        with self._simulation.context():
+            self.keras_model.compile(optimizer=optimizer, **by_name, **kwargs)
+        self._jit_compile = jit_compile
+        self._trained_with = None
+
+    @staticmethod
+    def _check_optimizer(optimizer) -> None:
+        if isinstance(optimizer, (str, Mapping, keras.optimizers.Optimizer)):
+            return
+        raise ValidationError(
+            f"must be the name of an optimizer or a `keras.optimizers.Optimizer`, such "
+            f"as `tf.optimizers.SGD(0.1)` (received {optimizer!r}; optimizers of "
+            "`tf.compat.v1.train` cannot be used with Keras 3)",
+            "optimizer",
+        )
+
+    def _by_probe(self, value: Any, what: str) -> dict[str, Any]:
+        """Return losses or metrics by the name of the probe."""
+        if value is None:
+            return {}
+        if not isinstance(value, (list, tuple, Mapping)):
+            return dict.fromkeys(self._probe_names.values(), value)
+        try:
+            named = name_data(value, self._probe_names, "Probes")
+        except ValidationError as err:
+            raise ValidationError(f"`{what}`: {err}", what) from err
+        return {name: v for name, v in named.items() if v is not None}
+
+    def _loss_weights(self, weights: Any) -> dict[str, float]:
+        if weights is not None and not isinstance(weights, (list, tuple, Mapping)):
+            raise ValidationError(
+                "must be a list in the order of the Probes, or a dictionary by Probe "
+                f"(received {weights!r})",
+                "loss_weights",
+            )
+        return {n: float(w) for n, w in self._by_probe(weights, "loss_weights").items()}
+
+    @require_open
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        n_steps: int | None = None,
+        stateful: bool = False,
+        **kwargs,
+    ) -> keras.callbacks.History:
+        """
+        Train the network.
+
+        Parameters
+        ----------
+        x : dict or list or array, optional
+            Outputs of Nodes without input, ``(n_items, n_steps, size_out)`` arrays: a
+            dictionary by Node (or name), a list in the order of the Nodes, or the array
+            of the first one; what is missing is generated from the Nodes. Or a
+            generator or data set that yields ``(x, y)`` or ``(x, y, sample_weight)``,
+            where ``x`` contains all inputs (and ``"n_steps"``) by name or in order.
+        y : dict or list or array, optional
+            Targets, in the same forms, by Probe.
+        n_steps : int, optional
+            Number of steps, by default that of ``x``.
+        stateful : bool
+            If True, every minibatch starts with the state at the end of the last one,
+            and the state at the end of the last one is kept.
+        kwargs
+            Passed on to `keras.Model.fit`.
+
+        Returns
+        -------
+        history : keras.callbacks.History
+            ``history.history`` has a list of values, one for every epoch, by name:
+            ``loss``, ``<probe>_loss``, ``<probe>_<metric>``; with ``val_`` in front for
+            validation data.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If there is something wrong with the data.
+        nengo.exceptions.SimulationError
+            If the network cannot be trained, or has not been compiled with a loss.
+
+        Notes
+        -----
+        Neurons that spike are trained through their rate versions. Learning rules are
+        active, and what they learn is kept for every item of the minibatch.
+        Parameters are what they were if an exception is raised.
+        """
+        self._check_trainable()
+        self._check_compiled("fit", self.keras_model.objectives.losses)
+        with self._keras_call("fit", stateful, kwargs):
+            x, y, kwargs = self._data(x, y, n_steps, kwargs)
+            if "validation_data" in kwargs:
+                kwargs["validation_data"] = self._validation_data(
+                    kwargs["validation_data"], n_steps
+                )
+            self._check_one_step(x, stateful)
+            self._prepare_training(x)
+            with self._restored_on_failure():
+                history = self.keras_model.fit(x, y, **kwargs)
+        _warn_of_nan(history.history)
+        return history
+
+    @require_open
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        n_steps: int | None = None,
+        stateful: bool = False,
+        **kwargs,
+    ) -> dict[str, float]:
+        """
+        Compute losses and metrics, without training.
+
+        Parameters
+        ----------
+        x, y, n_steps, stateful
+            As in `fit`.
+        kwargs
+            Passed on to `keras.Model.evaluate`.
+
+        Returns
+        -------
+        results : dict of {str: float}
+            ``loss``, ``<probe>_loss``, ``<probe>_<metric>``.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If there is something wrong with the data.
+        nengo.exceptions.SimulationError
+            If the simulator has not been compiled with a loss or metric.
+        """
+        kwargs.pop("return_dict", None)
+        self._check_compiled("evaluate", self.keras_model.objectives.names)
+        with self._keras_call("evaluate", stateful, kwargs):
+            x, y, kwargs = self._data(x, y, n_steps, kwargs)
+            self._check_one_step(x, stateful)
+            results = self.keras_model.evaluate(x, y, return_dict=True, **kwargs)
+        _warn_of_nan(results)
+        names = self.keras_model.get_metrics_result()
+        return {name: float(results[name]) for name in names}
+
+    @require_open
+    def predict(
+        self,
+        x: Any = None,
+        n_steps: int | None = None,
+        stateful: bool = False,
+        **kwargs,
+    ) -> dict[nengo.Probe, np.ndarray]:
+        """
+        Simulate any number of items, minibatch by minibatch.
+
+        Parameters
+        ----------
+        x, n_steps, stateful
+            As in `fit`.
+        kwargs
+            Passed on to `keras.Model.predict`.
+
+        Returns
+        -------
+        outputs : dict of {nengo.Probe: (n_items, n_steps, ...) array}
+            Values of all Probes in all steps; nothing is added to ``sim.data``.
+            Signals that are the same for all items of a minibatch (such as weights)
+            have one item for each minibatch.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If there is something wrong with the data.
+        """
+        with self._keras_call("predict", stateful, kwargs):
+            x, _ = self._training_data.inputs(x, n_steps)
+            self._check_one_step(x, stateful)
+            outputs = self.keras_model.predict(x, **kwargs)
+        return self._by_probe_object(outputs)
+
+    @require_open
+    def predict_on_batch(
+        self,
+        x: Any = None,
+        n_steps: int | None = None,
+        stateful: bool = False,
+        **kwargs,
+    ) -> dict[nengo.Probe, np.ndarray]:
+        """
+        Simulate exactly one minibatch; see `predict`.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If there is something wrong with the data, such as another number of items.
+        """
+        with self._keras_call(None, stateful, kwargs):
+            x, _ = self._training_data.inputs(x, n_steps, self.minibatch_size)
+            if not isinstance(x, list):
+                raise ValidationError(
+                    "predict_on_batch needs the arrays of one minibatch, received "
+                    f"`{type(x).__name__}`; use `predict`",
+                    "x",
+                )
+            x = [tf.convert_to_tensor(array) for array in x]
+            outputs = self.keras_model.predict_on_batch(x, **kwargs)
+        return self._by_probe_object(outputs)
+
+    @require_open
+    def check_gradients(
+        self,
+        inputs: list | None = None,
+        outputs: list | None = None,
+        atol: float = 1e-5,
+        rtol: float = 1e-3,
+    ) -> dict[nengo.Probe, dict[str, list[np.ndarray]]]:
+        """
+        Compare gradients of outputs with finite differences.
+
+        Parameters
+        ----------
+        inputs : list of (minibatch_size, n_steps, size_out) array, optional
+            Outputs of the Nodes, where gradients are computed; by default zeros for
+            ``2 * unroll_simulation`` steps.
+        outputs : list of nengo.Probe, optional
+            The outputs; by default all Probes.
+        atol, rtol : float
+            Absolute and relative tolerance.
+
+        Returns
+        -------
+        gradients : dict of {nengo.Probe: dict}
+            ``"analytic"`` and ``"numeric"`` Jacobians with regard to every Node.
+
+        Raises
+        ------
+        nengo.exceptions.SimulationError
+            If gradients differ, or are NaN.
+        """
+        self._check_trainable()
+        graph = self._simulation.tensor_graph
+        if inputs is None:
+            steps = self.unroll * (1 if not graph.use_loop else 2)
+            inputs = [
+                np.zeros((self.minibatch_size, steps, node.size_out))
+                for node in graph.program.nodes
+            ]
+        outputs = list(self._probe_names) if outputs is None else outputs
+        with self._simulation.keras_call(False):
+            saved = graph.get_arrays()
+            graph.reset(include_trainable=False)
+            try:
+                return compare_gradients(graph, inputs, outputs, atol, rtol)
+            finally:
+                graph.set_arrays(saved)
+
+    # -- of a call --------------------------------------------------------------------
+
+    @contextmanager
+    def _keras_call(self, name: str | None, stateful, kwargs) -> Iterator[None]:
+        """Return a context to call Keras in, after checks that all calls share."""
+        if "batch_size" in kwargs:
+            warnings.warn(
+                "Batch size is determined statically by `minibatch_size="
+                f"{self.minibatch_size}` of the Simulator; `batch_size="
+                f"{kwargs['batch_size']}` is ignored"
+            )
+        kwargs.pop("batch_size", None)
+        if name is not None:
+            model = self.keras_model
+            replicas = model.distribute_strategy.num_replicas_in_sync
+            kwargs["batch_size"] = self.minibatch_size * replicas
+            if stateful and not self.stateful:
+                warnings.warn(
+                    "Ignoring stateful=True: the network is configured with "
+                    "`stateful=False`"
+                )
+        with self._simulation.keras_call(bool(stateful and self.stateful)):
+            yield
+
+    def _check_trainable(self) -> None:
+        if self._simulation.tensor_graph.inference_only:
+            raise SimulationError(
+                "Cannot train: the network is configured with `inference_only=True`; "
+                "remove that setting and create a new Simulator"
+            )
+
+    def _check_compiled(self, method: str, has_objectives) -> None:
+        if not self._probe_names:
+            raise SimulationError(
+                f"Cannot {method}: the network has no Probes, which losses are "
+                "computed from; add a Probe of what the network is to produce"
+            )
+        if not has_objectives:
+            raise SimulationError(
+                f"Cannot {method}: there is no loss; call `sim.compile` with one, for "
+                "example `sim.compile(loss={probe: 'mse'})`"
+            )
+
+    def _data(self, x, y, n_steps, kwargs) -> tuple[Any, Any, dict]:
+        """Return inputs, targets, and keyword arguments for Keras."""
+        data, objectives = self._training_data, self.keras_model.objectives
+        x, n_items = data.inputs(x, n_steps)
+        kwargs = dict(kwargs)
+        if not isinstance(x, list):
+            return x, y, kwargs
+        if kwargs.get("validation_split"):
+            data.check_split(n_items, kwargs["validation_split"])
+        y = data.targets(y, objectives, n_items)
+        weights = kwargs.pop("sample_weight", None)
+        weights = data.sample_weights(weights, objectives, n_items)
+        if weights is not None:
+            kwargs["sample_weight"] = weights
+        return x, y, kwargs
+
+    def _validation_data(self, validation_data: Any, n_steps) -> Any:
+        if not isinstance(validation_data, (list, tuple)):
+            return validation_data
+        x, y, *weights = validation_data
+        kwargs = {"sample_weight": weights[0]} if weights else {}
+        x, y, kwargs = self._data(x, y, n_steps, kwargs)
+        if "sample_weight" in kwargs:
+            return x, y, kwargs["sample_weight"]
+        return x, y
+
+    def _by_probe_object(self, outputs: Mapping) -> dict[nengo.Probe, np.ndarray]:
+        return {p: np.asarray(outputs[n]) for p, n in self._probe_names.items()}
+
+    def _check_one_step(self, x: Any, stateful: bool) -> None:
+        """Warn if synapses have no time to do anything."""
+        if stateful or not isinstance(x, list) or x[-1][0, 0] > 1:
+            return
+        model = self._simulation.model
+        compiled = self.keras_model.objectives.names
+        connections = [] if model.toplevel is None else model.toplevel.all_connections
+        probes = [
+            probe
+            for probe, name in self._probe_names.items()
+            if not compiled or name in compiled
+        ]
+        if any(obj.synapse is not None for obj in [*connections, *probes]):
+            warnings.warn(
+                "The data have one timestep, and the network contains synaptic "
+                "filters: next to nothing of the input gets through them. Set "
+                "`synapse=None` where no filter is needed, or repeat the data for "
+                "several timesteps."
+            )
+
+    def _prepare_training(self, x: Any) -> None:
+        """Decide how batches are compiled, and warn of parameters without gradient."""
+        model, graph = self.keras_model, self._simulation.tensor_graph
+        names = model.objectives.losses
+        probes = [probe for probe, name in self._probe_names.items() if name in names]
+        steps = number_of_steps(x)
+        if self._jit_compile == "auto":
+            jit_compile = steps is not None and graph.compiles_training(steps)
+        else:
+            jit_compile = bool(self._jit_compile)
+        if self._trained_with != (steps, jit_compile):
+            self._trained_with = (steps, jit_compile)
+            model.compiles_training = jit_compile
+            model.make_train_function(force=True)
+            broken = broken_paths(graph, probes)
+            if broken:
+                warnings.warn(
+                    f"No gradient flows through {', '.join(broken)}: Python functions "
+                    "cannot be differentiated. Parameters that influence the loss "
+                    "through them alone stay as they are."
+                )
+
+    @contextmanager
+    def _restored_on_failure(self) -> Iterator[None]:
+        """Give all variables their values back if an exception leaves the context."""
+        graph, model = self._simulation.tensor_graph, self.keras_model
+        state = [graph.saved_state[key] for key in graph.saved_state]
+        variables = [*model.variables, *model.optimizer.variables]
+        known = {id(variable) for variable in variables}
+        variables += [variable for variable in state if id(variable) not in known]
+        saved = [(variable, variable.numpy()) for variable in variables]
+        try:
+            yield
+        except Exception:
+            for variable, value in saved:
+                variable.assign(value)
+            raise
+
+
+def number_of_steps(x: Any) -> int | None:
+    """Return the number of steps if the shapes of the inputs tell, else None."""
+    if isinstance(x, tf.data.Dataset):
+        specs = tf.nest.flatten(x.element_spec)
+    else:
+        specs = x[:-1] if isinstance(x, list) else []
+    if not specs or len(specs[0].shape) != 3:
+        return None
+    return specs[0].shape[1]
+
+
+def _lists(by_name: Mapping[str, Any]) -> dict[str, list]:
+    return {
+        n: list(v) if isinstance(v, (list, tuple)) else [v] for n, v in by_name.items()
+    }
+
+
+def _warn_of_nan(results: Mapping[str, Any]) -> None:
+    names = [name for name, values in results.items() if np.isnan(values).any()]
+    if names:
+        warnings.warn(
+            f"NaN: {', '.join(names)}. Lower the learning rate, or look for NaN in the "
+            "targets (`nengo_dl.losses.nan_mse` ignores them)."
+        )

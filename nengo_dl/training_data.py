@@ -1,0 +1,301 @@
+"""
+Bring inputs, targets and weights into the form in which Keras gets them.
+
+In: whatever a user passes to `fit`, `evaluate` or `predict`. Out: a list of input
+arrays, and dictionaries of targets and weights by the name of the probe; or an error
+that says what to change. Generators and data sets pass through.
+"""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import nengo
+import numpy as np
+from nengo.exceptions import SimulationError, ValidationError
+
+from nengo_dl.user_data import as_array, check_inputs, check_n_steps, name_data
+
+
+class TrainingData:
+    """
+    The forms of data that one simulator accepts.
+
+    Parameters
+    ----------
+    node_names, probe_names : dict of {object: str}
+        Names of the Nodes that may have inputs, and of the Probes, in order.
+    minibatch_size : int
+        Number of items in a minibatch.
+    unroll : int
+        Numbers of steps must be multiples of this.
+    use_loop : bool
+        If False, the number of steps must be ``unroll``.
+    generate : callable
+        Maps number of steps, number of items, and given inputs by Node to the inputs of
+        all other Nodes.
+    """
+
+    def __init__(
+        self,
+        node_names: Mapping[nengo.Node, str],
+        probe_names: Mapping[nengo.Probe, str],
+        minibatch_size: int,
+        unroll: int,
+        use_loop: bool,
+        generate: Callable[[int, int, Mapping], Mapping],
+    ):
+        self.node_names = node_names
+        self.probe_names = probe_names
+        self.minibatch_size = minibatch_size
+        self._unroll = unroll
+        self._use_loop = use_loop
+        self._generate = generate
+
+    def inputs(
+        self, x: Any, n_steps: int | None = None, batch_size: int | None = None
+    ) -> tuple[Any, int]:
+        """
+        Return the inputs of the Keras model.
+
+        Parameters
+        ----------
+        x : object
+            Inputs by Node or name, a list, one array, None, or a generator or data set.
+        n_steps : int, optional
+            Number of steps; by default that of the inputs.
+        batch_size : int, optional
+            The required number of items.
+
+        Returns
+        -------
+        inputs : list of array
+            ``(n_items, n_steps, size_out)`` arrays for all Nodes, and the number of
+            steps, ``(n_items, 1)``. The number of items is a multiple of
+            ``minibatch_size``. Generators and data sets are returned as they are.
+        n_given : int
+            The number of items before it was rounded down to whole minibatches.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If there is something wrong with the inputs.
+        nengo.exceptions.SimulationError
+            If ``n_steps`` is given along with a generator or data set.
+        """
+        named = name_data(x, self.node_names, "Nodes")
+        if not isinstance(named, Mapping):
+            return self._stream(named, n_steps), 0
+        arrays = dict(named)
+        counts = arrays.pop("n_steps", None)
+        sizes = {name: node.size_out for node, name in self.node_names.items()}
+        arrays = check_inputs(arrays, sizes, self.minibatch_size, n_steps, batch_size)
+        lengths = [len(a) for a in (*arrays.values(), counts) if a is not None]
+        n_given = lengths[0] if lengths else self.minibatch_size
+        if counts is not None:
+            n_steps = check_n_steps(counts, n_given, n_steps)
+        for array in arrays.values():
+            n_steps = array.shape[1]
+        n_steps = self._check_n_steps(n_steps)
+        n_items = self.whole_minibatches(n_given)
+        given = {
+            node: arrays[name][:n_items]
+            for node, name in self.node_names.items()
+            if name in arrays
+        }
+        given.update(self._generate(n_steps, n_items, given))
+        values = [given[node] for node in self.node_names]
+        return [*values, np.full((n_items, 1), n_steps, np.int32)], n_given
+
+    def _stream(self, data, n_steps) -> Any:
+        if n_steps is not None:
+            raise SimulationError(
+                f"Cannot automatically add n_steps to data of type "
+                f"`{type(data).__name__}`; include them under the key 'n_steps', as an "
+                "array of shape (batch size, 1)"
+            )
+        return tuples_of(data) if inspect.isgenerator(data) else data
+
+    def _check_n_steps(self, n_steps: int | None) -> int:
+        if n_steps is None:
+            raise ValidationError(
+                "Must specify either input data or n_steps: pass an array, or the "
+                "number of steps to simulate",
+                "n_steps",
+            )
+        if not isinstance(n_steps, (int, np.integer)) or n_steps < 1:
+            raise ValidationError(
+                f"must be an integer of at least 1 (received {n_steps!r})", "n_steps"
+            )
+        if not self._use_loop and n_steps != self._unroll:
+            raise ValidationError(
+                f"With use_loop=False exactly unroll_simulation={self._unroll} steps "
+                f"can be simulated at a time (received {n_steps} steps)",
+                "n_steps",
+            )
+        if n_steps % self._unroll != 0:
+            raise ValidationError(
+                f"The number of timesteps ({n_steps}) must be evenly divisible by "
+                f"unroll_simulation={self._unroll}",
+                "n_steps",
+            )
+        return int(n_steps)
+
+    def whole_minibatches(self, n_items: int) -> int:
+        """Return the number of items that can be used."""
+        n_used = n_items // self.minibatch_size * self.minibatch_size
+        if n_used != n_items:
+            warnings.warn(
+                f"The batch size of the data ({n_items}) is not evenly divisible by "
+                f"the minibatch_size of the Simulator ({self.minibatch_size}); the "
+                f"last {n_items - n_used} items are not used"
+            )
+        return n_used
+
+    def targets(self, y: Any, objectives, batch_size: int) -> dict | None:
+        """
+        Return the targets of the Keras model.
+
+        Parameters
+        ----------
+        y : object
+            Targets by Probe or name, a list, or one array.
+        objectives : Objectives
+            Losses and metrics.
+        batch_size : int
+            The required number of items.
+
+        Returns
+        -------
+        targets : dict of {str: (n_items, ...) array}
+            Targets of those probes that have a loss or a metric; None if there are
+            none.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If there is something wrong with the targets, or some are missing.
+        """
+        named = name_data(y, self.probe_names, "Probes")
+        if not isinstance(named, Mapping):
+            raise ValidationError(
+                f"Targets must be an array, a list or a dictionary, received "
+                f"`{type(y).__name__}`; generators and data sets have targets of their "
+                "own, along with the inputs",
+                "y",
+            )
+        arrays = {name: as_array(name, value) for name, value in named.items()}
+        for name, array in arrays.items():
+            _check_target(name, array.shape, batch_size)
+        unused = set(arrays) - objectives.names
+        if unused and objectives.names:
+            warnings.warn(
+                f"There are targets for {sorted(unused)}, which have neither a loss "
+                "nor a metric: they are ignored. Compile with a loss for these probes, "
+                "or leave their targets out."
+            )
+        missing = objectives.needing_targets - set(arrays)
+        if missing:
+            raise ValidationError(
+                f"There are no targets for {sorted(missing)}, which have a loss or a "
+                "metric; pass them as `y`, for example as a dictionary by Probe",
+                "y",
+            )
+        n_items = batch_size // self.minibatch_size * self.minibatch_size
+        used = {n: a[:n_items] for n, a in arrays.items() if n in objectives.names}
+        return used or None
+
+    def sample_weights(self, weights: Any, objectives, batch_size: int) -> dict | None:
+        """
+        Return the weights of items by the name of the probe.
+
+        Parameters
+        ----------
+        weights : object
+            An array for all probes, a list in the order of the Probes, a dictionary by
+            Probe or name, or None. Arrays are ``(n_items,)``, or have more axes of what
+            the loss function returns, as ``(n_items, n_steps)``.
+        objectives : Objectives
+            Losses and metrics.
+        batch_size : int
+            The required number of items.
+
+        Returns
+        -------
+        weights : dict of {str: array}
+            None if there are none.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If their number is not that of the items.
+        """
+        if weights is None:
+            return None
+        if hasattr(weights, "shape"):
+            weights = dict.fromkeys(objectives.names, weights)
+        named = name_data(weights, self.probe_names, "Probes")
+        n_items = batch_size // self.minibatch_size * self.minibatch_size
+        arrays = {}
+        for name, value in named.items():
+            array = as_array(name, value)
+            if array.ndim == 0 or len(array) != batch_size:
+                raise ValidationError(
+                    f"Sample weights for '{name}' have shape {array.shape}; there must "
+                    f"be one (or one row) for each of the {batch_size} items",
+                    "sample_weight",
+                )
+            if name in objectives.names:
+                arrays[name] = array[:n_items]
+        return arrays or None
+
+    def check_split(self, n_items: int, validation_split: float) -> None:
+        """
+        Check that both parts of the data are whole minibatches.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If they are not.
+        """
+        n_train = int(n_items * (1 - validation_split))
+        for n, what in ((n_train, "training"), (n_items - n_train, "validation")):
+            if n % self.minibatch_size != 0:
+                raise ValidationError(
+                    f"With validation_split={validation_split:g}, {n} of {n_items} "
+                    f"items are for {what}, which is not evenly divisible by "
+                    f"minibatch_size={self.minibatch_size}; choose another split, or "
+                    "pass validation_data",
+                    "validation_split",
+                )
+
+
+def _check_target(name, shape, batch_size) -> None:
+    if len(shape) < 3:
+        raise ValidationError(
+            f"Targets for '{name}' should have rank 3 (batch size, number of "
+            f"timesteps, size), received shape {shape}; add the missing axes, for "
+            "example with `targets[:, None, :]` for a single timestep",
+            "y",
+        )
+    if shape[0] != batch_size:
+        raise ValidationError(
+            f"Batch size of data ({shape[0]}) for '{name}' does not match expected "
+            f"size ({batch_size}), the batch size of the inputs",
+            "y",
+        )
+
+
+def tuples_of(generator) -> Iterator[tuple]:
+    """Make a generator yield the nested tuples that Keras 3 insists on."""
+    for item in generator:
+        yield _as_tuple(item) if isinstance(item, (list, tuple)) else (item,)
+
+
+def _as_tuple(item: Any) -> Any:
+    if isinstance(item, (list, tuple)):
+        return tuple(_as_tuple(part) for part in item)
+    return item
