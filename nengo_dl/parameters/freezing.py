@@ -7,7 +7,6 @@ or the objects of a network changed by them.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -86,8 +85,9 @@ def _ensemble_arguments(data, ens) -> dict[str, Any]:
     built = data.built(ens)
     if built.gain is None:
         raise ValueError(
-            f"{ens} is in Direct mode, and has no parameters; leave it out, or give it "
-            "another `neuron_type`"
+            f"{ens} is in Direct mode, and Nengo lets nobody set its parameters; leave "
+            "it out, or give it another `neuron_type`. (If its encoders were trained, "
+            "set the option `trainable` to False for it before the training.)"
         )
     # neurons that were built without gain may have got encoders in training
     gain = np.where(built.gain == 0, np.ones_like(built.gain), built.gain)
@@ -168,7 +168,7 @@ def _decoder_arguments(conn, weights) -> dict[str, Any]:
 
 def _with_init(transform, init):
     """Return a copy of a transform with another initial value."""
-    changed = copy.copy(transform)
+    changed = type(transform).__new__(type(transform))
     changed.__setstate__({**transform.__getstate__(), "init": init})
     return changed
 
@@ -191,16 +191,14 @@ def freeze(data, objects: Sequence) -> None:
     TypeError
         If one of them is something else.
     """
-    arguments = {
-        obj: nengo_arguments(data, obj) for obj in _parts(objects, data.sim.model)
-    }
+    arguments = {obj: nengo_arguments(data, obj) for obj in _parts(data, objects)}
     # nothing has changed until here
     for obj, values in arguments.items():
         for name, value in values.items():
             setattr(obj, name, value)
 
 
-def _parts(objects, model) -> list:
+def _parts(data, objects) -> list:
     """Return all ensembles and connections that the objects consist of."""
     parts: dict = {}
     for obj in objects:
@@ -209,14 +207,18 @@ def _parts(objects, model) -> list:
                 "Only Networks, Ensembles, and Connections can be frozen (received "
                 f"{obj}, a `{type(obj).__name__}`)"
             )
-        if obj not in model.params:
+        if obj not in data:
             raise ValueError(
                 f"{obj} is not part of the simulated network; only what existed when "
                 "the Simulator was built can be frozen"
             )
         if isinstance(obj, nengo.Network):
-            found = [e for e in obj.all_ensembles if not _is_direct(e)]
-            parts.update(dict.fromkeys([*found, *obj.all_connections]))
+            parts.update(
+                (ens, None)
+                for ens in obj.all_ensembles
+                if not _is_direct(ens) or data[ens] is not data.built(ens)
+            )
+            parts.update(dict.fromkeys(obj.all_connections))
         else:
             parts[obj] = None
     return list(parts)
