@@ -71,10 +71,14 @@ class OpBuilder:
     pure : bool
         False if a step calls back into Python, so that it cannot be compiled.
         May be set for the class or for an instance.
+    adds_losses : bool
+        True if a step appends scalars to ``signals.losses``: what is to be added to the
+        loss in training, beyond the losses of Probes. May be set like ``pure``.
     """
 
     planner_priority = 50
     pure = True
+    adds_losses = False
 
     def __init__(self, ops):
         self.ops = ops

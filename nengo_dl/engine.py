@@ -25,8 +25,8 @@ from nengo_dl.step import Step
 BLOCK_BYTES = 2**26
 # ... and hold no more steps than this.
 MAX_BLOCK_STEPS = 1024
-# A single step is simulated in a full-size block, which needs no compilation of its
-# own, if the buffers of the block are not larger than this (in bytes).
+# A few steps are simulated in a full-size block, which needs no compilation of its own,
+# if the buffers of the block are not larger than this (in bytes).
 SMALL_BLOCK_BYTES = 2**18
 # Constants up to this size (in bytes) become part of the compiled program.
 SMALL_CONSTANT_BYTES = 2**16
@@ -67,20 +67,18 @@ def run_steps(
     carried : list of tf.Tensor
         Values after the last step.
     outputs : list of tf.Tensor
-        For every probe, the values of all steps (``(capacity, ...)``, undefined from
-        ``n_steps`` on), or of the last step (``(1, ...)``) if it keeps no history.
+        For every output of the step, the values of all steps (``(capacity, ...)``,
+        undefined from ``n_steps`` on), or of the last step (``(1, ...)``) if it keeps
+        no history.
     """
-    probes = list(step.program.probes)
-    keeps = [step.program.keeps_history(probe) for probe in probes]
-    specs = [
-        (step.place(signal).full_shape, tf.as_dtype(step.place(signal).dtype))
-        for signal in step.program.probes.values()
-    ]
+    if isinstance(capacity, int) and capacity == unroll:
+        return run_without_loop(step, carried, feeds, capacity, call_functions)
+    keeps = [keep for _, keep in step.output_specs()]
     buffers = [
-        tf.TensorArray(dtype, size=capacity, element_shape=shape)
+        tf.TensorArray(spec.dtype, size=capacity, element_shape=spec.shape)
         if keep
-        else tf.zeros(shape, dtype)
-        for keep, (shape, dtype) in zip(keeps, specs)
+        else tf.zeros(spec.shape, spec.dtype)
+        for spec, keep in step.output_specs()
     ]
 
     def body(i, carried, buffers):
@@ -96,20 +94,30 @@ def run_steps(
         return i, carried, buffers
 
     loop_vars = (tf.constant(0), list(carried), buffers)
-    if isinstance(capacity, int) and capacity == unroll:
-        _, carried, buffers = body(*loop_vars)
-    else:
-        # gradients need a number of iterations that is known, simulations do not
-        n_iterations = capacity // unroll if isinstance(n_steps, int) else None
-        _, carried, buffers = tf.while_loop(
-            lambda i, *_: i < n_steps,
-            body,
-            loop_vars,
-            parallel_iterations=1,
-            maximum_iterations=n_iterations,
-        )
+    # gradients need a number of iterations that is known, simulations do not
+    n_iterations = capacity // unroll if isinstance(n_steps, int) else None
+    _, carried, buffers = tf.while_loop(
+        lambda i, *_: i < n_steps,
+        body,
+        loop_vars,
+        parallel_iterations=1,
+        maximum_iterations=n_iterations,
+    )
     outputs = [
         buffer.stack() if keep else buffer[None] for keep, buffer in zip(keeps, buffers)
+    ]
+    return carried, outputs
+
+
+def run_without_loop(step: Step, carried, feeds, n_steps: int, call_functions: bool):
+    """Simulate exactly ``n_steps`` steps; arguments and results as for `run_steps`."""
+    values = []
+    for i in range(n_steps):
+        carried, outputs = step(carried, [feed[:, i] for feed in feeds], call_functions)
+        values.append(outputs)
+    outputs = [
+        tf.stack(history if keep else history[-1:])
+        for (_, keep), history in zip(step.output_specs(), zip(*values))
     ]
     return carried, outputs
 
@@ -215,7 +223,9 @@ class Engine:
         sizes (every one of them has to be compiled).
         """
         if self._has_small_blocks:
-            return self.block_steps
+            # without XLA, a loop takes longer than the single step in it
+            is_single = n_steps <= self._unroll and not self._jit_compile
+            return self._unroll if is_single else self.block_steps
         iterations = max(1, math.ceil(n_steps / self._unroll))
         capacity = self._unroll * 2 ** math.ceil(math.log2(iterations))
         return min(capacity, self.block_steps)
@@ -247,7 +257,8 @@ class Engine:
                 state, [tf.convert_to_tensor(f) for f in feeds], tf.constant(n_steps)
             )
             # reading the values waits for the functions, and raises their errors
-            outputs = [output.numpy() for output in outputs]
+            n_probes = len(self.step.program.probes)
+            outputs = [output.numpy() for output in outputs[:n_probes]]
         return state, [output[:n_steps] for output in outputs]
 
     def run(self, state, feeds, n_steps):
@@ -268,8 +279,8 @@ class Engine:
         state : list of tf.Tensor
             Values after the last step.
         outputs : list of tf.Tensor
-            For every probe, ``(n_steps, ...)`` values, or ``(1, ...)`` if it keeps no
-            history.
+            For every output of the step, ``(n_steps, ...)`` values, or ``(1, ...)`` if
+            it keeps no history.
         """
         is_short = isinstance(n_steps, int) and n_steps <= self.block_steps
         capacity = self.capacity(n_steps) if is_short else self.block_steps
@@ -281,7 +292,7 @@ class Engine:
             state, outputs = function(state, feeds, tf.constant(n_steps))
             return state, [output[:n_steps] for output in outputs]
         specs = function.structured_outputs[1]
-        keeps = [self.step.program.keeps_history(p) for p in self.step.program.probes]
+        keeps = [keep for _, keep in self.step.output_specs()]
 
         def body(i, state, buffers):
             start = i * capacity

@@ -65,6 +65,8 @@ class SignalDict(Mapping):
         Where Python functions called by the step leave their exceptions.
     feeds : dict
         What `nengo_dl.operators.Feed` operators feed in at this step.
+    losses : list of scalar tf.Tensor
+        What builders add to the loss at this step.
     step : scalar int32 tf.Tensor
         Number of the step that is being computed; the first one is 1.
     process_rngs : dict of {SimProcess: list of numpy.random.RandomState}
@@ -80,6 +82,7 @@ class SignalDict(Mapping):
         self.read_types: Counter = Counter()
         self.write_types: Counter = Counter()
         self.feeds: dict = {}
+        self.losses: list[tf.Tensor] = []
         self.step: tf.Tensor | None = None
         self.dt: tf.Tensor | None = None
         self.dt_val: float | None = None

@@ -55,6 +55,8 @@ class Step:
         Whether no group of the program calls Python.
     compiles : bool
         Whether the whole step is to be compiled.
+    adds_losses : bool
+        Whether groups add to the loss in training.
     """
 
     functions: Callable[[int], np.ndarray]
@@ -75,6 +77,7 @@ class Step:
         self.signals = self._place_signals(errors)
         builds = list(self.builder.op_builds.values())
         self.pure = all(build.pure for build in builds)
+        self.adds_losses = any(build.adds_losses for build in builds)
         segments = [(c, list(g)) for c, g in groupby(builds, key=self._is_compiled)]
         self.compiles = all(is_compiled for is_compiled, _ in segments)
         self._segments = segments
@@ -120,6 +123,17 @@ class Step:
             label=signal.name,
             elements=elements,
         )
+
+    def output_specs(self) -> list[tuple[tf.TensorSpec, bool]]:
+        """Return what a step puts out, and whether all steps of it are kept."""
+        specs = []
+        for probe, signal in self.program.probes.items():
+            place = self.place(signal)
+            spec = tf.TensorSpec(place.full_shape, place.dtype)
+            specs.append((spec, self.program.keeps_history(probe)))
+        if self.adds_losses:
+            specs.append((tf.TensorSpec((), self.signals.dtype), True))
+        return specs
 
     def _find_used_after(self) -> list[set[str]]:
         """Return which base arrays are needed after each segment."""
@@ -169,12 +183,14 @@ class Step:
         -------
         carried : list of tf.Tensor
             Values of ``program.carried`` after this step.
-        probes : list of tf.Tensor
-            Values of the probed signals, in the order of ``program.probes``.
+        outputs : list of tf.Tensor
+            Values of the probed signals, in the order of ``program.probes``; and last,
+            if the step ``adds_losses``, their sum.
         """
         signals, program = self.signals, self.program
         signals.bases = {**self._constants, **dict(zip(program.carried, carried))}
         signals.feeds = dict(zip(program.feeds, feeds))
+        signals.losses = []
         signals.step = signals.gather(program.model.step) + 1
         if call_functions:
             signals.feeds.update(self._call_functions())
@@ -183,11 +199,13 @@ class Step:
                 self._run_compiled(segment, used_after)
             else:
                 self._run(segment)
-        probes = [
+        outputs = [
             signals.gather(self._place_of_probe(s)) for s in program.probes.values()
         ]
+        if self.adds_losses:
+            outputs.append(sum(signals.losses, signals.zero))
         carried = [signals.bases[key] for key in program.carried]
-        return carried, probes
+        return carried, outputs
 
     def _call_functions(self) -> dict:
         """Return the values of the feeds that come from functions."""
@@ -215,17 +233,20 @@ class Step:
     def _run_compiled(self, builds: list[OpBuilder], used_after: set[str]) -> None:
         """Run some groups as one XLA program, which hands over what is needed later."""
         signals = self.signals
-        before = dict(signals.bases)
+        before, losses = dict(signals.bases), signals.losses
         changed = []
 
         def segment():
+            signals.losses = []
             self._run(builds)
             changed.extend(
                 key
                 for key, value in signals.bases.items()
                 if value is not before.get(key) and key in used_after
             )
-            return [signals.bases[key] for key in changed]
+            return [signals.bases[key] for key in changed], signals.losses
 
-        values = tf.function(segment, jit_compile=True, autograph=False)()
+        function = tf.function(segment, jit_compile=True, autograph=False)
+        values, added_losses = function()
         signals.bases = {**before, **dict(zip(changed, values))}
+        signals.losses = losses + added_losses

@@ -77,6 +77,9 @@ class TensorGraph(keras.layers.Layer):
         The layers in TensorNodes, whose weights come after the parameters.
     keep_state : tf.Variable
         Whether the state at the end of a `call` is kept.
+    training_steps : int or None
+        The number of steps in training, if that is known. Only networks without input
+        need to be told, as others have it in the shape of the input.
     make_noise : callable
         Maps a number of steps to the values of all processes without input, a list of
         ``(minibatch_size, n_steps, size)`` arrays; to be set before any `call`.
@@ -130,6 +133,7 @@ class TensorGraph(keras.layers.Layer):
         # only steps that are trained are compiled along with a model around them
         self.supports_jit = self.step.pure and not self._noise_feeds()
         self.stateful = get_setting(model, "stateful", default=True)
+        self.training_steps: int | None = None
         self._trained: Step | None = None
         self._constants: dict = {}
         self.base_params: dict = {}
@@ -487,10 +491,11 @@ class TensorGraph(keras.layers.Layer):
         *node_values, n_steps = inputs
         with tf.init_scope():
             self.saved_state.write_through()
-        n_steps = self._number_of_steps(node_values, n_steps)
+        training = self.is_training(training)
+        n_steps = self._number_of_steps(node_values, n_steps, training)
         feeds = self._gather_feeds(node_values, n_steps)
         carried = [tf.convert_to_tensor(v) for v in self._state_list()]
-        if self.is_training(training):
+        if training:
             step = self._training_step()
             step.start(self.constants())
             carried, outputs = run_steps(
@@ -500,6 +505,9 @@ class TensorGraph(keras.layers.Layer):
             packing = self.engine.packing
             state, outputs = self.engine.run(packing.pack(carried), feeds, n_steps)
             carried = packing.unpack(state)
+        if self.step.adds_losses:
+            *outputs, losses = outputs
+            self.add_loss(tf.reduce_mean(losses))
         steps_run = tf.fill([self.minibatch_size], n_steps)
         return carried, [*self._with_batch_first(outputs), steps_run]
 
@@ -522,12 +530,14 @@ class TensorGraph(keras.layers.Layer):
         """
         return self.supports_jit and self.step.compiles and n_steps > 1
 
-    def _number_of_steps(self, node_values, n_steps):
+    def _number_of_steps(self, node_values, n_steps, training: bool):
         """Return the number of steps: an int wherever shapes or settings tell."""
         if not self.use_loop:
             return self.unroll
         for value in node_values:
             return value.shape[1] or tf.shape(value)[1]
+        if training and self.training_steps is not None:
+            return self.training_steps
         return tf.cast(n_steps[0, 0], tf.int32)
 
     def _noise_feeds(self) -> list:

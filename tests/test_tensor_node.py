@@ -229,7 +229,7 @@ def test_cause_of_errors_when_the_simulator_is_built(net, Simulator):
 def test_valid_output(net, Simulator):
     nengo_dl.TensorNode(lambda t: tf.zeros((2, 2), t.dtype), shape_out=(2,))
     with Simulator(net, minibatch_size=2) as sim:
-        sim.run_steps(2)
+        sim.run_steps(10)
 
 
 def test_validate_output():
@@ -289,7 +289,7 @@ def test_copies(Simulator, copied):
     assert new.nodes[0].shape_in == (2, 3) and not new.nodes[0].pass_time
     assert new.nodes[0].tensor_func is double
     with Simulator(new) as sim:
-        sim.run_steps(2)
+        sim.run_steps(10)
 
 
 # -- running --------------------------------------------------------------------------
@@ -312,8 +312,8 @@ def test_time_and_input(net, Simulator):
 def test_time_is_in_seconds(net, Simulator):
     probe = nengo.Probe(nengo_dl.TensorNode(lambda t: tf.reshape(t, (1, 1))))
     with Simulator(net, dt=0.25) as sim:
-        sim.run_steps(4)
-    np.testing.assert_allclose(sim.data[probe][:, 0], [0.25, 0.5, 0.75, 1.0])
+        sim.run_steps(10)
+    np.testing.assert_allclose(sim.data[probe][:, 0], 0.25 * np.arange(1, 11))
 
 
 class TimedLayer(keras.layers.Layer):
@@ -336,10 +336,10 @@ def test_layer_with_time(net, Simulator):
     probe = nengo.Probe(node)
     with Simulator(net) as sim:
         assert layer.shapes == [(), (1, 1, 1)]
-        sim.run_steps(5)
+        sim.run_steps(10)
         np.testing.assert_allclose(sim.data[probe][:, 0], sim.trange())
         sim.reset()
-        sim.run_steps(5)
+        sim.run_steps(10)
         np.testing.assert_allclose(sim.data[probe][:, 0], sim.trange())
 
 
@@ -353,8 +353,8 @@ def test_layer_with_weights(net, Simulator):
     probe = nengo.Probe(layer(nengo.Node([1, 1])))
     with Simulator(net) as sim:
         for _ in range(2):
-            sim.run_steps(5)
-            np.testing.assert_array_equal(sim.data[probe], np.full((5, 3), 2))
+            sim.run_steps(10)
+            np.testing.assert_array_equal(sim.data[probe], np.full((10, 3), 2))
             sim.reset()
 
 
@@ -363,8 +363,8 @@ def test_without_input(net, Simulator):
     node = nengo_dl.TensorNode(lambda x: x + 1, shape_in=(2,), pass_time=False)
     probe = nengo.Probe(node)
     with Simulator(net, minibatch_size=2) as sim:
-        sim.run_steps(2)
-    np.testing.assert_array_equal(sim.data[probe], np.ones((2, 2, 2)))
+        sim.run_steps(10)
+    np.testing.assert_array_equal(sim.data[probe], np.ones((2, 10, 2)))
 
 
 def test_among_neurons(Simulator):
@@ -402,8 +402,8 @@ def test_layer_doubles(net, Simulator):
     assert isinstance(node, nengo_dl.TensorNode)
     probe = nengo.Probe(node)
     with Simulator(net) as sim:
-        sim.run_steps(2)
-    np.testing.assert_array_equal(sim.data[probe], [[2, 4]] * 2)
+        sim.run_steps(10)
+    np.testing.assert_array_equal(sim.data[probe], [[2, 4]] * 10)
 
 
 class Sum:
@@ -421,15 +421,15 @@ def test_partials_and_callable_objects(net, Simulator, func):
     assert node.size_out == 6
     probe = nengo.Probe(node)
     with Simulator(net) as sim:
-        sim.run_steps(2)
+        sim.run_steps(10)
     np.testing.assert_array_equal(sim.data[probe][-1], values[:6] + values[6:])
 
 
 def test_keras_ops(net, Simulator):
     probe = nengo.Probe(nengo_dl.Layer(keras.ops.softmax)(nengo.Node([0, np.log(3)])))
     with Simulator(net) as sim:
-        sim.run_steps(1)
-    np.testing.assert_allclose(sim.data[probe], [[0.25, 0.75]], rtol=1e-6)
+        sim.run_steps(10)
+    np.testing.assert_allclose(sim.data[probe], [[0.25, 0.75]] * 10, rtol=1e-6)
 
 
 def test_neurons(net, Simulator):
@@ -441,8 +441,8 @@ def test_neurons(net, Simulator):
     assert neurons.ensemble.neuron_type == nengo.RectifiedLinear()
     probe = nengo.Probe(neurons)
     with Simulator(net) as sim:
-        sim.run_steps(1)
-    np.testing.assert_allclose(sim.data[probe], [[0, 0, 0, 10]])
+        sim.run_steps(10)
+    np.testing.assert_allclose(sim.data[probe], [[0, 0, 0, 10]] * 10)
 
 
 def test_size_of_input(net):
@@ -499,8 +499,8 @@ def test_tensor_layer(net, Simulator):
         node = nengo_dl.tensor_layer(x, double, synapse=None)
     probe = nengo.Probe(node)
     with Simulator(net) as sim:
-        sim.run_steps(1)
-    np.testing.assert_array_equal(sim.data[probe], [[2, 4]])
+        sim.run_steps(10)
+    np.testing.assert_array_equal(sim.data[probe], [[2, 4]] * 10)
 
 
 def test_strings(net):

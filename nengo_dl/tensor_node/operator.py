@@ -122,6 +122,7 @@ class SimTensorNodeBuilder(OverwritingBuilder):
         super().__init__(ops)
         self.op = ops[0]
         self.pure = self.op.traits.compiles
+        self.adds_losses = self.op.traits.has_losses
         self._seed: int | None = None
 
     def runs_faster_in_xla(self, cpu_only: bool, minibatch_size: int) -> bool:
@@ -146,8 +147,9 @@ class SimTensorNodeBuilder(OverwritingBuilder):
         if not tf.executing_eagerly():
             # seeds random operations of TensorFlow that have no seed of their own
             tf.compat.v1.get_default_graph().seed = self._seed
-        output, _ = checked_call(
+        output, losses = checked_call(
             op, time, x, signals.minibatch_size, signals.dtype, self._training
         )
         shape = (signals.minibatch_size, op.output.size)
         signals.scatter(op.output, tf.reshape(output, shape))
+        signals.losses.extend(tf.cast(loss, signals.dtype) for loss in losses)
