@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import nengo
 from nengo.builder.operator import Operator, SimPyFunc
@@ -124,7 +125,7 @@ class Program:
         """Length of a simulation step in seconds."""
         return self.model.dt
 
-    @property
+    @cached_property
     def is_interactive(self) -> bool:
         """
         Whether functions run within the step.
@@ -134,7 +135,7 @@ class Program:
         """
         return any(isinstance(op, SimPyFunc) for group in self.plan for op in group)
 
-    @property
+    @cached_property
     def function_feeds(self) -> tuple[Feed, ...]:
         """The feeds whose values come from functions."""
         return tuple(

@@ -62,11 +62,21 @@ def test_one_function_for_any_number_of_steps():
         assert (output[:, 0, 0] == np.cumsum(np.arange(1, n_steps + 1))).all()
 
 
+def test_single_steps_without_xla_need_no_loop():
+    graph = make_graph(counter(jit_compile=False))
+    assert graph.engine.capacity(1) == 1
+    assert graph.engine.capacity(2) == graph.engine.block_steps
+    assert "While" not in {
+        op.type for op in graph.engine.function(1).graph.get_operations()
+    }
+
+
 def test_single_steps_of_large_networks_have_small_blocks(monkeypatch):
     monkeypatch.setattr(engine, "SMALL_BLOCK_BYTES", 100)
     graph = make_graph(counter())
     assert graph.engine.capacity(1) == 1
-    assert graph.engine.capacity(2) == graph.engine.block_steps
+    assert graph.engine.capacity(2) == 2
+    assert graph.engine.capacity(10_000) == graph.engine.block_steps
     output = run_block(graph, graph.saved_state.packed(), 1, 1)[1][0]
     assert output.shape == (1, 2, 1)
 
