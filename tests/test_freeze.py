@@ -151,6 +151,9 @@ def test_in_a_new_network(Simulator):
     def make_network(seed, params):
         with nengo.Network(seed=seed) as net:
             configure_settings(dtype="float64")  # spikes are at the same times
+            net.config[nengo.Ensemble].neuron_type = nengo.LIF(
+                initial_state={"voltage": nengo.dists.Choice([0])}
+            )
             inp, out = nengo.Node(np.full(16, 0.3)), nengo.Node(size_in=12)
             a = nengo.Ensemble(16, 1, **{"radius": 2, **params[0]})
             b = nengo.Ensemble(16, 2, **params[1])

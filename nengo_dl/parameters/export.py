@@ -11,6 +11,7 @@ import nengo
 import numpy as np
 
 from nengo_dl.layout import sparse_indices
+from nengo_dl.parameters.live import layer_weights
 from nengo_dl.parameters.names import object_names
 
 
@@ -26,12 +27,15 @@ def export(data) -> dict[str, dict[str, np.ndarray]]:
     model = data.sim.model
     if model.toplevel is None:
         return {}
-    exported = {}
-    for obj, name in object_names(model.toplevel).items():
+    exported: dict[str, dict[str, np.ndarray]] = {}
+    names = object_names(model.toplevel)
+    for obj, name in names.items():
         if isinstance(obj, nengo.Ensemble):
             exported[name] = _ensemble(data, obj)
         elif isinstance(obj, nengo.Connection) and data.built(obj).weights is not None:
             exported[name] = _connection(data, obj)
+    for node, name, _, weight in layer_weights(data.sim.tensor_graph):
+        exported.setdefault(names[node], {})[name] = np.array(weight.numpy())
     return exported
 
 

@@ -11,7 +11,7 @@ import json
 import os
 import uuid
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,6 +90,8 @@ class ParameterFile:
         The parameters.
     state : SavedState, optional
         The state of the simulation.
+    neurons : tuple of SavedParameter
+        Gains and biases of neurons when they were built.
     unnamed : tuple of array
         Parameters of NengoDL 3, of which nothing but the values is known. (There are
         no others then.)
@@ -97,6 +99,7 @@ class ParameterFile:
 
     parameters: tuple[SavedParameter, ...] = ()
     state: SavedState | None = None
+    neurons: tuple[SavedParameter, ...] = ()
     unnamed: tuple[np.ndarray, ...] = ()
 
 
@@ -105,9 +108,7 @@ def file_path(path: str | os.PathLike) -> Path:
     return Path(f"{path}.npz")
 
 
-def write_file(
-    path: Path, parameters: Sequence[SavedParameter], state: SavedState | None = None
-) -> None:
+def write_file(path: Path, contents: ParameterFile) -> None:
     """
     Write a file, or else leave everything as it is.
 
@@ -115,34 +116,36 @@ def write_file(
     ----------
     path : pathlib.Path
         Where to; a file that is there is replaced once the new one is complete.
-    parameters : list of SavedParameter
-        The parameters.
-    state : SavedState, optional
-        The state of the simulation.
+    contents : ParameterFile
+        What to write.
     """
-    arrays: dict[str, Any] = {p.name: p.value for p in parameters}
-    arrays.update(
-        {_indices(p.name): p.indices for p in parameters if p.indices is not None}
-    )
-    header: dict[str, Any] = {
-        "format": FORMAT,
-        "version": version,
-        "parameters": [
-            {
-                "name": p.name,
-                "position": p.position,
-                "label": p.label,
-                "minibatched": p.minibatched,
-                "sparse": p.indices is not None,
-            }
-            for p in parameters
-        ],
-    }
+    state = contents.state
+    arrays: dict[str, Any] = {}
+    header: dict[str, Any] = {"format": FORMAT, "version": version}
+    for section in ("parameters", "neurons"):
+        entries = getattr(contents, section)
+        header[section] = [_entry(parameter) for parameter in entries]
+        for parameter in entries:
+            arrays[parameter.name] = parameter.value
+            if parameter.indices is not None:
+                arrays[_indices(parameter.name)] = parameter.indices
     if state is not None:
         header["state"] = {"n_steps": state.n_steps, "description": state.description}
         arrays.update({_state(key): value for key, value in state.arrays.items()})
-    arrays[HEADER] = np.array(json.dumps(header))
+    _write(path, {**arrays, HEADER: np.array(json.dumps(header))})
 
+
+def _entry(parameter: SavedParameter) -> dict[str, Any]:
+    return {
+        "name": parameter.name,
+        "position": parameter.position,
+        "label": parameter.label,
+        "minibatched": parameter.minibatched,
+        "sparse": parameter.indices is not None,
+    }
+
+
+def _write(path: Path, arrays: Mapping[str, Any]) -> None:
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         with open(temporary, "xb") as file:
@@ -228,16 +231,19 @@ def _read_unnamed(path, arrays) -> ParameterFile:
 
 
 def _parse(header, arrays) -> ParameterFile:
-    parameters = tuple(
-        SavedParameter(
-            entry["name"],
-            entry["position"],
-            entry["label"],
-            entry["minibatched"],
-            arrays[entry["name"]],
-            arrays[_indices(entry["name"])] if entry["sparse"] else None,
+    parameters, neurons = (
+        tuple(
+            SavedParameter(
+                entry["name"],
+                entry["position"],
+                entry["label"],
+                entry["minibatched"],
+                arrays[entry["name"]],
+                arrays[_indices(entry["name"])] if entry["sparse"] else None,
+            )
+            for entry in header[section]
         )
-        for entry in header["parameters"]
+        for section in ("parameters", "neurons")
     )
     state = header.get("state")
     if state is not None:
@@ -246,4 +252,4 @@ def _parse(header, arrays) -> ParameterFile:
             state["description"],
             {key: arrays[_state(key)] for key in state["description"]},
         )
-    return ParameterFile(parameters, state)
+    return ParameterFile(parameters, state, neurons)

@@ -8,15 +8,17 @@ that read and write the values.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import nengo
 import numpy as np
+from nengo.builder.signal import Signal
 
 from nengo_dl.layout import dense_values, element_positions, sparse_indices
-from nengo_dl.parameters.names import object_names
+from nengo_dl.parameters.names import object_names, quote
 from nengo_dl.trainability import is_minibatched, parameter_signals
 
 
@@ -71,30 +73,69 @@ def find_parameters(tensor_graph) -> list[Parameter]:
     parameters : list of Parameter
         In the order of the network.
     """
-    model = tensor_graph.model
-    if model.toplevel is None:
+    network = tensor_graph.model.toplevel
+    if network is None:
         return []
-    names = object_names(model.toplevel)
-    positions = object_names(model.toplevel, use_labels=False)
-    parameters = []
-    for obj, signal, _ in parameter_signals(model):
+    names = object_names(network), object_names(network, use_labels=False)
+    return [
+        *_signal_parameters(tensor_graph, *names),
+        *_layer_parameters(tensor_graph, *names),
+    ]
+
+
+def _signal_parameters(tensor_graph, names, positions) -> Iterator[Parameter]:
+    for obj, signal, _ in parameter_signals(tensor_graph.model):
         owner, attr = _owner_and_name(obj)
         shape = dense_values(signal).shape
         minibatched = is_minibatched(signal)
         if minibatched:
             shape = (tensor_graph.minibatch_size, *shape)
-        parameters.append(
-            Parameter(
-                f"{names[owner]}.{attr}",
-                f"{positions[owner]}.{attr}",
-                owner.label,
-                signal,
-                shape,
-                minibatched,
-                sparse_indices(signal)[0] if signal.sparse else None,
-            )
+        yield Parameter(
+            f"{names[owner]}.{attr}",
+            f"{positions[owner]}.{attr}",
+            owner.label,
+            signal,
+            shape,
+            minibatched,
+            sparse_indices(signal)[0] if signal.sparse else None,
         )
-    return parameters
+
+
+def _layer_parameters(tensor_graph, names, positions) -> Iterator[Parameter]:
+    for node, attr, i, weight in layer_weights(tensor_graph):
+        yield Parameter(
+            f"{names[node]}.{attr}",
+            f"{positions[node]}.weights[{i}]",
+            node.label,
+            weight,
+            tuple(weight.shape),
+        )
+
+
+def layer_weights(tensor_graph) -> Iterator[tuple]:
+    """
+    Yield the weights of all Keras layers in TensorNodes.
+
+    Yields
+    ------
+    node : TensorNode
+        The (first) node that holds the layer.
+    name : str
+        Name of the weight, or else ``weights[i]`` if it is not unique in the layer.
+    i : int
+        Position of the weight in the layer.
+    weight : keras.Variable
+        The weight.
+    """
+    seen: set[int] = set()
+    for node, layer in tensor_graph.tensor_nodes.items():
+        counts = Counter(weight.name for weight in layer.weights)
+        for i, weight in enumerate(layer.weights):
+            if id(weight) not in seen:
+                seen.add(id(weight))
+                is_unique = counts[weight.name] == 1
+                name = quote(weight.name) if is_unique else f"weights[{i}]"
+                yield node, name, i, weight
 
 
 def _owner_and_name(obj) -> tuple:
@@ -105,7 +146,10 @@ def _owner_and_name(obj) -> tuple:
 
 def is_used(tensor_graph, parameter: Parameter) -> bool:
     """Return whether the simulation depends on a parameter."""
-    return parameter.source.base in tensor_graph.program.layout.places
+    source = parameter.source
+    if isinstance(source, Signal):
+        return source.base in tensor_graph.program.layout.places
+    return True
 
 
 def read_values(tensor_graph, parameters: Sequence[Parameter]) -> list[np.ndarray]:
@@ -114,10 +158,12 @@ def read_values(tensor_graph, parameters: Sequence[Parameter]) -> list[np.ndarra
 
 
 def _read(tensor_graph, parameter: Parameter) -> np.ndarray:
-    signal = parameter.source
-    value = tensor_graph.live_value(signal)
+    source = parameter.source
+    if not isinstance(source, Signal):
+        return source.numpy()
+    value = tensor_graph.live_value(source)
     if value is None:  # optimised away
-        value = dense_values(signal)
+        value = dense_values(source)
     return np.broadcast_to(value, parameter.shape)
 
 
@@ -134,20 +180,21 @@ def write_values(tensor_graph, values: Mapping[Parameter, np.ndarray]) -> None:
     """
     places = tensor_graph.program.layout.places
     arrays = {k: np.array(array) for k, array in tensor_graph.get_arrays().items()}
-    unused = {}
     for parameter, value in values.items():
-        signal = parameter.source
-        if is_used(tensor_graph, parameter):
-            key, start, stop = places[signal.base]
-            _write_part(arrays[key], signal, (start, stop), parameter, value)
+        source = parameter.source
+        if not isinstance(source, Signal):
+            source.assign(value)
+        elif is_used(tensor_graph, parameter):
+            key, start, stop = places[source.base]
+            _write_part(arrays[key], parameter, (start, stop), value)
         else:
-            unused[signal] = value
+            tensor_graph.unused_values[source] = value
     tensor_graph.set_arrays(arrays)
-    tensor_graph.unused_values.update(unused)
 
 
-def _write_part(array, signal, rows, parameter: Parameter, value) -> None:
+def _write_part(array, parameter: Parameter, rows, value) -> None:
     """Write the value of a signal (or view) into its base array."""
+    signal = parameter.source
     n_items = len(array) if parameter.minibatched else 1
     row_size = math.prod(array.shape[1 + parameter.minibatched :])
     start, stop = (row * row_size for row in rows)

@@ -51,7 +51,7 @@ def match_parameters(
     UserWarning
         If objects of different labels are identified by their positions.
     """
-    pairs, saved_left, left = _pairs(saved, parameters)
+    pairs, saved_left, left = pair_up(saved, parameters)
     problems = []
     if len(saved) != len(parameters):
         problems.append(
@@ -59,9 +59,9 @@ def match_parameters(
             f"({len(parameters)})"
         )
     if saved_left:
-        problems.append(f"only in the file: {_listed(p.name for p in saved_left)}")
+        problems.append(f"only in the file: {listed(p.name for p in saved_left)}")
     if left:
-        problems.append(f"only in the network: {_listed(p.name for p in left)}")
+        problems.append(f"only in the network: {listed(p.name for p in left)}")
     values, misfits = {}, []
     for parameter, source in pairs:
         try:
@@ -69,7 +69,7 @@ def match_parameters(
         except ValueError as err:
             misfits.append(f"{parameter.name} {err}")
     if misfits:
-        problems.append(_listed(misfits))
+        problems.append(listed(misfits))
     if problems:
         raise SimulationError(
             f"The saved parameters are not those of this network: {'; '.join(problems)}"
@@ -80,9 +80,18 @@ def match_parameters(
     return values
 
 
-def _pairs(saved, parameters):
-    """Return pairs of parameters that belong together, and those that are left over."""
-    pairs = []
+def pair_up(saved, parameters) -> tuple[list, list, list]:
+    """
+    Find out what belongs together, by name or else by position.
+
+    Returns
+    -------
+    pairs : list of tuple
+        One of ``parameters``, and the one of ``saved`` that belongs to it.
+    saved, parameters : list
+        What is left over.
+    """
+    pairs: list[tuple] = []
     for kind in ("name", "position"):
         by_key = {getattr(p, kind): p for p in saved}
         found = {
@@ -95,7 +104,8 @@ def _pairs(saved, parameters):
     return pairs, saved, parameters
 
 
-def _listed(items: Iterable[str]) -> str:
+def listed(items: Iterable[str]) -> str:
+    """Return the first few items as one text."""
     items = list(items)
     more = len(items) - MAX_LISTED
     return ", ".join(items[:MAX_LISTED]) + (f", and {more} more" if more > 0 else "")
@@ -150,12 +160,12 @@ def _warn_of_other_labels(pairs) -> None:
     renamed = [
         f"{source.name} as {parameter.name}"
         for parameter, source in pairs
-        if source.name != parameter.name and source.label and parameter.label
+        if source.label and parameter.label and source.label != parameter.label
     ]
     if renamed:
         warnings.warn(
             f"Objects have other labels than in the file, and are taken for those at "
-            f"the same positions: {_listed(renamed)}"
+            f"the same positions: {listed(renamed)}"
         )
 
 
@@ -198,7 +208,7 @@ def match_unnamed(
             raise _unassignable(f"there is an array of {array.dtype}")
         candidates = by_shape[array.shape]
         if len(candidates) != 1:
-            names = _listed(p.name for p in candidates) or "no parameter"
+            names = listed(p.name for p in candidates) or "no parameter"
             raise _unassignable(f"the array of shape {array.shape} can be {names}")
         parameter = candidates.pop()
         values[parameter] = array.reshape(parameter.shape)

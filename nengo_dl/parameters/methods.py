@@ -210,6 +210,8 @@ class ParameterMethods:
             - ``"indices"``, (n, 2), and ``"shape"``, for sparse transforms, of which
               ``"weights"`` are the nonzero elements
 
+            For every node with a Keras layer, the weights of the layer by their names.
+
             What learning rules modify has an axis in front for the items of the
             minibatch if the Simulator was created with a ``minibatch_size``.
         """

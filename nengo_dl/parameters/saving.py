@@ -25,6 +25,7 @@ from nengo_dl.parameters.live import (
     write_values,
 )
 from nengo_dl.parameters.matching import match_parameters, match_unnamed
+from nengo_dl.parameters.neurons import built_neurons, warn_of_other_neurons
 from nengo_dl.parameters.state import checked_state, read_state, set_state
 
 
@@ -43,12 +44,13 @@ def save(simulation, path: str | os.PathLike, include_state: bool) -> None:
     """
     tensor_graph = simulation.tensor_graph
     parameters = find_parameters(tensor_graph)
-    saved = [
+    saved = tuple(
         SavedParameter(p.name, p.position, p.label, p.minibatched, value, p.indices)
         for p, value in zip(parameters, read_values(tensor_graph, parameters))
-    ]
+    )
     state = read_state(tensor_graph, simulation.n_steps) if include_state else None
-    write_file(file_path(path), saved, state)
+    neurons = tuple(built_neurons(tensor_graph.model))
+    write_file(file_path(path), ParameterFile(saved, state, neurons))
 
 
 def load(simulation, path: str | os.PathLike, include_state: bool) -> None:
@@ -68,6 +70,7 @@ def load(simulation, path: str | os.PathLike, include_state: bool) -> None:
     file = read_file(file_path(path))
     values = _match(tensor_graph, file)
     state = checked_state(tensor_graph, file.state) if include_state else None
+    warn_of_other_neurons(tensor_graph.model, file.neurons)
     # nothing has changed until here, and nothing can go wrong from here on
     write_values(tensor_graph, values)
     if state is not None:

@@ -1,0 +1,90 @@
+"""
+What a simulation depends on that is no parameter: how its neurons were built.
+
+Connections to neurons are multiplied with the gains of the neurons, and Probes decode
+ensembles with decoders that fit their gains and biases. Both are computed when Nengo
+builds the network, and are constant.
+
+In: a built network. Out: gains and biases, and a warning if they are not as expected.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import nengo
+import numpy as np
+
+from nengo_dl.parameters.files import SavedParameter
+from nengo_dl.parameters.matching import listed, pair_up
+from nengo_dl.parameters.names import object_names
+
+
+def built_neurons(model: nengo.builder.Model) -> list[SavedParameter]:
+    """Return the gains and biases with which the neurons of a network were built."""
+    if model.toplevel is None:
+        return []
+    names = object_names(model.toplevel)
+    positions = object_names(model.toplevel, use_labels=False)
+    return [
+        SavedParameter(
+            f"{names[ens]}.built_{attr}",
+            f"{positions[ens]}.built_{attr}",
+            ens.label,
+            False,
+            getattr(model.params[ens], attr),
+        )
+        for ens in names
+        if isinstance(ens, nengo.Ensemble) and model.params[ens].gain is not None
+        for attr in ("gain", "bias")
+    ]
+
+
+def warn_of_other_neurons(
+    model: nengo.builder.Model, saved: Sequence[SavedParameter]
+) -> None:
+    """
+    Warn if the simulation will not be what it was with the same parameters.
+
+    Parameters
+    ----------
+    model : nengo.builder.Model
+        The built network.
+    saved : list of SavedParameter
+        What `built_neurons` returned for the network that the parameters come from.
+    """
+    if model.toplevel is None:
+        return
+    names = object_names(model.toplevel)
+    sensitive = {names[ens] for ens in _sensitive_ensembles(model) if ens in names}
+    pairs, _, _ = pair_up(saved, built_neurons(model))
+    names_of_others = dict.fromkeys(
+        own.name.rpartition(".")[0]
+        for own, other in pairs
+        if not _are_close(own.value, other.value)
+    )
+    differing = [name for name in names_of_others if name in sensitive]
+    if differing:
+        warnings.warn(
+            "Neurons were built with other gains and biases than in the simulation "
+            f"that saved the parameters: {listed(differing)}. Connections to these "
+            "neurons, and Probes that decode them, depend on that. Give both networks "
+            "the same `seed`, or the ensembles the same `gain` and `bias`."
+        )
+
+
+def _sensitive_ensembles(model) -> list:
+    """Return the ensembles that are decoded by Probes, or get input to neurons."""
+    found = []
+    for conn in (obj for obj in model.params if isinstance(obj, nengo.Connection)):
+        if isinstance(conn.post_obj, nengo.Probe):
+            found.append(conn.pre_obj)
+        elif isinstance(conn.post_obj, nengo.ensemble.Neurons):
+            found.append(conn.post_obj.ensemble)
+    return found
+
+
+def _are_close(x: np.ndarray, y: np.ndarray) -> bool:
+    """Return whether values agree as far as the type of numbers allows."""
+    return x.shape == y.shape and np.allclose(x, y, rtol=1e-3, atol=1e-6)

@@ -1,0 +1,270 @@
+import nengo
+import numpy as np
+import pytest
+from nengo.exceptions import SimulationError, SimulatorClosed
+
+from nengo_dl.config import configure_settings
+
+SILENT = {"initial_state": {"voltage": nengo.dists.Choice([0])}}
+
+
+def make_network(
+    seed, neuron_type=None, synapse=0.005, n_neurons=10, extra=False, **settings
+):
+    """Return a network with parameters of many kinds."""
+    with nengo.Network(seed=seed) as net:
+        configure_settings(**settings)
+        net.config[nengo.Ensemble].neuron_type = neuron_type or nengo.LIF(**SILENT)
+        net.config[nengo.Connection].synapse = synapse
+        inp = nengo.Node([0.5])
+        if extra:
+            nengo.Probe(inp)
+        a = nengo.Ensemble(n_neurons, 1, label="a")
+        with nengo.Network(label="inner"):
+            # connections to neurons depend on the gain, which is no parameter
+            gain = np.linspace(1, 3, n_neurons)
+            b = nengo.Ensemble(n_neurons, 2, label="b", gain=gain, bias=gain - 0.5)
+        silent = nengo.Ensemble(4, 1)
+        out = nengo.Node(size_in=9)
+        nengo.Connection(inp, a)
+        if extra:
+            nengo.Probe(a.neurons)
+        conn = nengo.Connection(a, b[0])
+        nengo.Connection(a, b[1], function=np.square)
+        nengo.Connection(a.neurons[:4], b.neurons[2:6], transform=0.01)
+        nengo.Connection(b, out[:2], transform=nengo.dists.Uniform(-1, 1))
+        kernel = nengo.Convolution(1, (3, 3, 1), kernel_size=(2, 2), padding="same")
+        nengo.Connection(b.neurons[:9], out, transform=kernel)
+        sparse = nengo.Sparse(
+            (9, 10), indices=[[0, 1], [5, 9]], init=nengo.dists.Uniform(0, 1)
+        )
+        if n_neurons == 10:
+            nengo.Connection(a.neurons, out, transform=sparse)
+        if extra:
+            nengo.Probe(b)
+        nengo.Probe(out, label="out", synapse=None)
+    net.parts = (a, b, silent, conn)
+    return net
+
+
+def parameters(sim):
+    """Return all parameters as one dictionary of arrays."""
+    return {
+        f"{name}.{attr}": value
+        for name, arrays in sim.export_params().items()
+        for attr, value in arrays.items()
+    }
+
+
+def assert_equal_parameters(params, others):
+    assert params.keys() == others.keys()
+    for name, value in params.items():
+        np.testing.assert_allclose(value, others[name], rtol=1e-5, err_msg=name)
+
+
+def output(sim, n_steps=10):
+    """Run, and return what the probe with the label "out" recorded."""
+    probe = next(p for p in sim.model.probes if p.label == "out")
+    sim.clear_probes()
+    sim.run_steps(n_steps)
+    return sim.data[probe]
+
+
+# -- save and load ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("simplifications", [None, ()])
+@pytest.mark.parametrize("include_state", [True, False])
+def test_save_and_load(include_state, simplifications, Simulator, tmp_path):
+    settings = {"trainable": None}
+    if simplifications is not None:
+        settings["simplifications"] = simplifications
+    net, other = make_network(0, **settings), make_network(1, **settings)
+    for network in (net, other):
+        network.config[nengo.Ensemble].trainable = False
+    with Simulator(net) as sim:
+        first = output(sim)
+        sim.save_params(tmp_path / "params", include_state=include_state)
+        second = output(sim)
+        saved = parameters(sim)
+    with Simulator(other) as sim:
+        keras_model = sim.keras_model
+        assert not np.allclose(output(sim), first)
+        sim.reset()
+        sim.load_params(tmp_path / "params", include_state=include_state)
+        assert sim.keras_model is keras_model
+        assert_equal_parameters(parameters(sim), saved)
+        assert sim.n_steps == (10 if include_state else 0)
+        assert sim.time == pytest.approx(sim.n_steps * 0.001)
+        np.testing.assert_allclose(
+            output(sim), second if include_state else first, atol=1e-5
+        )
+        predicted = sim.predict(n_steps=3)
+        sim.reset()
+        assert not np.allclose(
+            list(parameters(sim).values())[0], list(saved.values())[0]
+        )
+    assert len(predicted) == 1
+    assert list(tmp_path.iterdir()) == [tmp_path / "params.npz"]
+
+
+def test_closed(Simulator):
+    with Simulator(nengo.Network()) as sim:
+        pass
+    for call in (lambda: sim.save_params(None), lambda: sim.load_params(None)):
+        with pytest.raises(SimulatorClosed, match="_params: the simulator is closed"):
+            call()
+    with pytest.raises(SimulatorClosed, match="call export_params"):
+        sim.export_params()
+
+
+def test_deprecated_argument(Simulator, tmp_path):
+    with Simulator(make_network(0)) as sim:
+        sim.run_steps(5)
+        with pytest.warns(DeprecationWarning, match="include_non_trainable is deprec"):
+            sim.save_params(tmp_path / "params", include_non_trainable=True)
+        sim.reset()
+        with pytest.warns(DeprecationWarning, match="include_non_trainable is deprec"):
+            sim.load_params(tmp_path / "params", include_non_trainable=True)
+        assert sim.n_steps == 5
+
+
+def test_networks_that_differ(Simulator, tmp_path):
+    """Neuron types, synapses, probes, and types of numbers may be others."""
+    with Simulator(make_network(0, neuron_type=nengo.LIFRate())) as sim:
+        sim.save_params(str(tmp_path / "rates"))
+        saved, rates = parameters(sim), output(sim, 50)
+    others = make_network(
+        1, synapse=None, extra=True, dtype="float64", inference_only=True
+    )
+    with Simulator(others, minibatch_size=2) as sim:
+        sim.load_params(str(tmp_path / "rates"))
+        assert_equal_parameters(parameters(sim), saved)
+        sim.save_params(tmp_path / "spikes")
+    with Simulator(make_network(2, neuron_type=nengo.LIFRate())) as sim:
+        sim.load_params(tmp_path / "spikes")
+        assert np.allclose(output(sim, 50), rates)
+
+
+@pytest.mark.parametrize("labels", [True, False])
+def test_order(labels, Simulator, tmp_path):
+    """Objects with labels are found in any order, others by their positions."""
+
+    def make(seed, names):
+        with nengo.Network(seed=seed) as net:
+            inp = nengo.Node([1])
+            objs = {
+                name: nengo.Ensemble(10, 1, label=name if labels else None)
+                for name in names
+            }
+            net.conns = {name: nengo.Connection(inp, objs[name]) for name in names}
+            net.feedback = {n: nengo.Connection(objs[n], objs["a"]) for n in names}
+        net.objs = objs
+        return net
+
+    nets = make(0, "abc"), make(1, "cab")
+    with Simulator(nets[0]) as sim:
+        sim.save_params(tmp_path / "params")
+        saved = {name: sim.data[ens] for name, ens in nets[0].objs.items()}
+        weights = {n: sim.data[conn].weights for n, conn in nets[0].feedback.items()}
+    with Simulator(nets[1]) as sim:
+        if not labels:
+            # the feedback is to another ensemble
+            with pytest.raises(SimulationError, match=r"only in the network: ensembl"):
+                sim.load_params(tmp_path / "params")
+            return
+        sim.load_params(tmp_path / "params")
+        for name, ens in nets[1].objs.items():
+            assert np.allclose(sim.data[ens].encoders, saved[name].encoders)
+            assert (sim.data[ens].bias == saved[name].bias).all()
+            conn = nets[1].feedback[name]
+            assert (sim.data[conn].weights == weights[name]).all()
+
+
+def test_other_labels(Simulator, tmp_path):
+    nets = {label: make_network(i) for i, label in enumerate([None, "a", "x"])}
+    for label, net in nets.items():
+        net.parts[0].label = label
+    with Simulator(nets[None]) as sim:
+        sim.save_params(tmp_path / "unlabelled")
+        saved = parameters(sim)
+    with Simulator(nets["a"]) as sim:
+        sim.load_params(tmp_path / "unlabelled")
+        sim.save_params(tmp_path / "labelled")
+    with Simulator(nets["x"]) as sim:
+        with pytest.warns(UserWarning, match=r"ensembles\['a'\].* as ensembles\['x'\]"):
+            sim.load_params(tmp_path / "labelled")
+        values = parameters(sim).values()
+    for value, expected in zip(values, saved.values()):
+        np.testing.assert_allclose(value, expected, rtol=1e-5)
+
+
+def test_neurons_that_were_built_differently(Simulator, tmp_path):
+    def make(seed, **kwargs):
+        with nengo.Network(seed=seed) as net:
+            a, b, c = (nengo.Ensemble(10, 1, label=label, **kwargs) for label in "abc")
+            nengo.Connection(a, b.neurons, transform=np.ones((10, 1)))
+            nengo.Probe(c)
+        return net
+
+    with Simulator(make(0)) as sim:
+        sim.save_params(tmp_path / "params")
+        saved = parameters(sim)
+    for neuron_type in (nengo.LIF(), nengo.LIFRate(), nengo.LIF(amplitude=0.1)):
+        with Simulator(make(0, neuron_type=neuron_type)) as sim:
+            sim.load_params(tmp_path / "params")
+    with Simulator(make(1)) as sim:
+        names = r"simulation .*: ensembles\['b'\], ensembles\['c'\]\. "
+        with pytest.warns(UserWarning, match=f"other gains and biases.*{names}"):
+            sim.load_params(tmp_path / "params")
+        assert_equal_parameters(parameters(sim), saved)
+
+
+def test_learned_parameters(Simulator, tmp_path):
+    def make(seed, learns=True):
+        with nengo.Network(seed=seed) as net:
+            inp = nengo.Node([0.5])
+            a, b = nengo.Ensemble(10, 1), nengo.Ensemble(12, 1)
+            nengo.Connection(inp, a)
+            conn = nengo.Connection(a, b)
+            voja = nengo.Connection(a, b)
+            if learns:
+                conn.learning_rule_type = nengo.PES()
+                voja.learning_rule_type = nengo.Voja()
+                nengo.Connection(inp, conn.learning_rule)
+        return net, inp, conn, b
+
+    def load(filename, minibatch_size, learns=True):
+        net, _, conn, b = make(1, learns)
+        with Simulator(net, minibatch_size=minibatch_size) as sim:
+            sim.load_params(tmp_path / filename)
+            return sim.data[conn].weights, sim.data[b].scaled_encoders
+
+    for minibatch_size, same in [(None, True), (3, True), (3, False)]:
+        net, inp, conn, b = make(0)
+        data = np.full((minibatch_size or 1, 20, 1), 0.5)
+        if not same:
+            data *= np.arange(3)[:, None, None]
+        with Simulator(net, minibatch_size=minibatch_size) as sim:
+            initial = sim.data[conn].weights
+            sim.run_steps(20, data={inp: data})
+            sim.save_params(tmp_path / f"{minibatch_size}_{same}")
+            weights = sim.data[conn].weights, sim.data[b].scaled_encoders
+            assert not np.allclose(initial, weights[0])
+        if not same:
+            different = weights
+        elif minibatch_size is None:
+            one = weights
+
+    for filename in ("None_True", "3_True"):
+        for minibatch_size in (None, 1, 2, 3):
+            for value, expected in zip(load(filename, minibatch_size), one):
+                assert value.ndim == expected.ndim + (minibatch_size is not None)
+                assert np.allclose(value, expected)
+    for value, expected in zip(load("3_False", 3), different):
+        assert (value == expected).all()
+    for minibatch_size in (None, 2):
+        with pytest.raises(
+            SimulationError, match="weights was learned by 3 items of a"
+        ):
+            load("3_False", minibatch_size)
