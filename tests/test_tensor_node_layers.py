@@ -2,7 +2,7 @@
 Every kind of Keras layer in a network, against the same layer in plain Keras.
 
 Two objects of one layer, with the same weights: one becomes part of a Nengo network,
-the other of a `keras.Sequential`. Outputs, gradients, and losses in training are the same.
+the other of a `keras.Sequential`. Outputs, gradients, and losses in training are equal.
 """
 
 from __future__ import annotations
