@@ -63,7 +63,9 @@ class Regularize(keras.losses.Loss):
         """Return the mean norm of ``y_pred``; ``y_true`` may be None."""
         norms = self.call(y_true, y_pred)
         if sample_weight is not None:
-            norms *= tf.cast(sample_weight, norms.dtype)
+            weights = tf.cast(sample_weight, norms.dtype)
+            n_axes = norms.shape.rank - weights.shape.rank
+            norms *= tf.reshape(weights, [*weights.shape, *[1] * n_axes])
         return tf.reduce_mean(norms)
 
     def call(self, y_true, y_pred) -> tf.Tensor:
