@@ -226,6 +226,23 @@ def test_cause_of_errors_when_the_simulator_is_built(net, Simulator):
     assert isinstance(info.value.__cause__, KeyError)
 
 
+def test_layer_that_cannot_be_built(net, Simulator):
+    class Faulty(Affine):
+        def build(self, input_shape):
+            raise KeyError("from the layer")
+
+    layer = nengo_dl.Layer(Faulty(2, name="faulty"))
+    x = nengo.Node([0, 0])
+    with pytest.raises(ValidationError, match="signature produced an error") as info:
+        layer(x)
+    assert isinstance(info.value.__cause__, KeyError)
+    layer(x, shape_out=(2,), label="my node")
+    with pytest.raises(ValidationError, match="from the layer") as info:
+        Simulator(net)
+    assert "`faulty`" in str(info.value) and "'my node'" in str(info.value)
+    assert isinstance(info.value.__cause__, KeyError)
+
+
 def test_valid_output(net, Simulator):
     nengo_dl.TensorNode(lambda t: tf.zeros((2, 2), t.dtype), shape_out=(2,))
     with Simulator(net, minibatch_size=2) as sim:

@@ -7,7 +7,8 @@ In: the time and the input of the node, as tensors. Out: its output.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -125,3 +126,72 @@ def validate_output(
             f"returned a Tensor of type {tf.as_dtype(output.dtype).name}; it should "
             f"have dtype {tf.as_dtype(dtype).name}, use `tf.cast`"
         )
+
+
+def checked_call(
+    op, time, x, minibatch_size: int, dtype: tf.DType, training: bool
+) -> tuple[tf.Tensor, list]:
+    """
+    Call the function or layer of an operator, and check the output.
+
+    Parameters
+    ----------
+    op : SimTensorNode
+        The operator.
+    time : scalar tf.Tensor or None
+        The time in seconds.
+    x : (minibatch_size, ...) tf.Tensor or None
+        The input.
+    minibatch_size : int
+        Number of items.
+    dtype : tf.DType
+        Type that the output must have; floats that come from layers are cast to it.
+    training : bool
+        Whether layers behave as they do when they are trained.
+
+    Returns
+    -------
+    output : (minibatch_size, ...) tf.Tensor
+        The output.
+    losses : list of scalar tf.Tensor
+        What the layer adds to the loss for this output, beyond the regularization of
+        its weights.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If the call fails, or there is something wrong with the output.
+    """
+    losses: list = []
+    with explained_errors(op, minibatch_size):
+        if op.traits.has_losses:
+            output, losses = call_layer_with_losses(op.func, time, x, training)
+        else:
+            output = call_tensor_func(op.func, time, x, training)
+    if isinstance(op.func, keras.layers.Layer) and _is_float(output):
+        output = tf.cast(output, dtype)
+    validate_output(output, minibatch_size, op.output.size, dtype, _name(op))
+    return tf.convert_to_tensor(output), losses
+
+
+def _name(op) -> str:
+    """Return a name for what an operator calls."""
+    return f"`{tensor_func_name(op.func)}` of {op.tag}"
+
+
+@contextmanager
+def explained_errors(op, minibatch_size: int) -> Iterator[None]:
+    """Raise errors of the user's code as errors of the node that it belongs to."""
+    try:
+        yield
+    except Exception as err:
+        raise ValidationError(
+            f"{_name(op)} produced an error: {type(err).__name__}: {err}. Make sure "
+            "that it works on the time and `shape_in` of the node, in a batch of "
+            f"{minibatch_size}",
+            attr="tensor_func",
+        ) from err
+
+
+def _is_float(output) -> bool:
+    return tf.is_tensor(output) and tf.as_dtype(output.dtype).is_floating

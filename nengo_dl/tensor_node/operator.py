@@ -15,8 +15,9 @@ from nengo.builder.operator import Reset
 
 from nengo_dl.builder import Builder, NengoBuilder
 from nengo_dl.op_builders import OverwritingBuilder
+from nengo_dl.tensor_node.calling import checked_call
 from nengo_dl.tensor_node.node import TensorNode, refuse_to_run
-from nengo_dl.tensor_node.trial import Traits, checked_call
+from nengo_dl.tensor_node.trial import Traits
 from nengo_dl.transform_builders import MAX_XLA_PRODUCTS
 
 

@@ -17,8 +17,9 @@ import tensorflow as tf
 from nengo.exceptions import ValidationError
 
 from nengo_dl.tensor_node.calling import (
-    call_layer_with_losses,
     call_tensor_func,
+    checked_call,
+    explained_errors,
     tensor_func_name,
     validate_output,
 )
@@ -128,7 +129,22 @@ def _layer_output(node, dtype: str) -> Any:
         if layer.built:
             raise
     # layers of users need not know their shapes before they are built
+    _build(layer, 1, node.pass_time, node.shape_in)
     return _trace(layer, 1, dtype, node.pass_time, node.shape_in)
+
+
+def _build(layer, batch_size: int, pass_time: bool, shape_in) -> None:
+    """
+    Build a layer, if it is not built and has its own way to do that.
+
+    Other layers are built when they are called. This cannot wait until then, because
+    they are called in a trace, where a layer cannot copy the weights of another one.
+    """
+    if layer.built or type(layer).build is keras.layers.Layer.build:
+        return
+    shapes = [()] if pass_time else []
+    shapes += [(batch_size, *shape_in)] if shape_in else []
+    layer.build(shapes[0] if len(shapes) == 1 else shapes)
 
 
 def _trace(layer, batch_size: int, dtype, pass_time, shape_in) -> Any:
@@ -149,64 +165,6 @@ def _input_specs(batch_size: int, dtype, pass_time, shape_in) -> list[tf.TensorS
     if shape_in:
         specs.append(tf.TensorSpec((batch_size, *shape_in), dtype))
     return specs
-
-
-def checked_call(
-    op, time, x, minibatch_size: int, dtype: tf.DType, training: bool
-) -> tuple[tf.Tensor, list]:
-    """
-    Call the function or layer of an operator, and check the output.
-
-    Parameters
-    ----------
-    op : SimTensorNode
-        The operator.
-    time : scalar tf.Tensor or None
-        The time in seconds.
-    x : (minibatch_size, ...) tf.Tensor or None
-        The input.
-    minibatch_size : int
-        Number of items.
-    dtype : tf.DType
-        Type that the output must have; floats that come from layers are cast to it.
-    training : bool
-        Whether layers behave as they do when they are trained.
-
-    Returns
-    -------
-    output : (minibatch_size, ...) tf.Tensor
-        The output.
-    losses : list of scalar tf.Tensor
-        What the layer adds to the loss for this output, beyond the regularization of
-        its weights.
-
-    Raises
-    ------
-    nengo.exceptions.ValidationError
-        If the call fails, or there is something wrong with the output.
-    """
-    name = f"`{tensor_func_name(op.func)}` of {op.tag}"
-    losses: list = []
-    try:
-        if op.traits.has_losses:
-            output, losses = call_layer_with_losses(op.func, time, x, training)
-        else:
-            output = call_tensor_func(op.func, time, x, training)
-    except Exception as err:
-        raise ValidationError(
-            f"{name} produced an error: {type(err).__name__}: {err}. Make sure that it "
-            f"works on the time and `shape_in` of the node, in a batch of "
-            f"{minibatch_size}",
-            attr="tensor_func",
-        ) from err
-    if isinstance(op.func, keras.layers.Layer) and _is_float(output):
-        output = tf.cast(output, dtype)
-    validate_output(output, minibatch_size, op.output.size, dtype, name)
-    return tf.convert_to_tensor(output), losses
-
-
-def _is_float(output) -> bool:
-    return tf.is_tensor(output) and tf.as_dtype(output.dtype).is_floating
 
 
 def prepare_layers(
@@ -266,7 +224,7 @@ def find_traits(op, minibatch_size: int, dtype: tf.DType) -> Traits:
         If the call fails, or there is something wrong with the output.
     """
     op.traits = Traits()
-    added_losses = []
+    added_losses: list = []
 
     def call(*inputs):
         time = inputs[0] if op.time is not None else None
@@ -280,7 +238,11 @@ def find_traits(op, minibatch_size: int, dtype: tf.DType) -> Traits:
             output, _ = checked_call(*args)
         return output
 
-    specs = _input_specs(minibatch_size, dtype, op.time is not None, op.shape_in)
+    pass_time = op.time is not None
+    if isinstance(op.func, keras.layers.Layer):
+        with explained_errors(op, minibatch_size):
+            _build(op.func, minibatch_size, pass_time, op.shape_in)
+    specs = _input_specs(minibatch_size, dtype, pass_time, op.shape_in)
     function = tf.function(call, autograph=False, jit_compile=True)
     graph = function.get_concrete_function(*specs).graph
     return Traits(
