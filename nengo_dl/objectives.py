@@ -263,9 +263,8 @@ def reduced_loss(loss: Any, y_true, y_pred, weight=None) -> tf.Tensor:
     values = tf.cast(tf.convert_to_tensor(values), y_pred.dtype)
     if weight is not None:
         weight = tf.cast(weight, values.dtype)
-        missing = values.shape.rank - weight.shape.rank
-        weight = tf.reshape(weight, [*tf.unstack(tf.shape(weight)), *[1] * missing])
-        values = values * weight
+        missing = tf.ones([values.shape.rank - tf.rank(weight)], tf.int32)
+        values *= tf.reshape(weight, tf.concat([tf.shape(weight), missing], axis=0))
     if is_object and loss.reduction == "sum":
         return tf.reduce_sum(values)
     return tf.reduce_mean(values)

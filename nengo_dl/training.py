@@ -237,6 +237,9 @@ class KerasMethods:
         self._check_compiled("fit", self.keras_model.objectives.losses)
         with self._keras_call("fit", stateful, kwargs):
             x, y, kwargs = self._data(x, y, n_steps, kwargs)
+            if not isinstance(x, list):
+                # Keras would warn that it cannot
+                kwargs.setdefault("shuffle", False)
             if "validation_data" in kwargs:
                 kwargs["validation_data"] = self._validation_data(
                     kwargs["validation_data"], n_steps
@@ -455,7 +458,7 @@ class KerasMethods:
             data.check_split(n_items, kwargs["validation_split"])
         y = data.targets(y, objectives, n_items)
         weights = kwargs.pop("sample_weight", None)
-        weights = data.sample_weights(weights, objectives, n_items)
+        weights = data.sample_weights(weights, y, n_items)
         if weights is not None:
             kwargs["sample_weight"] = weights
         return x, y, kwargs
@@ -506,6 +509,7 @@ class KerasMethods:
         if self._trained_with != (steps, jit_compile):
             self._trained_with = (steps, jit_compile)
             model.compiles_training = jit_compile
+            graph.training_steps = steps
             model.make_train_function(force=True)
             broken = broken_paths(graph, probes)
             if broken:
@@ -533,14 +537,13 @@ class KerasMethods:
 
 
 def number_of_steps(x: Any) -> int | None:
-    """Return the number of steps if the shapes of the inputs tell, else None."""
+    """Return the number of steps if it is the same for all batches, else None."""
+    if isinstance(x, list):
+        return int(x[-1][0, 0])
     if isinstance(x, tf.data.Dataset):
-        specs = tf.nest.flatten(x.element_spec)
-    else:
-        specs = x[:-1] if isinstance(x, list) else []
-    if not specs or len(specs[0].shape) != 3:
-        return None
-    return specs[0].shape[1]
+        shape = tf.nest.flatten(x.element_spec)[0].shape
+        return shape[1] if len(shape) == 3 else None
+    return None
 
 
 def _lists(by_name: Mapping[str, Any]) -> dict[str, list]:

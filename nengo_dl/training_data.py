@@ -208,7 +208,9 @@ class TrainingData:
         used = {n: a[:n_items] for n, a in arrays.items() if n in objectives.names}
         return used or None
 
-    def sample_weights(self, weights: Any, objectives, batch_size: int) -> dict | None:
+    def sample_weights(
+        self, weights: Any, targets: Mapping | None, batch_size: int
+    ) -> dict | None:
         """
         Return the weights of items by the name of the probe.
 
@@ -218,8 +220,8 @@ class TrainingData:
             An array for all probes, a list in the order of the Probes, a dictionary by
             Probe or name, or None. Arrays are ``(n_items,)``, or have more axes of what
             the loss function returns, as ``(n_items, n_steps)``.
-        objectives : Objectives
-            Losses and metrics.
+        targets : dict of {str: array} or None
+            The targets: Keras insists on weights for each of them.
         batch_size : int
             The required number of items.
 
@@ -236,10 +238,10 @@ class TrainingData:
         if weights is None:
             return None
         if hasattr(weights, "shape"):
-            weights = dict.fromkeys(objectives.names, weights)
+            weights = dict.fromkeys(targets or {}, weights)
         named = name_data(weights, self.probe_names, "Probes")
         n_items = batch_size // self.minibatch_size * self.minibatch_size
-        arrays = {}
+        arrays = {name: np.ones(n_items) for name in targets or {}}
         for name, value in named.items():
             array = as_array(name, value)
             if array.ndim == 0 or len(array) != batch_size:
@@ -248,7 +250,7 @@ class TrainingData:
                     f"be one (or one row) for each of the {batch_size} items",
                     "sample_weight",
                 )
-            if name in objectives.names:
+            if name in arrays:
                 arrays[name] = array[:n_items]
         return arrays or None
 
