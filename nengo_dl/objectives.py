@@ -263,8 +263,14 @@ def reduced_loss(loss: Any, y_true, y_pred, weight=None) -> tf.Tensor:
     values = tf.cast(tf.convert_to_tensor(values), y_pred.dtype)
     if weight is not None:
         weight = tf.cast(weight, values.dtype)
-        missing = tf.ones([values.shape.rank - tf.rank(weight)], tf.int32)
-        values *= tf.reshape(weight, tf.concat([tf.shape(weight), missing], axis=0))
+        values *= with_rank(weight, values.shape.rank)
     if is_object and loss.reduction == "sum":
         return tf.reduce_sum(values)
     return tf.reduce_mean(values)
+
+
+def with_rank(weight: tf.Tensor, rank: int) -> tf.Tensor:
+    """Append axes of length 1 to weights (or remove them), up to a rank."""
+    shape = tf.shape(weight)
+    missing = tf.ones([tf.maximum(0, rank - tf.rank(weight))], tf.int32)
+    return tf.reshape(weight, tf.concat([shape[: max(rank, 1)], missing], axis=0))

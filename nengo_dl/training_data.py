@@ -241,7 +241,7 @@ class TrainingData:
             weights = dict.fromkeys(targets or {}, weights)
         named = name_data(weights, self.probe_names, "Probes")
         n_items = batch_size // self.minibatch_size * self.minibatch_size
-        arrays = {name: np.ones(n_items) for name in targets or {}}
+        arrays = {name: np.ones((n_items, 1)) for name in targets or {}}
         for name, value in named.items():
             array = as_array(name, value)
             if array.ndim == 0 or len(array) != batch_size:
@@ -251,7 +251,9 @@ class TrainingData:
                     "sample_weight",
                 )
             if name in arrays:
-                arrays[name] = array[:n_items]
+                # of one rank, or Keras loses track of it
+                shape = array.shape if array.ndim > 1 else (len(array), 1)
+                arrays[name] = array.reshape(shape)[:n_items]
         return arrays or None
 
     def check_split(self, n_items: int, validation_split: float) -> None:
