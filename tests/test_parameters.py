@@ -1,6 +1,7 @@
 import nengo
 import numpy as np
 import pytest
+import tensorflow as tf
 from nengo.exceptions import SimulationError, SimulatorClosed
 
 from nengo_dl.config import configure_settings
@@ -268,3 +269,34 @@ def test_learned_parameters(Simulator, tmp_path):
             SimulationError, match="weights was learned by 3 items of a"
         ):
             load("3_False", minibatch_size)
+
+
+@pytest.mark.training
+def test_saving_while_training(Simulator, tmp_path):
+    """Callbacks may save and predict; what was saved can be evaluated later."""
+    net = make_network(0, neuron_type=nengo.RectifiedLinear(), trainable=None)
+    inp, probe = net.all_nodes[0], net.all_probes[-1]
+    x, y = {inp: np.ones((4, 5, 1))}, {probe: np.ones((4, 5, 9))}
+    predicted = []
+
+    def on_epoch_end(epoch, logs):
+        sim.save_params(tmp_path / f"epoch_{epoch}")
+        predicted.append(sim.predict(x, verbose=0)[probe])
+
+    callback = tf.keras.callbacks.LambdaCallback(on_epoch_end=on_epoch_end)
+    with Simulator(net, minibatch_size=2) as sim:
+        sim.compile(tf.optimizers.SGD(1e-6), loss={probe: "mse"})
+        before = sim.evaluate(x, y, verbose=0)["loss"]
+        history = sim.fit(x, y, epochs=3, verbose=0, callbacks=[callback]).history
+        trained = parameters(sim)
+        sim.reset()
+        assert sim.evaluate(x, y, verbose=0)["loss"] == pytest.approx(before)
+        for epoch in range(3):
+            sim.load_params(tmp_path / f"epoch_{epoch}")
+            np.testing.assert_allclose(
+                sim.predict(x, verbose=0)[probe], predicted[epoch]
+            )
+        assert_equal_parameters(parameters(sim), trained)
+        # a trained network trains on from where it was
+        losses = sim.fit(x, y, epochs=2, verbose=0).history["loss"]
+    assert before > history["loss"][-1] > losses[0] > losses[1]
