@@ -198,6 +198,17 @@ def test_no_batch_axis(net):
         nengo_dl.TensorNode(lambda t: t)
 
 
+def test_layer_of_unknown_output(net):
+    class Python(keras.layers.Layer):
+        def call(self, x):
+            return tf.numpy_function(np.sin, [x], tf.float32)
+
+    layer, x = nengo_dl.Layer(Python()), nengo.Node([0, 0])
+    with pytest.raises(ValidationError, match="pass `shape_out`"):
+        layer(x)
+    assert layer(x, shape_out=(2,)).size_out == 2
+
+
 @pytest.mark.parametrize(
     "output, shape_out, message",
     [

@@ -226,6 +226,22 @@ def test_unknown_shapes(net):
     np.testing.assert_allclose(data, np.full((5, 6), np.sin(1)), rtol=1e-6)
 
 
+def test_several_inputs(net):
+    """Side by side, as the documentation of TensorNode says."""
+
+    class Product(keras.layers.Layer):
+        def call(self, x):
+            a, b = keras.ops.split(x, 2, axis=-1)
+            return a * b
+
+    node = nengo_dl.TensorNode(Product(), shape_in=(4,), pass_time=False)
+    nengo.Connection(nengo.Node([1, 2]), node[:2], synapse=None)
+    nengo.Connection(nengo.Node([3, 4]), node[2:], synapse=None)
+    nengo.Probe(node)
+    _, (data,) = simulate(net)
+    np.testing.assert_array_equal(data, [[3, 8]] * 5)
+
+
 # -- training and inference -----------------------------------------------------------
 
 

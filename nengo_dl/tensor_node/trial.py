@@ -90,8 +90,8 @@ def infer_shape_out(node, dtype: str) -> tuple[int, ...]:
         ) from err
     if not isinstance(output, keras.KerasTensor):
         validate_output(output, name=f"`{tensor_func_name(func)}` of {node}")
-    shape = tuple(output.shape)
-    if len(shape) == 0 or None in shape[1:]:
+    shape = tf.TensorShape(output.shape)
+    if not shape.rank or not shape[1:].is_fully_defined():
         raise ValidationError(
             f"`{tensor_func_name(func)}` of {node} returned a Tensor of shape {shape}; "
             "it needs a batch axis, and other axes of known size. Correct it, or pass "
@@ -99,7 +99,7 @@ def infer_shape_out(node, dtype: str) -> tuple[int, ...]:
             attr="shape_out",
             obj=node,
         )
-    return shape[1:]
+    return tuple(shape[1:])
 
 
 def _describe_input(node) -> str:
