@@ -311,6 +311,40 @@ def test_state_of_layers_in_a_loop(net):
         )
 
 
+@pytest.mark.training
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_state_of_layers_in_training_over_time(net, jit_compile):
+    """The same in `fit`, with gradients through the loop."""
+    normalize, their_normalize = (
+        keras.layers.BatchNormalization(momentum=0.5, epsilon=0.1) for _ in range(2)
+    )
+    model = keras.Sequential(
+        [
+            normalize,
+            keras.layers.Dropout(0.5, seed=1),
+            keras.layers.Reshape((2, 2)),
+            keras.layers.LSTM(3),
+        ]
+    )
+    probe = nengo.Probe(nengo_dl.Layer(model)(nengo.Node(np.zeros(4))))
+    data = np.random.RandomState(0).normal(size=(3, 5, 4)).astype("float32")
+    for step in range(5):
+        their_normalize(data[:, step], training=True)
+    with nengo_dl.Simulator(
+        net, minibatch_size=3, device="/cpu:0", progress_bar=False
+    ) as sim:
+        before = model.layers[-1].get_weights()
+        sim.compile(keras.optimizers.SGD(0.1), loss="mse", jit_compile=jit_compile)
+        sim.fit(data, {probe: np.ones((3, 5, 3))}, verbose=0)
+        assert sim.keras_model.compiles_training is jit_compile
+        for weight, expected in zip(
+            normalize.non_trainable_weights, their_normalize.non_trainable_weights
+        ):
+            np.testing.assert_allclose(weight.numpy(), expected.numpy(), rtol=1e-4)
+        for old, new in zip(before, model.layers[-1].get_weights()):
+            assert np.all(np.isfinite(new)) and np.any(new != old)
+
+
 def test_inference_leaves_state_alone(net):
     layer = keras.layers.BatchNormalization()
     nengo.Probe(nengo_dl.Layer(layer)(nengo.Node([3, 4])))
