@@ -293,6 +293,16 @@ class SignalDict(Mapping):
         self.read_types["strided_slice" if len(slices) == 1 else "gather"] += 1
         return rows.read_rows(base, slices, axis)
 
+    def materialize(self, value: tf.Tensor) -> tf.Tensor:
+        """
+        Make XLA compute a value only once, although it is broadcast.
+
+        XLA repeats cheap operations for every element that depends on them, in loops
+        that it can then not vectorize. It never repeats divisions, and does not know
+        that this divisor is one.
+        """
+        return value / tf.cast(self.step > 0, value.dtype)
+
     # -- writes -----------------------------------------------------------------------
 
     def scatter(self, dst, val: tf.Tensor, mode: str = "update") -> None:

@@ -93,7 +93,8 @@ def run_builder(ops, values, minibatch_size, n_steps=1, jit_compile=False, **kwa
     def run(bases):
         step.start({})
         step.signals.bases = dict(bases)
-        for _ in range(n_steps):
+        for i in range(n_steps):
+            step.signals.step = tf.constant(i + 1)
             step.builder.build_step(step.signals)
         return step.signals.bases
 

@@ -21,7 +21,9 @@ LONG_ROW = 64
 MAX_PADDING = 2
 
 
-def stacked_matvec(A, X, a_batched: bool, x_batched: bool) -> tf.Tensor:
+def stacked_matvec(
+    A, X, a_batched: bool, x_batched: bool, training: bool = False
+) -> tf.Tensor:
     """
     Multiply ``g`` matrices with ``g`` vectors.
 
@@ -33,6 +35,8 @@ def stacked_matvec(A, X, a_batched: bool, x_batched: bool) -> tf.Tensor:
         The vectors.
     a_batched, x_batched : bool
         Which of the two have a minibatch axis.
+    training : bool
+        Whether gradients will be computed, which transposes would double.
 
     Returns
     -------
@@ -45,6 +49,9 @@ def stacked_matvec(A, X, a_batched: bool, x_batched: bool) -> tf.Tensor:
         return row_sums(A * X[..., None, :])
     if a_batched or not x_batched:
         return tf.linalg.matvec(A, X)
+
+    if training and A.shape[0] == 1:
+        return tf.matmul(X[:, 0], A[0], transpose_b=True)[:, None]
 
     # one product of matrices for all items, with the longer side of the result in front
     X = tf.transpose(X, (1, 0, 2))

@@ -107,10 +107,14 @@ class DotIncBuilder(StackedBuilder):
     def build_step(self, signals) -> None:
         """Multiply."""
         A, X = signals.gather(self.A), signals.gather(self.X)
+        if self.A.shape[1] > 1 and self.A.shape[2] == 1:
+            X = signals.materialize(X)
         a_batched = self.A.minibatched
         if a_batched and signals.minibatch_size == 1:
             A, a_batched = A[0], False
-        product = stacked_matvec(A, X, a_batched, self.X.minibatched)
+        product = stacked_matvec(
+            A, X, a_batched, self.X.minibatched, self.config.training
+        )
         batch = product.shape[:-2]
         if self.order is not None:
             product = tf.reshape(product, (*batch, len(self.ops), -1))
