@@ -148,7 +148,11 @@ class SimulationData(Mapping):
         initial = dense_values(signal)
         if not self.minibatched and value.ndim > initial.ndim:
             value = value[0]
-        if np.array_equal(value, initial.astype(value.dtype)):
+        # Nengo builds kernels of convolutions with double precision, whatever is wanted
+        is_kernel = attr == "weights" and value.dtype != initial.dtype
+        if np.array_equal(value, initial.astype(value.dtype)) and (
+            signal.sparse or not is_kernel
+        ):
             return built
         if attr == "encoders":
             return unscale(value, built, obj.radius)[1]

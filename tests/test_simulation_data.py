@@ -189,6 +189,22 @@ def test_sparse_weights(use_scipy, Simulator):
         assert (sim.data[conn].weights.toarray() == matrix).all()
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_kernels(dtype, Simulator):
+    """They have the type of the simulation, too."""
+    with nengo.Network(seed=0) as net:
+        configure_settings(dtype=dtype)
+        inp, out = nengo.Node(np.ones(9)), nengo.Node(size_in=8)
+        kernel = nengo.Convolution(2, (3, 3, 1), kernel_size=(2, 2))
+        conn = nengo.Connection(inp, out, transform=kernel)
+        nengo.Probe(out)
+    with Simulator(net) as sim:
+        assert sim.data[conn].weights.dtype == dtype
+        assert sim.data[conn].weights.shape == (2, 2, 1, 2)
+        built = sim.model.params[conn].weights
+        assert np.allclose(sim.data[conn].weights, built)
+
+
 def test_get_params(Simulator):
     with nengo.Network(seed=0) as net:
         ens = nengo.Ensemble(10, 2)

@@ -219,6 +219,6 @@ def _unassignable(problem: str) -> SimulationError:
     return SimulationError(
         "The file was written by NengoDL 3, and does not say which parameters it holds;"
         f" there are several possibilities, or none: {problem}. Load it with the "
-        "version that wrote it, call `Simulator.freeze_params(network)` there, and "
-        "pickle the network."
+        "version that wrote it, and build the network with the arrays that "
+        "`Simulator.get_nengo_params` returns there."
     )
