@@ -134,7 +134,7 @@ class TensorGraph(keras.layers.Layer):
         self.supports_jit = self.step.pure and not self._noise_feeds()
         self.stateful = get_setting(model, "stateful", default=True)
         self.training_steps: int | None = None
-        self._trained: Step | None = None
+        self._trained: dict[bool, Step] = {}
         self._constants: dict = {}
         self.base_params: dict = {}
         self.unused_values: dict = {}
@@ -188,8 +188,12 @@ class TensorGraph(keras.layers.Layer):
         with tf.device(self.device):
             return prepare_layers(operators, self.minibatch_size, self.compute_dtype)
 
-    def _make_step(self, training: bool) -> Step:
+    def _make_step(self, training: bool, is_single: bool = False) -> Step:
         settings = self.program.settings
+        jit_compile = settings.jit_compile
+        if is_single and jit_compile == "auto":
+            # the step of a feed-forward network trains faster without XLA
+            jit_compile = False
         config = BuildConfig(
             inference_only=self.inference_only,
             lif_smoothing=settings.lif_smoothing,
@@ -202,7 +206,7 @@ class TensorGraph(keras.layers.Layer):
             self.minibatch_size,
             config,
             self.errors,
-            jit_compile=settings.jit_compile,
+            jit_compile=jit_compile,
         )
 
     def _cpu_only(self) -> bool:
@@ -496,7 +500,7 @@ class TensorGraph(keras.layers.Layer):
         feeds = self._gather_feeds(node_values, n_steps)
         carried = [tf.convert_to_tensor(v) for v in self._state_list()]
         if training:
-            step = self._training_step()
+            step = self._training_step(isinstance(n_steps, int) and n_steps == 1)
             step.start(self.constants())
             carried, outputs = run_steps(
                 step, carried, feeds, n_steps, n_steps, self.unroll
@@ -567,14 +571,15 @@ class TensorGraph(keras.layers.Layer):
             for feed in self.program.feeds
         ]
 
-    def _training_step(self) -> Step:
-        if self._trained is None:
+    def _training_step(self, is_single: bool) -> Step:
+        if is_single not in self._trained:
             with warnings.catch_warnings():
                 # the same warnings as for the inference step
                 warnings.simplefilter("ignore")
-                self._trained = self._make_step(training=True)
-                self._trained.signals.process_rngs = self.step.signals.process_rngs
-        return self._trained
+                step = self._make_step(training=True, is_single=is_single)
+                step.signals.process_rngs = self.step.signals.process_rngs
+                self._trained[is_single] = step
+        return self._trained[is_single]
 
     def _state_list(self) -> list:
         return [self.saved_state[key] for key in self.saved_state]
