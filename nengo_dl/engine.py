@@ -113,10 +113,13 @@ def run_without_loop(step: Step, carried, feeds, n_steps: int, call_functions: b
     """Simulate exactly ``n_steps`` steps; arguments and results as for `run_steps`."""
     values = []
     for i in range(n_steps):
-        carried, outputs = step(carried, [feed[:, i] for feed in feeds], call_functions)
+        inputs = [
+            tf.squeeze(feed, 1) if feed.shape[1] == 1 else feed[:, i] for feed in feeds
+        ]
+        carried, outputs = step(carried, inputs, call_functions)
         values.append(outputs)
     outputs = [
-        tf.stack(history if keep else history[-1:])
+        tf.stack(history) if keep and n_steps > 1 else tf.expand_dims(history[-1], 0)
         for (_, keep), history in zip(step.output_specs(), zip(*values))
     ]
     return carried, outputs

@@ -84,7 +84,10 @@ class SimulatorModel(keras.Model):
         with tf.GradientTape() as tape:
             y_pred = self(x, training=True)
             loss = self._loss(y, y_pred, sample_weight)
-            scaled = self.optimizer.scale_loss(loss / _n_replicas())
+            # replicas add up their gradients
+            n_replicas = self.distribute_strategy.num_replicas_in_sync
+            mean = loss if n_replicas == 1 else loss / n_replicas
+            scaled = self.optimizer.scale_loss(mean)
         variables = self.trainable_variables
         gradients = tape.gradient(scaled, [v.value for v in variables])
         # parameters that have no influence on the loss stay as they are
@@ -131,10 +134,6 @@ class SimulatorModel(keras.Model):
         """Make the function that predicts one batch."""
         self.jit_compile = False
         return super().make_predict_function(force)
-
-
-def _n_replicas() -> int:
-    return tf.distribute.get_strategy().num_replicas_in_sync
 
 
 def simulator_model(tensor_graph: TensorGraph, names: Mapping) -> SimulatorModel:

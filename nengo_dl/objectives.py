@@ -92,15 +92,17 @@ class Objectives:
         loss : scalar tensor
             The weighted sum of all losses.
         """
-        total = tf.constant(0.0, keras.config.floatx())
+        terms = []
         for name, loss in self.losses.items():
             value = reduced_loss(
                 loss, y_true.get(name), y_pred[name], sample_weight.get(name)
             )
             self._means[name].update_state(value)
-            total += self.weights.get(name, 1.0) * tf.cast(value, total.dtype)
-        for value in regularization:
-            total += tf.cast(value, total.dtype)
+            weight = self.weights.get(name, 1.0)
+            terms.append(value if weight == 1 else weight * value)
+        floatx = keras.config.floatx()
+        terms = [tf.cast(term, floatx) for term in [*terms, *regularization]]
+        total = tf.add_n(terms) if terms else tf.constant(0.0, floatx)
         self._total.update_state(total)
         return total
 

@@ -326,9 +326,14 @@ class SignalDict(Mapping):
                 f"received {val.dtype.name}; cast it first"
             )
         axis = int(dst.minibatched)
-        if axis:
-            val = self._with_minibatch(dst, val)
+        if (
+            axis
+            and val.shape.num_elements() == dst.size
+            and val.shape != dst.full_shape
+        ):
+            val = tf.reshape(val, (1, *dst.shape))  # one value for all items
         if dst.elements is not None:
+            val = self._for_all_items(val) if axis else val
             self._scatter_elements(dst, val, mode)
             return
 
@@ -344,13 +349,12 @@ class SignalDict(Mapping):
             offset += stop - start
         for key, (slices, offsets) in parts.items():
             part = val if len(parts) == 1 else rows.read_rows(val, offsets, axis)
+            part = self._for_all_items(part) if axis else part
             self._write_base(key, slices, part, mode, axis)
 
-    def _with_minibatch(self, dst: TensorSignal, val: tf.Tensor) -> tf.Tensor:
+    def _for_all_items(self, val: tf.Tensor) -> tf.Tensor:
         """Give every item of the minibatch a value."""
         n = self.minibatch_size
-        if val.shape.num_elements() == dst.size and val.shape != dst.full_shape:
-            val = tf.reshape(val, (1, *dst.shape))  # one value for all items
         return val if val.shape[0] == n else tf.broadcast_to(val, (n, *val.shape[1:]))
 
     def _write_base(self, key, slices, val: tf.Tensor, mode: str, axis: int) -> None:

@@ -80,6 +80,8 @@ class TensorGraph(keras.layers.Layer):
     training_steps : int or None
         The number of steps in training, if that is known. Only networks without input
         need to be told, as others have it in the shape of the input.
+    training_keeps_state : bool or None
+        The value of `keep_state` in training, if it is known before that is traced.
     make_noise : callable
         Maps a number of steps to the values of all processes without input, a list of
         ``(minibatch_size, n_steps, size)`` arrays; to be set before any `call`.
@@ -134,6 +136,7 @@ class TensorGraph(keras.layers.Layer):
         self.supports_jit = self.step.pure and not self._noise_feeds()
         self.stateful = get_setting(model, "stateful", default=True)
         self.training_steps: int | None = None
+        self.training_keeps_state: bool | None = None
         self._trained: dict[bool, Step] = {}
         self._constants: dict = {}
         self.base_params: dict = {}
@@ -478,7 +481,8 @@ class TensorGraph(keras.layers.Layer):
         the variable `keep_state` is True at the time.
         """
         carried, outputs = self.simulate(inputs, training)
-        self._update_state(carried)
+        keep = self.training_keeps_state if training else None
+        self._update_state(carried, self.keep_state if keep is None else keep)
         return outputs
 
     def simulate(self, inputs, training: bool | None = None):
@@ -584,14 +588,15 @@ class TensorGraph(keras.layers.Layer):
     def _state_list(self) -> list:
         return [self.saved_state[key] for key in self.saved_state]
 
-    def _update_state(self, carried) -> None:
+    def _update_state(self, carried, keep) -> None:
+        """Keep what was learned, and if ``keep`` is true the rest of the state."""
         updates = 0
         for key, value in zip(self.saved_state, carried):
             variable = self.saved_state[key]
             if key in self.base_params:
                 variable.assign(value)
-            elif self.stateful:
-                variable.assign(tf.where(self.keep_state, value, variable))
+            elif self.stateful and keep is not False:
+                variable.assign(tf.where(keep, value, variable))
             else:
                 continue
             updates += 1
@@ -601,11 +606,14 @@ class TensorGraph(keras.layers.Layer):
         """Bring the values of all probes into the shape ``(batch, n_steps, ...)``."""
         batch_first = []
         for signal, output in zip(self.program.probes.values(), outputs):
-            if self.step.place(signal).minibatched:
+            if not self.step.place(signal).minibatched:
+                batch_first.append(output[None])
+            elif output.shape[0] == 1:
+                # cheaper, above all its gradient
+                batch_first.append(tf.reshape(output, (-1, 1, *output.shape[2:])))
+            else:
                 order = [1, 0, *range(2, output.shape.rank)]
                 batch_first.append(tf.transpose(output, order))
-            else:
-                batch_first.append(output[None])
         return batch_first
 
 

@@ -245,7 +245,7 @@ class KerasMethods:
                     kwargs["validation_data"], n_steps
                 )
             self._check_one_step(x, stateful)
-            self._prepare_training(x)
+            self._prepare_training(x, bool(stateful and self.stateful))
             with self._restored_on_failure():
                 history = self.keras_model.fit(x, y, **kwargs)
         _warn_of_nan(history.history)
@@ -496,7 +496,7 @@ class KerasMethods:
                 "several timesteps."
             )
 
-    def _prepare_training(self, x: Any) -> None:
+    def _prepare_training(self, x: Any, keep_state: bool) -> None:
         """Decide how batches are compiled, and warn of parameters without gradient."""
         model, graph = self.keras_model, self._simulation.tensor_graph
         names = model.objectives.losses
@@ -506,10 +506,11 @@ class KerasMethods:
             jit_compile = steps is not None and graph.compiles_training(steps)
         else:
             jit_compile = bool(self._jit_compile)
-        if self._trained_with != (steps, jit_compile):
-            self._trained_with = (steps, jit_compile)
+        if self._trained_with != (steps, jit_compile, keep_state):
+            self._trained_with = (steps, jit_compile, keep_state)
             model.compiles_training = jit_compile
             graph.training_steps = steps
+            graph.training_keeps_state = keep_state
             model.make_train_function(force=True)
             broken = broken_paths(graph, probes)
             if broken:

@@ -51,7 +51,10 @@ def stacked_matvec(
         return tf.linalg.matvec(A, X)
 
     if training and A.shape[0] == 1:
-        return tf.matmul(X[:, 0], A[0], transpose_b=True)[:, None]
+        product = tf.matmul(
+            tf.reshape(X, (-1, n)), tf.reshape(A, (m, n)), transpose_b=True
+        )
+        return tf.reshape(product, (-1, 1, m))
 
     # one product of matrices for all items, with the longer side of the result in front
     X = tf.transpose(X, (1, 0, 2))
