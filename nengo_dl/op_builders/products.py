@@ -92,6 +92,7 @@ class DotIncBuilder(StackedBuilder):
         super().build_pre(signals, config)
         op, g = self.ops[0], len(self.ops)
         n = op.X.size
+        self.training = config.training
         self.order = None
         if op.A.ndim == 0:
             # a scalar multiplies every element of X
@@ -112,9 +113,7 @@ class DotIncBuilder(StackedBuilder):
         a_batched = self.A.minibatched
         if a_batched and signals.minibatch_size == 1:
             A, a_batched = A[0], False
-        product = stacked_matvec(
-            A, X, a_batched, self.X.minibatched, self.config.training
-        )
+        product = stacked_matvec(A, X, a_batched, self.X.minibatched, self.training)
         batch = product.shape[:-2]
         if self.order is not None:
             product = tf.reshape(product, (*batch, len(self.ops), -1))
