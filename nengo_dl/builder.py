@@ -128,6 +128,15 @@ class OpBuilder:
         return list(op.sets)
 
     @staticmethod
+    def unused(op) -> list:
+        """
+        Return the signals of an operator that its builder neither reads nor writes.
+
+        Operators that differ in these only can be merged.
+        """
+        return []
+
+    @staticmethod
     def mergeable(x, y) -> bool:
         """
         Say whether ``y`` can join a group of operators that contains ``x``.

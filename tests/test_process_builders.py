@@ -127,9 +127,7 @@ def test_filt_with_a_delay(runs, i):
 def test_pairs_are_merged(runs):
     *_, plan, _ = runs
     groups = [
-        {op.process for op in ops}
-        for ops in plan
-        if isinstance(ops[0], SimProcess) and ops[0].output.shape == (3,)
+        {op.process for op in ops} for ops in plan if isinstance(ops[0], SimProcess)
     ]
     for pair in PAIRS:
         assert any(set(pair) <= group for group in groups), pair
@@ -214,6 +212,30 @@ def test_carried():
     assert carried(DelayedLowpass(0.1), mode="set")[0] == []
 
 
+def test_unused():
+    op = sim_process(nengo.Lowpass(0.1))
+    assert Builder.builder_of(op).unused(op) == [op.state["X"]]
+    op = sim_process(nengo.Alpha(0.1))
+    assert Builder.builder_of(op).unused(op) == []
+
+
+def test_lowpass_filters_of_different_sizes(Simulator):
+    with nengo.Network() as net:
+        nengo_dl.configure_settings(dtype="float64")
+        probes = []
+        for size, tau in ((1, 0.01), (3, 0.02), (2, 0.01)):
+            stim = nengo.Node(lambda t, size=size: np.sin(50 * t + np.arange(size)))
+            probes.append(nengo.Probe(stim, synapse=tau))
+    with Simulator(net) as sim:
+        sim.run_steps(20)
+        groups = [ops for ops in sim.tensor_graph.plan if type(ops[0]) is SimProcess]
+    with nengo.Simulator(net, progress_bar=False) as ref:
+        ref.run_steps(20)
+    assert [len(ops) for ops in groups] == [3]
+    for probe in probes:
+        np.testing.assert_allclose(sim.data[probe], ref.data[probe], atol=1e-12)
+
+
 def are_mergeable(x, y, **kwargs):
     forth = mergeable(sim_process(y, **kwargs), [sim_process(x)])
     back = mergeable(sim_process(x), [sim_process(y, **kwargs)])
@@ -225,6 +247,7 @@ def test_mergeable():
     lowpass, alpha = nengo.Lowpass(0.1), nengo.Alpha(0.1)
     one_x = LinearFilter([1], [0.02, 1])
     assert are_mergeable(lowpass, nengo.Lowpass(0.2))
+    assert are_mergeable(lowpass, lowpass, n=3)
     assert not are_mergeable(lowpass, lowpass, mode="set")
     assert not are_mergeable(lowpass, one_x)
     assert are_mergeable(alpha, LinearFilter([1], [1, 0.04, 1]))

@@ -32,7 +32,8 @@ def mergeable(op: Operator, chosen_ops: Sequence[Operator]) -> bool:
     They must have the same builder class, equal numbers of signals for each kind of
     access, and these must agree in pairs in type, sparsity, marks (``trainable`` and
     ``minibatched``) and, if dense, in the shapes of signal and base beyond the first
-    axis. Then the builder class has its say.
+    axis. Signals that the builder does not use do not count. Then the builder class has
+    its say.
 
     Dependencies are not looked at: that is what the planners do.
 
@@ -65,11 +66,13 @@ def merge_key(op: Operator) -> Hashable:
     nengo.exceptions.BuildError
         If no builder is registered for the type of the operator.
     """
+    builder = Builder.builder_of(op)
+    unused = set(builder.unused(op))
     signals = tuple(
-        tuple(_signal_key(signal) for signal in getattr(op, access))
+        tuple(_signal_key(s) for s in getattr(op, access) if s not in unused)
         for access in ACCESSES
     )
-    return Builder.builder_of(op), signals
+    return builder, signals
 
 
 def _signal_key(signal: Signal) -> Hashable:

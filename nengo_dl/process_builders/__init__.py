@@ -96,6 +96,12 @@ class SimProcessBuilder(OpBuilder):
         return list(op.sets) if issubclass(builder, LowpassBuilder) else []
 
     @staticmethod
+    def unused(op) -> list:
+        """Return the state if the output is its own state."""
+        builder = SimProcessBuilder.builder_class(op)
+        return list(op.state.values()) if issubclass(builder, LowpassBuilder) else []
+
+    @staticmethod
     def mergeable(x, y) -> bool:
         """
         Merge processes of one kind and mode.

@@ -95,7 +95,11 @@ class LowpassBuilder(OpBuilder):
         super().build_pre(signals, config)
         self.input = signals.combine([op.input for op in self.ops])
         self.output = signals.combine([op.output for op in self.ops])
-        coefficients = [lowpass_coefficients(op, signals.dt_val) for op in self.ops]
+        known = {
+            process: lowpass_coefficients(op, signals.dt_val)
+            for process, op in {op.process: op for op in self.ops}.items()
+        }
+        coefficients = [known[op.process] for op in self.ops]
         rows = [n_rows(op.output) for op in self.ops]
         shape = (-1, *(1,) * (self.output.ndim - 1))
         self.a, self.b = (
