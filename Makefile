@@ -34,6 +34,7 @@ test test-unit test-nengo test-matrix fuzz: export TF_NUM_INTEROP_THREADS ?= 2
 
 demo: $(DEMO)/.installed
 	$(DEMO)/bin/python demo/digits.py
+	$(DEMO)/bin/python demo/training.py
 
 test: test-unit test-nengo lint
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 digits = pytest.importorskip("demo.digits")
+training = pytest.importorskip("demo.training")
 
 
 def test_demo(tmp_path, capsys):
@@ -33,3 +34,17 @@ def test_choice_of_images():
     result = digits.Result(outputs, None, 0, 0)
     assert list(result.answers()) == [3, 3, 1, 7, 9]
     assert digits.choose_images(images, result) == [0, 2, 3, 4]
+
+
+@pytest.mark.training
+def test_training_demo(tmp_path, capsys):
+    figure = tmp_path / "figure.png"
+    arguments = ["--images", "50", "--neurons", "40", "--epochs", "10"]
+    training.main([*arguments, "--figure", str(figure)])
+    output = capsys.readouterr().out
+    assert "two layers of 40 neurons with 1500 images" in output
+    accuracies = [float(value) for value in re.findall(r"([\d.]+) %", output)]
+    rate, *_, spiking, frozen = accuracies
+    assert len(accuracies) == 6 and rate > 85
+    assert spiking > rate - 10 and frozen == spiking
+    assert figure.read_bytes().startswith(b"\x89PNG")
