@@ -17,6 +17,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from itertools import groupby
+from typing import Any
 
 import keras
 import numpy as np
@@ -83,7 +84,7 @@ class SignalDict(Mapping):
         self.write_types: Counter = Counter()
         self.feeds: dict = {}
         self.losses: list[tf.Tensor] = []
-        self.step: tf.Tensor | None = None
+        self.step: Any = None
         self.dt: tf.Tensor | None = None
         self.dt_val: float | None = None
         self.errors: ErrorBox | None = None
