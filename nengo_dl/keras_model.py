@@ -95,7 +95,7 @@ class SimulatorModel(keras.Model):
         if pairs:
             self.optimizer.apply_gradients(pairs)
         self.objectives.update_metrics(y, y_pred, sample_weight)
-        return self.get_metrics_result()
+        return self._step_results()
 
     def test_step(self, data) -> dict[str, Any]:
         """Evaluate one batch."""
@@ -104,7 +104,14 @@ class SimulatorModel(keras.Model):
         y_pred = self(x, training=False)
         self._loss(y, y_pred, sample_weight)
         self.objectives.update_metrics(y, y_pred, sample_weight)
-        return self.get_metrics_result()
+        return self._step_results()
+
+    def _step_results(self) -> dict[str, tf.Tensor]:
+        results = self.get_metrics_result()
+        if self.distribute_strategy.num_replicas_in_sync > 1:
+            # Keras takes means of what replicas return along their first axis
+            return {name: tf.reshape(value, [1]) for name, value in results.items()}
+        return results
 
     def _loss(self, y, y_pred, sample_weight) -> tf.Tensor:
         return self.objectives.total_loss(y, y_pred, sample_weight, self.losses)
@@ -151,13 +158,17 @@ def simulator_model(tensor_graph: TensorGraph, names: Mapping) -> SimulatorModel
     inputs = [*node_inputs.values(), n_steps]
     outputs = tensor_graph(inputs)
     output_names = [names[p] for p in tensor_graph.program.probes] + ["steps_run"]
-    model = SimulatorModel(
-        inputs=inputs,
-        outputs=dict(zip(output_names, outputs)),
-        name="keras_model",
-        # True would make layers of the user trainable that are not
-        trainable=False if tensor_graph.inference_only else None,
-    )
+    # Out of sight of any `tf.distribute` strategy (a graph has one of its own): Keras
+    # would build the model once more, and fails to with several workers. The strategy
+    # of the time when the model is called is the one that counts.
+    with tf.Graph().as_default():
+        model = SimulatorModel(
+            inputs=inputs,
+            outputs=dict(zip(output_names, outputs)),
+            name="keras_model",
+            # True would make layers of the user trainable that are not
+            trainable=False if tensor_graph.inference_only else None,
+        )
     model.input_names = [names[n] for n in node_inputs] + ["n_steps"]
     model.output_names = output_names
     model.objectives = Objectives({}, {}, {}, {})

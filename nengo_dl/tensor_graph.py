@@ -137,7 +137,7 @@ class TensorGraph(keras.layers.Layer):
         self.stateful = get_setting(model, "stateful", default=True)
         self.training_steps: int | None = None
         self.training_keeps_state: bool | None = None
-        self._trained: dict[bool, Step] = {}
+        self._steps: dict[tuple[bool, bool], Step] = {}
         self._constants: dict = {}
         self.base_params: dict = {}
         self.unused_values: dict = {}
@@ -191,11 +191,12 @@ class TensorGraph(keras.layers.Layer):
         with tf.device(self.device):
             return prepare_layers(operators, self.minibatch_size, self.compute_dtype)
 
-    def _make_step(self, training: bool, is_single: bool = False) -> Step:
+    def _make_step(self, training: bool, is_plain: bool = False) -> Step:
         settings = self.program.settings
         jit_compile = settings.jit_compile
-        if is_single and jit_compile == "auto":
-            # the step of a feed-forward network trains faster without XLA
+        if is_plain and jit_compile == "auto":
+            # a single step, of a feed-forward network, trains faster without XLA;
+            # replicas have variables where XLA cannot reach them
             jit_compile = False
         config = BuildConfig(
             inference_only=self.inference_only,
@@ -243,8 +244,13 @@ class TensorGraph(keras.layers.Layer):
                 if key in self.base_params:
                     state[key] = self.base_params[key]
                 else:
+                    # every replica of a distributed model has a state of its own
                     state[key] = tf.Variable(
-                        self.initial_values(key), trainable=False, name=key
+                        self.initial_values(key),
+                        trainable=False,
+                        name=key,
+                        synchronization=tf.VariableSynchronization.ON_READ,
+                        aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
                     )
             self.keep_state = tf.Variable(False, trainable=False)
         self.engine = Engine(
@@ -503,8 +509,11 @@ class TensorGraph(keras.layers.Layer):
         n_steps = self._number_of_steps(node_values, n_steps, training)
         feeds = self._gather_feeds(node_values, n_steps)
         carried = [tf.convert_to_tensor(v) for v in self._state_list()]
-        if training:
-            step = self._training_step(isinstance(n_steps, int) and n_steps == 1)
+        is_distributed = tf.distribute.get_strategy().num_replicas_in_sync > 1
+        if training or is_distributed:
+            # (the functions of the engine belong to the first replica)
+            is_single = isinstance(n_steps, int) and n_steps == 1
+            step = self._uncompiled_step(training, is_single or is_distributed)
             step.start(self.constants())
             carried, outputs = run_steps(
                 step, carried, feeds, n_steps, n_steps, self.unroll
@@ -575,15 +584,17 @@ class TensorGraph(keras.layers.Layer):
             for feed in self.program.feeds
         ]
 
-    def _training_step(self, is_single: bool) -> Step:
-        if is_single not in self._trained:
+    def _uncompiled_step(self, training: bool, is_plain: bool) -> Step:
+        """Return a step for functions that Keras compiles, or nobody does."""
+        key = (training, is_plain)
+        if key not in self._steps:
             with warnings.catch_warnings():
                 # the same warnings as for the inference step
                 warnings.simplefilter("ignore")
-                step = self._make_step(training=True, is_single=is_single)
+                step = self._make_step(training, is_plain)
                 step.signals.process_rngs = self.step.signals.process_rngs
-                self._trained[is_single] = step
-        return self._trained[is_single]
+                self._steps[key] = step
+        return self._steps[key]
 
     def _state_list(self) -> list:
         return [self.saved_state[key] for key in self.saved_state]

@@ -503,11 +503,15 @@ class KerasMethods:
         probes = [probe for probe, name in self._probe_names.items() if name in names]
         steps = number_of_steps(x)
         if self._jit_compile == "auto":
-            jit_compile = steps is not None and graph.compiles_training(steps)
+            is_local = model.distribute_strategy.num_replicas_in_sync == 1
+            knows_steps = steps is not None
+            jit_compile = is_local and knows_steps and graph.compiles_training(steps)
         else:
             jit_compile = bool(self._jit_compile)
         if self._trained_with != (steps, jit_compile, keep_state):
             self._trained_with = (steps, jit_compile, keep_state)
+            if not model.optimizer.built:
+                model.optimizer.build(model.trainable_variables)
             model.compiles_training = jit_compile
             graph.training_steps = steps
             graph.training_keeps_state = keep_state
