@@ -228,6 +228,9 @@ class ErrorBox:
         self._error = None
         try:
             yield
+            if self._error is not None:
+                # Keras takes what becomes of a `StopIteration` for the end of the data
+                raise self._error
         except Exception:
             if self._error is None:
                 raise

@@ -893,6 +893,36 @@ def test_callbacks_of_keras(tmp_path, Simulator):
         np.testing.assert_array_equal(sim.data[net.conn].weights, trained)
 
 
+@pytest.mark.parametrize(
+    "error, raised, message",
+    [
+        (ZeroDivisionError, ZeroDivisionError, "stop"),
+        # Keras takes TensorFlow's error for the end of the data; RuntimeError is what
+        # Python makes of it in any generator
+        (StopIteration, RuntimeError, "StopIteration"),
+    ],
+)
+def test_exceptions_of_functions(error, raised, message, Simulator):
+
+    def fail(t, x):
+        if t > 0.0025:
+            raise error("stop")
+        return x
+
+    with nengo.Network() as net:
+        inp = nengo.Node([0])
+        node = nengo.Node(fail, size_in=1)
+        nengo.Connection(inp, node, synapse=None)
+        nengo.Probe(node)
+    with Simulator(net, unroll_simulation=1) as sim:
+        sim.compile(loss="mse")
+        x = np.ones((1, 5, 1))
+        for call in (lambda: sim.predict(x), lambda: sim.evaluate(x, x, verbose=0)):
+            with pytest.raises(raised, match=message):
+                call()
+        assert sim.predict(x[:, :2], verbose=0)
+
+
 # -- bad input -------------------------------------------------------------------------
 
 
