@@ -100,8 +100,8 @@ class KerasMethods:
         self,
         optimizer: Any = "rmsprop",
         loss: Any = None,
-        metrics: Any = None,
         loss_weights: Any = None,
+        metrics: Any = None,
         weighted_metrics: Any = None,
         **kwargs,
     ) -> None:
@@ -117,12 +117,12 @@ class KerasMethods:
             by Probe (or name). The total loss is the weighted sum of the losses of
             those Probes that have one, and of the regularization losses of Keras
             layers.
+        loss_weights : list or dict
+            Weights of the losses, by default one.
         metrics : str or callable or keras.metrics.Metric or list or dict
             One metric for all Probes, a list in the order of the Probes, or a
             dictionary by Probe (or name). Instead of one metric, elements of lists and
             dictionaries may be lists of metrics.
-        loss_weights : list or dict
-            Weights of the losses, by default one.
         weighted_metrics : str or callable or keras.metrics.Metric or list or dict
             Metrics to which sample weights apply.
         kwargs
