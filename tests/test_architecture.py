@@ -17,7 +17,16 @@ PACKAGE = Path(nengo_dl.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 # A module or package imports only what stands before it (`__init__` may import all).
-BASICS = ["version", "config", "progress", "utils", "neurons", "dists", "losses"]
+BASICS = [
+    "version",
+    "config",
+    "progress",
+    "utils",
+    "neurons",
+    "loihi",
+    "dists",
+    "losses",
+]
 GRAPH_LAYER = [
     "operators",
     "builder",

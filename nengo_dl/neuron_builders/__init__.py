@@ -15,6 +15,12 @@ from nengo.builder.neurons import SimNeurons
 
 from nengo_dl.builder import Builder, OpBuilder
 from nengo_dl.neuron_builders.base import TFNeuronBuilder
+from nengo_dl.neuron_builders.loihi import (
+    LoihiLIFBuilder,
+    LoihiSpikingRectifiedLinearBuilder,
+    has_noise,
+    loihi_builder,
+)
 from nengo_dl.neuron_builders.python import GenericNeuronBuilder
 from nengo_dl.neuron_builders.rates import (
     AdaptiveLIFRateBuilder,
@@ -44,6 +50,8 @@ __all__ = [
     "IzhikevichBuilder",
     "LIFBuilder",
     "LIFRateBuilder",
+    "LoihiLIFBuilder",
+    "LoihiSpikingRectifiedLinearBuilder",
     "PoissonSpikingBuilder",
     "RectifiedLinearBuilder",
     "RegularSpikingBuilder",
@@ -134,13 +142,21 @@ class SimNeuronsBuilder(OpBuilder):
         builder_class : type or None
             None if the neurons have to be run by NumPy.
         """
-        neurons = op.neurons
-        if type(neurons) in cls.TF_NEURON_IMPL:
-            return cls.TF_NEURON_IMPL[type(neurons)]
-        for parent in type(neurons).__mro__:
-            if parent in cls.TF_NEURON_IMPL and _inherits(op, parent):
-                return cls.TF_NEURON_IMPL[parent]
+        neuron_type = type(op.neurons)
+        for parent in neuron_type.__mro__:
+            builder = cls._builder_of_type(parent)
+            if builder and (parent is neuron_type or _inherits(op, parent)):
+                return builder
         return None
+
+    @classmethod
+    def _builder_of_type(cls, neuron_type) -> type[OpBuilder] | None:
+        """Return the builder class that is registered, or ours for NengoLoihi."""
+        registered = cls.TF_NEURON_IMPL.get(neuron_type)
+        # NengoLoihi registers placeholders, which only raise an error
+        if hasattr(registered, "build_step"):
+            return registered
+        return loihi_builder(neuron_type) or registered
 
     def build_pre(self, signals, config) -> None:
         """Prepare the step."""
@@ -166,8 +182,9 @@ class SimNeuronsBuilder(OpBuilder):
 
     @staticmethod
     def mergeable(x, y) -> bool:
-        """Merge neurons of exactly the same type."""
-        return type(x.neurons) is type(y.neurons)
+        """Merge neurons of exactly the same type, unless trained with noise."""
+        same_type = type(x.neurons) is type(y.neurons)
+        return same_type and not has_noise(x) and not has_noise(y)
 
 
 def _inherits(op, parent) -> bool:
