@@ -1,4 +1,6 @@
 import pickle
+import subprocess
+import sys
 
 import nengo
 import numpy as np
@@ -348,6 +350,51 @@ def test_everything(Simulator):
         if isinstance(probe.obj, nengo.Ensemble) and probe.obj.n_neurons > 1:
             continue  # Probes are built with decoders for the changed tuning curves
         np.testing.assert_allclose(sim.data[probe], frozen[probe], atol=1e-8)
+
+
+RUN_ELSEWHERE = """
+import pickle, sys, warnings
+for name in ("tensorflow", "keras", "nengo_dl"):
+    sys.modules[name] = None  # as if it were not installed
+import nengo, numpy as np
+nengo.rc.set("precision", "bits", "64")
+warnings.simplefilter("ignore")
+with open(sys.argv[1], "rb") as file:
+    net = pickle.load(file)
+with nengo.Simulator(net, progress_bar=False) as sim:
+    sim.run_steps(20)
+np.savez(sys.argv[2], *(sim.data[probe] for probe in net.all_probes))
+"""
+
+
+def test_pickle_needs_nengo_and_numpy_only(Simulator, tmp_path):
+    with nengo.Network(seed=0) as net:
+        configure_settings(dtype="float64", trainable=None, keep_history=True)
+        configure_settings(lif_smoothing=0.1, inference_only=False)
+        inp = nengo.Node(np.linspace(-1, 1, 16))
+        a = nengo.Ensemble(20, 2, radius=1.5)
+        b = nengo.Ensemble(9, 1)
+        out = nengo.Node(size_in=12)
+        nengo.Connection(inp[:2], a)
+        nengo.Connection(a, b, function=lambda x: x[0] * x[1])
+        nengo.Connection(a[1], b, solver=nengo.solvers.LstsqL2(weights=True))
+        nengo.Connection(a.neurons[:9], b.neurons, transform=0.01)
+        kernel = nengo.Convolution(3, (4, 4, 1), kernel_size=(3, 3))
+        nengo.Connection(inp, out, transform=kernel)
+        sparse = nengo.Sparse((12, 16), indices=[[0, 1], [5, 15]], init=[1, -2])
+        nengo.Connection(inp, out, transform=sparse)
+        probes = [nengo.Probe(obj) for obj in (a.neurons, b.neurons, out)]
+    with Simulator(net) as sim:
+        change_parameters(sim)
+        sim.freeze_params(net)
+        sim.run_steps(20)
+    (tmp_path / "net.pkl").write_bytes(pickle.dumps(net))
+    paths = [str(tmp_path / name) for name in ("net.pkl", "data.npz")]
+    subprocess.run([sys.executable, "-c", RUN_ELSEWHERE, *paths], check=True)
+    with np.load(paths[1]) as data:
+        for probe, values in zip(probes, data.values()):
+            assert values.any()
+            np.testing.assert_allclose(sim.data[probe], values, atol=1e-8)
 
 
 def test_learned_weights(Simulator):

@@ -27,24 +27,6 @@ from nengo_dl.layout import sparse_indices
 from nengo_dl.parameters.matching import shared_value
 
 
-class Weights(NoSolver):
-    """
-    The weights of a connection from neurons to neurons of two ensembles.
-
-    `nengo.solvers.NoSolver` takes decoders, and multiplies them with the encoders.
-
-    Parameters
-    ----------
-    values : (n_pre, n_post) array
-        The weights, transposed.
-    """
-
-    compositional = False
-
-    def __init__(self, values=None):
-        super().__init__(values, weights=True)
-
-
 def nengo_arguments(data, obj) -> dict[str, Any]:
     """
     Return the arguments with which Nengo builds an object with its live parameters.
@@ -162,8 +144,17 @@ def _decoder_arguments(conn, weights) -> dict[str, Any]:
         # says how many outputs there are; anybody can unpickle it
         "function": partial(np.dot, np.zeros((conn.size_out, conn.size_in))),
         "transform": None,
-        "solver": Weights(weights.T) if full_weights else NoSolver(weights.T),
+        "solver": _full_weights(weights) if full_weights else NoSolver(weights.T),
     }
+
+
+def _full_weights(weights) -> NoSolver:
+    """Return a solver that gives the weights between the neurons of two ensembles."""
+    solver = NoSolver(weights.T, weights=True)
+    # otherwise Nengo would take them for decoders, and multiply them with the encoders;
+    # an attribute, as unpickling a class of our own would need this package
+    solver.compositional = False
+    return solver
 
 
 def _with_init(transform, init):
