@@ -6,6 +6,7 @@
 #     make test-unit         our tests             (ARGS="-k config -x" is for pytest)
 #     make test-nengo        Nengo's tests, run on our simulator
 #     make test-matrix       our tests on the oldest and the newest software
+#     make test-loihi        our tests with NengoLoihi, and the demonstration for it
 #     make fuzz N=5000       random networks, compared with Nengo
 #     make lint              ruff and mypy
 #     make clean             remove the environments and whatever else was made
@@ -21,16 +22,16 @@ VERSION := $(shell $(PYTHON) -c "import sys; print('%d.%d' % sys.version_info[:2
 TEST := .venv-test-$(VERSION)
 DEMO := .venv-demo-$(VERSION)
 
-.PHONY: demo test test-unit test-nengo test-matrix fuzz lint clean
+.PHONY: demo test test-unit test-nengo test-matrix test-loihi fuzz lint clean
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 export JOBS
 
 # Several processes share the machine; TensorFlow would take all of it for each.
-test test-unit test-nengo test-matrix fuzz: export OMP_NUM_THREADS ?= 1
-test test-unit test-nengo test-matrix fuzz: export OPENBLAS_NUM_THREADS ?= 1
-test test-unit test-nengo test-matrix fuzz: export TF_NUM_INTRAOP_THREADS ?= 1
-test test-unit test-nengo test-matrix fuzz: export TF_NUM_INTEROP_THREADS ?= 2
+test test-unit test-nengo test-matrix test-loihi fuzz: export OMP_NUM_THREADS ?= 1
+test test-unit test-nengo test-matrix test-loihi fuzz: export OPENBLAS_NUM_THREADS ?= 1
+test test-unit test-nengo test-matrix test-loihi fuzz: export TF_NUM_INTRAOP_THREADS ?= 1
+test test-unit test-nengo test-matrix test-loihi fuzz: export TF_NUM_INTEROP_THREADS ?= 2
 
 demo: $(DEMO)/.installed
 	$(DEMO)/bin/python demo/digits.py
@@ -46,6 +47,9 @@ test-nengo: $(TEST)/.installed
 
 test-matrix:
 	.ci/matrix oldest newest -- $(ARGS)
+
+test-loihi:
+	.ci/loihi numpy1 numpy2 -- $(ARGS)
 
 fuzz: $(TEST)/.installed
 	$(TEST)/bin/python -m pytest tests/test_fuzz.py --examples $(N) $(ARGS)
