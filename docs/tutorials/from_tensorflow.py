@@ -338,7 +338,7 @@ with nengo_dl.Simulator(scaling, minibatch_size=10, seed=0) as sim:
     sim.compile(optimizer=tf.optimizers.SGD(0.1), loss="mse")
     sim.fit(x, 3 * x, epochs=10, verbose=0)
 
-learned_factor = float(scale.factor)
+learned_factor = float(scale.factor.numpy())
 print(f"learned factor: {learned_factor:.3f}")
 
 # %% [markdown]
