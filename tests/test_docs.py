@@ -12,7 +12,8 @@ import nengo_dl.tensor_graph  # noqa: F401  (imports all builders)
 from nengo_dl.builder import Builder
 from nengo_dl.neuron_builders import SimNeuronsBuilder
 
-DOCS = Path(__file__).parent.parent / "docs"
+REPOSITORY = Path(__file__).parent.parent
+DOCS = REPOSITORY / "docs"
 
 
 @pytest.fixture(autouse=True)
@@ -24,8 +25,21 @@ def registries(monkeypatch):
 
 @pytest.mark.parametrize("page", sorted(p.name for p in DOCS.glob("*.rst")))
 def test_code_of_page(page):
-    text = (DOCS / page).read_text()
-    blocks = re.findall(r"\.\. testcode::\n\n((?:   .*\n|\n)+)", text)
-    namespace = {"__name__": page}
+    run_blocks(DOCS / page, "testcode::")
+
+
+@pytest.mark.training
+def test_readme():
+    namespace = run_blocks(REPOSITORY / "README.rst", "code-block:: python")
+    losses = namespace["history"].history["loss"]
+    assert losses[-1] < 0.7 * losses[0]
+
+
+def run_blocks(path, directive):
+    text = path.read_text(encoding="utf-8")
+    blocks = re.findall(rf"\.\. {directive}\n\n((?:   .*\n|\n)+)", text)
+    assert blocks
+    namespace = {"__name__": path.name}
     for block in blocks:
-        exec(compile(textwrap.dedent(block), page, "exec"), namespace)
+        exec(compile(textwrap.dedent(block), path, "exec"), namespace)
+    return namespace
