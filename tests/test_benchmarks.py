@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 
+import keras
 import nengo
 import numpy as np
 import pytest
@@ -10,9 +11,17 @@ import nengo_dl
 from nengo_dl import benchmarks
 from nengo_dl.benchmarks.compare import compare
 from nengo_dl.benchmarks.measure import Result, Run, take_sample
+from nengo_dl.benchmarks.models import MODELS
 from nengo_dl.benchmarks.networks import NETWORKS
-from nengo_dl.benchmarks.plan import Choice, Sitting, plan_runs, reference_runs
+from nengo_dl.benchmarks.plan import (
+    Choice,
+    Sitting,
+    plan_runs,
+    plan_training,
+    reference_runs,
+)
 from nengo_dl.benchmarks.tables import SMALL, TABLES, rst_table
+from nengo_dl.benchmarks.training import keras_trainer
 
 RELU = nengo.RectifiedLinear()
 
@@ -183,6 +192,100 @@ def test_plan_of_runs():
         ("release", 32, 20),
     ]
     assert reference_runs(runs) == [Run("nengo", "channel", "first", python="other")]
+
+
+BY_HAND = [name for name, model in MODELS.items() if model.by_hand is not None]
+
+
+@pytest.mark.training
+@pytest.mark.parametrize("name", BY_HAND)
+def test_models_by_hand_compute_the_same(name):
+    model = MODELS[name]
+    by_hand, net = model.by_hand(), model.network()
+    x = np.random.RandomState(1).uniform(size=(2, 1, net.inp.size_out))
+    with nengo_dl.Simulator(net, minibatch_size=2, progress_bar=False) as sim:
+        ours = sim.predict({net.inp: x})[net.p]
+        weights = sim.keras_model.trainable_weights
+
+    theirs = keras.ops.convert_to_numpy(by_hand(x.reshape(2, *by_hand.input_shape[1:])))
+    assert np.abs(theirs).max() > 0.1
+    assert np.allclose(ours[:, 0], theirs, atol=1e-5)
+    sizes = [
+        sum(np.prod(w.shape) for w in each)
+        for each in (weights, by_hand.trainable_weights)
+    ]
+    assert sizes[0] == sizes[1]
+
+
+def test_plan_of_training():
+    everybody = ("nengo", "nengo_dl", "keras", "release", "release_keras")
+    choice = Choice(everybody, (1, 2), release_python="other", device="/cpu:0")
+
+    runs = plan_training("autoencoder", choice)
+    assert [(run.competitor, run.backend, run.python, run.unroll) for run in runs] == [
+        ("nengo_dl", "nengo_dl", sys.executable, 1),
+        ("keras", "keras", sys.executable, 1),
+        ("release", "nengo_dl", "other", 1),
+        ("release_keras", "keras", "other", 1),
+    ]
+    assert [run.device for run in runs] == ["/cpu:0", "/cpu:0", None, None]
+    assert all(run.minibatch == 50 for run in runs)
+    assert not any(run.inference_only for run in runs)
+    assert reference_runs(runs) == []
+
+    runs = plan_training("recurrent", choice)
+    assert [(run.competitor, run.minibatch, run.unroll) for run in runs] == [
+        ("nengo_dl", 32, 1),
+        ("release", 32, 1),
+        ("release", 32, 20),
+    ]
+
+
+@pytest.mark.training
+def test_training_from_the_shell(tmp_path):
+    path = tmp_path / "figures.json"
+    command = [sys.executable, "-m", "nengo_dl.benchmarks", "--training"]
+    command += ["--networks", "autoencoder", "channel", "--repeats", "1"]
+    command += ["--seconds", "0.01", "--device", "/cpu:0", "--json", str(path)]
+
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+    title = MODELS["autoencoder"].title
+    assert sum(line.startswith(title) for line in printed.splitlines()) == 1
+    ours, theirs = json.loads(path.read_text())["tables"]["training"]
+    assert (ours["competitor"], theirs["competitor"]) == ("nengo_dl", "keras")
+    for record in (ours, theirs):
+        (sample,) = record["samples"]
+        assert sample["ms_per_batch"] > 0
+        assert sample["cpu_ms_per_batch"] > 0
+        assert 0.1 < sample["loss"] < 0.5
+    assert np.isclose(
+        ours["samples"][0]["loss"], theirs["samples"][0]["loss"], rtol=1e-5
+    )
+
+
+def test_spiking_models_exist_in_no_keras():
+    with pytest.raises(ValueError, match="Only models of one step exist in Keras"):
+        keras_trainer(MODELS["recurrent"], keras.optimizers.SGD())
+
+
+def test_rows_of_training():
+    figures = {"nengo_dl": (1.2, 2.2, 0.101), "keras": (1.0, 2.0, 0.1)}
+    results = []
+    for name, (wall, cpu, loss) in figures.items():
+        sample = {"ms_per_batch": wall, "cpu_ms_per_batch": cpu, "loss": loss}
+        run = Run(name, "autoencoder", "training", minibatch=50)
+        results.append(Result(run, [sample]))
+
+    table = TABLES["training"]
+    (row,) = table.rows(Sitting("autoencoder", results, {}), Choice(()))
+    assert len(row) == len(table.columns)
+    assert row[1:] == ["50", "1.00 (2.00)", "1.20 (2.20)", "–", "–"] + [
+        "1.20× (1.10×)",
+        "–",
+        "–",
+        "1.0e-02",
+    ]
 
 
 def sitting(**us_per_step):

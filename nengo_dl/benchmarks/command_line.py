@@ -21,9 +21,16 @@ import nengo
 
 from nengo_dl.benchmarks import networks
 from nengo_dl.benchmarks.measure import Run
-from nengo_dl.benchmarks.plan import Choice, Sitting, hold_sitting, plan_runs
+from nengo_dl.benchmarks.models import MODELS
+from nengo_dl.benchmarks.plan import (
+    Choice,
+    Sitting,
+    hold_sitting,
+    plan_runs,
+    plan_training,
+)
 from nengo_dl.benchmarks.profiler import run_profile
-from nengo_dl.benchmarks.tables import NAMES, TABLES, Table, rst_table
+from nengo_dl.benchmarks.tables import NAMES, TABLES, TRAINED, Table, rst_table
 
 DESCRIPTION = """\
 Measure simulators against each other and compare their results.
@@ -32,7 +39,8 @@ Each measurement has a process of its own, and competitors take turns (A B A B .
 the tables show medians. Output of the first 0.1 s is compared with nengo.Simulator's:
 the largest difference is shown, and the first step at which it is more than rounding
 in single precision (a spike that falls into a neighbouring step, after which spiking
-networks go their own ways).
+networks go their own ways). Training is compared with the same models, written by hand
+in Keras.
 
 To profile a single network:
     %(prog)s build --help
@@ -53,6 +61,12 @@ A quick run:
 """
 
 COMMANDS = ("build", "profile")
+
+LABELS = {**NAMES, **TRAINED}
+"""What the competitors are called."""
+
+RELEASE = ("release", "release_keras")
+"""The competitors in the environment of the last release."""
 
 
 def main(args: Sequence[str] | None = None, obj: dict[str, Any] | None = None) -> None:
@@ -103,9 +117,10 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
             help=table.title.replace("%", "%%"),
         )
     add = parser.add_argument
-    add("--networks", nargs="+", choices=networks.NETWORKS, default=[])
+    known = [*networks.NETWORKS, *MODELS]
+    add("--networks", nargs="+", choices=known, default=[])
     add("--minibatch", nargs="+", type=int, default=[1, 32], metavar="SIZE")
-    add("--competitors", nargs="+", choices=NAMES, default=None)
+    add("--competitors", nargs="+", choices=LABELS, default=None)
     add("--competitor-python", metavar="PATH", help="interpreter with NengoDL 3.6")
     add("--unroll", nargs="+", type=int, default=[1, 20], help="for NengoDL 3.6")
     add("--device", default=None, help="device of our simulator, such as /gpu:0")
@@ -116,9 +131,9 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     add("--json", metavar="FILE", help="write all figures to this file")
     parsed = parser.parse_args(arguments)
     if parsed.competitors is None:
-        release = ["release"] if parsed.competitor_python else []
-        parsed.competitors = ["nengo", "nengo_dl", *release]
-    if "release" in parsed.competitors and not parsed.competitor_python:
+        others = RELEASE if parsed.competitor_python else ()
+        parsed.competitors = ["nengo", "nengo_dl", "keras", *others]
+    elif set(RELEASE) & set(parsed.competitors) and not parsed.competitor_python:
         parser.error("`release` needs an interpreter; give --competitor-python")
     return parsed
 
@@ -152,10 +167,19 @@ def print_tables(parsed: argparse.Namespace) -> None:
 def measure_table(table: Table, choice: Choice) -> Iterator[Sitting]:
     """Yield the sitting with each network of a table, as soon as it is over."""
     for network in choice.networks or table.networks:
-        runs = plan_runs(network, table.measure, choice, table.batched, table.unrolled)
-        runs = [run for run in runs if run.competitor in table.competitors]
+        runs = runs_of_table(table, network, choice)
         if runs:
             yield hold_sitting(runs, choice, _announce)
+
+
+def runs_of_table(table: Table, network: str, choice: Choice) -> list[Run]:
+    """Return the runs of one network; none if it is not for this table."""
+    if table.measure == "training":
+        return plan_training(network, choice) if network in MODELS else []
+    if network not in networks.NETWORKS:
+        return []
+    runs = plan_runs(network, table.measure, choice, table.batched, table.unrolled)
+    return [run for run in runs if run.competitor in table.competitors]
 
 
 def _announce(run: Run) -> None:
@@ -171,7 +195,7 @@ def format_table(table: Table, sittings: Sequence[Sitting], choice: Choice) -> s
     text = f"\n{table.title}\n\n{rst_table(table.columns, rows)}\n"
     failed = [r for sitting in sittings for r in sitting.results if r.error is not None]
     for result in failed:
-        what = f"{result.run.network}, {NAMES[result.run.competitor]}"
+        what = f"{result.run.network}, {LABELS[result.run.competitor]}"
         settings = f"minibatch {result.run.minibatch}, unroll {result.run.unroll}"
         text += f"\nFailed: {what}, {settings}: {result.error}"
     return text

@@ -35,11 +35,12 @@ class Run:
     Parameters
     ----------
     competitor : str
-        Who is measured: "nengo", "nengo_dl", or "release", the last NengoDL release.
+        Who is measured: "nengo", "nengo_dl", "release", the last NengoDL release,
+        "keras", or "release_keras", the Keras that the last release needs.
     network : str
-        Key in `.networks.NETWORKS`.
+        Key in `.networks.NETWORKS`, or in `.models.MODELS` for training.
     measure : str
-        Key in `.worker.MEASURES`.
+        Key in `.worker.MEASURES`, or "training".
     python : str
         Interpreter that runs the worker.
     minibatch : int or None
@@ -63,8 +64,10 @@ class Run:
 
     @property
     def backend(self) -> str:
-        """Name of the package whose simulator runs."""
-        return "nengo" if self.competitor == "nengo" else "nengo_dl"
+        """Name of the package whose simulator runs, or whose model is trained."""
+        return {"release": "nengo_dl", "release_keras": "keras"}.get(
+            self.competitor, self.competitor
+        )
 
     def arguments(self) -> list[str]:
         """Return the arguments of the worker."""
@@ -95,7 +98,7 @@ class Result:
     samples : list of dict
         The figures of each process.
     output : (minibatch, n_steps, size) array or None
-        Output of the first steps.
+        Output of the first steps; None after training.
     error : str or None
         Last line of what the process printed when it failed.
     """
@@ -165,7 +168,8 @@ def take_sample(
         result.error = run_process(command, worker_environment(result.run), timeout)
         if result.error is None:
             result.samples.append(json.loads(figures.read_text()))
-            result.output = np.load(output)
+            if output.exists():
+                result.output = np.load(output)
 
 
 def run_process(

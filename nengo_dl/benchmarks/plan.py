@@ -16,6 +16,7 @@ import numpy as np
 
 from nengo_dl.benchmarks.compare import Comparison, compare
 from nengo_dl.benchmarks.measure import Result, Run, interleave
+from nengo_dl.benchmarks.models import MODELS
 
 
 @dataclass(frozen=True)
@@ -26,11 +27,11 @@ class Choice:
     Parameters
     ----------
     competitors : tuple of str
-        Among "nengo", "nengo_dl" and "release".
+        Competitors, as in `.measure.Run`.
     minibatches : tuple of int
-        Minibatch sizes.
+        Minibatch sizes of simulations.
     networks : tuple of str
-        Networks; those of each table if there are none.
+        Networks and trained models; those of each table if there are none.
     release_python : str or None
         Interpreter that has the last release.
     unrolls : tuple of int
@@ -96,15 +97,50 @@ def plan_runs(
     return runs
 
 
-def _release_run(ours: Run, choice: Choice, unroll: int) -> Run:
+def _release_run(
+    ours: Run, choice: Choice, unroll: int, inference_only: bool = True
+) -> Run:
     """Return the run of the last release, at its best settings, against ``ours``."""
     return replace(
         ours,
         competitor="release",
         python=choice.release_python or sys.executable,
         unroll=unroll,
-        inference_only=True,
+        inference_only=inference_only,
     )
+
+
+def plan_training(network: str, choice: Choice) -> list[Run]:
+    """
+    Return the runs that train one model.
+
+    Parameters
+    ----------
+    network : str
+        Key in `.models.MODELS`.
+    choice : Choice
+        What the user wants to see.
+
+    Returns
+    -------
+    runs : list of Run
+        Those of Keras, if the model exists there, are next to those that are compared
+        with them.
+    """
+    model = MODELS[network]
+    ours = Run("nengo_dl", network, "training", minibatch=model.minibatch)
+    here = replace(ours, device=choice.device)
+    # The number of steps must be a multiple of those in one iteration.
+    unrolls = [n for n in choice.unrolls if model.n_steps % n == 0]
+    there = [_release_run(ours, choice, n, inference_only=False) for n in unrolls]
+    runs = [here, replace(here, competitor="keras"), *there]
+    runs += [replace(run, competitor="release_keras") for run in there[:1]]
+    return [
+        run
+        for run in runs
+        if run.competitor in choice.competitors
+        and (run.backend != "keras" or model.by_hand is not None)
+    ]
 
 
 def reference_runs(runs: Sequence[Run]) -> list[Run]:
@@ -112,10 +148,15 @@ def reference_runs(runs: Sequence[Run]) -> list[Run]:
     Return runs of Nengo for each interpreter in which none of ``runs`` runs Nengo.
 
     The output is compared with Nengo's from the same interpreter, since releases of
-    Nengo and NumPy may draw other random numbers.
+    Nengo and NumPy may draw other random numbers. Nothing is compared after training,
+    except for losses.
     """
     have = {run.python for run in runs if run.competitor == "nengo"}
-    missing = {run.python: run.network for run in runs if run.python not in have}
+    missing = {
+        run.python: run.network
+        for run in runs
+        if run.python not in have and run.measure != "training"
+    }
     return [
         Run("nengo", network, "first", python=python)
         for python, network in missing.items()
@@ -150,7 +191,7 @@ class Sitting:
         Parameters
         ----------
         competitor : str
-            "nengo", "nengo_dl" or "release".
+            As in `.measure.Run`.
         figure : callable
             What is to be small.
         minibatch : int

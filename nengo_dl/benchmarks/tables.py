@@ -12,10 +12,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from nengo_dl.benchmarks.measure import Result
+from nengo_dl.benchmarks.models import MODELS
 from nengo_dl.benchmarks.networks import NETWORKS
 from nengo_dl.benchmarks.plan import Choice, Sitting
 
 NAMES = {"nengo": "Nengo", "release": "last release", "nengo_dl": "NengoDL"}
+
+TRAINED = {
+    "keras": "Keras",
+    "nengo_dl": "NengoDL",
+    "release_keras": "its Keras",
+    "release": "last release",
+}
 
 SMALL = ("channel", "integrator", "cconv", "pes", "action_selection", "full_weights")
 
@@ -34,9 +42,10 @@ class Table:
     title : str
         Heading.
     measure : str
-        Key in `.worker.MEASURES`.
+        Key in `.worker.MEASURES`, or "training".
     networks : tuple of str
-        Networks that are measured unless the user chooses some.
+        Networks, or models for training, that are measured unless the user chooses
+        some.
     columns : tuple of str
         Headings of the columns.
     rows : callable
@@ -67,6 +76,11 @@ def us_per_step(result: Result) -> float:
 def ms_per_call(result: Result) -> float:
     """Return the median time of one ``sim.step()`` in ms."""
     return result.median("ms_per_call")
+
+
+def ms_per_batch(result: Result) -> float:
+    """Return the median time to train with one batch in ms."""
+    return result.median("ms_per_batch")
 
 
 def seconds_to_result(result: Result) -> float:
@@ -170,6 +184,41 @@ def long_rows(sitting: Sitting, _choice: Choice) -> list[list[str]]:
     return rows
 
 
+def training_rows(sitting: Sitting, _choice: Choice) -> list[list[str]]:
+    """Return a row with the times of a batch; those of the processor in brackets."""
+    model = MODELS[sitting.network]
+    best = {name: sitting.best(name, ms_per_batch, model.minibatch) for name in TRAINED}
+    times = {name: _times(result) for name, result in best.items()}
+    cells = [
+        NOTHING if math.isnan(wall) else f"{wall:,.2f} ({cpu:,.2f})"
+        for wall, cpu in times.values()
+    ]
+    for slow, fast in (
+        ("nengo_dl", "keras"),
+        ("release", "release_keras"),
+        ("release", "nengo_dl"),
+    ):
+        wall, cpu = map(_ratio, times[slow], times[fast])
+        cells.append(NOTHING if wall == NOTHING else f"{wall} ({cpu})")
+    return [[model.title, str(model.minibatch), *cells, _difference_of_losses(best)]]
+
+
+def _times(result: Result | None) -> tuple[float, float]:
+    """Return the median times of a batch in ms: elapsed, and of the processor."""
+    if result is None:
+        return math.nan, math.nan
+    return ms_per_batch(result), result.median("cpu_ms_per_batch")
+
+
+def _difference_of_losses(best: dict[str, Result | None]) -> str:
+    """Return the relative difference of our loss in the first epoch from Keras'."""
+    ours, theirs = best["nengo_dl"], best["keras"]
+    if ours is None or theirs is None:
+        return NOTHING
+    loss = theirs.median("loss")
+    return f"{abs(ours.median('loss') - loss) / loss:.1e}"
+
+
 _DIFFERENCE = "largest difference"
 
 TABLES = {
@@ -217,6 +266,16 @@ TABLES = {
         rows=long_rows,
         competitors=("nengo_dl", "release"),
         unrolled=False,
+    ),
+    "training": Table(
+        title="Time to train with one batch in ms (of the processor)",
+        measure="training",
+        networks=tuple(MODELS),
+        columns=("model", "minibatch", *TRAINED.values())
+        + ("NengoDL/Keras", "release/its Keras", "release/NengoDL")
+        + ("difference of losses",),
+        rows=training_rows,
+        competitors=tuple(TRAINED),
     ),
 }
 

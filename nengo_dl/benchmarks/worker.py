@@ -23,11 +23,17 @@ import numpy as np
 
 if __package__:
     from nengo_dl.benchmarks import networks
+    from nengo_dl.benchmarks.models import MODELS
+    from nengo_dl.benchmarks.training import measure_training
 else:  # run by path; this directory is then the first place to import from
     import networks  # type: ignore[import-not-found,no-redef]
+    from models import MODELS  # type: ignore[import-not-found,no-redef]
+    from training import measure_training  # type: ignore[import-not-found,no-redef]
 
 FIRST_STEPS = 100
 """Steps of the first run (0.1 s), whose output is compared with the reference."""
+
+BACKENDS = ("nengo", "nengo_dl", "keras")
 
 MAX_STEPS = 1_000_000
 """Limit of the steps of one timed run."""
@@ -36,14 +42,17 @@ MAX_STEPS = 1_000_000
 def import_backend(backend: str) -> dict[str, str]:
     """Import the backend, so that no measurement includes it; return versions."""
     versions = {"nengo": nengo.__version__, "numpy": np.__version__}
-    if backend == "nengo_dl":
+    if backend != "nengo":
+        import keras
         import tensorflow as tf
 
+        versions["tensorflow"] = tf.__version__
+        versions["keras"] = keras.__version__
+    if backend == "nengo_dl":
         import nengo_dl
 
         nengo_dl.Simulator  # noqa: B018 (imported on first access)
         versions["nengo_dl"] = nengo_dl.__version__
-        versions["tensorflow"] = tf.__version__
     return versions
 
 
@@ -178,6 +187,9 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         Seconds of the build and of the first run, which includes compilation, peak
         memory, versions, and what the function in `MEASURES` adds.
     """
+    if args.measure == "training":
+        versions = import_backend(args.backend)
+        return {**measure_training(args), "versions": versions}
     net = networks.NETWORKS[args.network][1]()
     versions = import_backend(args.backend)
     start = time.perf_counter()
@@ -202,9 +214,11 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
 def parse_arguments(args: list[str] | None = None) -> argparse.Namespace:
     """Return the parsed command line."""
     parser = argparse.ArgumentParser(description="Take one measurement.")
-    parser.add_argument("--backend", choices=("nengo", "nengo_dl"), required=True)
-    parser.add_argument("--network", choices=networks.NETWORKS, required=True)
-    parser.add_argument("--measure", choices=MEASURES, default="speed")
+    parser.add_argument("--backend", choices=BACKENDS, required=True)
+    known = [*networks.NETWORKS, *MODELS]
+    parser.add_argument("--network", choices=known, required=True)
+    measures = [*MEASURES, "training"]
+    parser.add_argument("--measure", choices=measures, default="speed")
     parser.add_argument("--minibatch", type=int, default=None)
     parser.add_argument("--unroll", type=int, default=1)
     parser.add_argument("--precision", type=int, choices=(32, 64), default=None)
