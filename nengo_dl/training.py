@@ -248,6 +248,9 @@ class KerasMethods:
             self._prepare_training(x, bool(stateful and self.stateful))
             with self._restored_on_failure():
                 history = self.keras_model.fit(x, y, **kwargs)
+        for values in history.history.values():
+            # Keras 3.3 leaves tensors there
+            values[:] = [float(v) if tf.is_tensor(v) else v for v in values]
         _warn_of_nan(history.history)
         return history
 

@@ -862,7 +862,7 @@ def test_callbacks_of_keras(tmp_path, Simulator):
 
     class Rates(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
-            rates.append(float(self.model.optimizer.learning_rate))
+            rates.append(self.model.optimizer.learning_rate.numpy())
 
     schedule = keras.callbacks.LearningRateScheduler(lambda epoch: 0.1 / 2**epoch)
     checkpoint = keras.callbacks.ModelCheckpoint(
