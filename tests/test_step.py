@@ -43,7 +43,7 @@ def test_large_convolutions_are_left_to_tensorflow(conv_net, monkeypatch):
     assert step.compiles
     np.testing.assert_allclose(data, reference(conv_net), atol=1e-10)
 
-    monkeypatch.setattr(transform_builders, "MAX_XLA_PRODUCTS", 0)
+    monkeypatch.setattr(transform_builders, "MAX_XLA_ELEMENTS", 0)
     step, data = run(conv_net)
     assert step.pure and not step.compiles
     np.testing.assert_allclose(data, reference(conv_net), atol=1e-10)

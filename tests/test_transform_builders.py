@@ -329,6 +329,24 @@ def test_number_of_spatial_axes(Simulator):
             sim.step()
 
 
+@pytest.mark.parametrize(
+    "shape, filters, minibatch_size, is_faster",
+    [
+        ((14, 14, 32), 32, 1, True),
+        ((28, 28, 16), 16, 4, True),
+        ((28, 28, 1), 32, 1, True),
+        ((28, 28, 1), 32, 32, False),
+        ((28, 28, 4), 4, 8, False),
+        ((14, 14, 16), 16, 32, False),
+    ],
+)
+def test_convolutions_that_run_faster_in_xla(shape, filters, minibatch_size, is_faster):
+    conv = Convolution(filters, shape, padding="same")
+    build = ConvIncBuilder(make_ops(ConvInc, [conv]))
+    assert build.runs_faster_in_xla(True, minibatch_size) == is_faster
+    assert build.runs_faster_in_xla(False, minibatch_size)
+
+
 def sparse_and_dense(seed):
     """Returns a network with sparse and dense connections of equal weights."""
     rng = np.random.RandomState(seed)

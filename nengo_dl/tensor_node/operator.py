@@ -18,7 +18,10 @@ from nengo_dl.op_builders import OverwritingBuilder
 from nengo_dl.tensor_node.calling import checked_call
 from nengo_dl.tensor_node.node import TensorNode, refuse_to_run
 from nengo_dl.tensor_node.trial import Traits
-from nengo_dl.transform_builders import MAX_XLA_PRODUCTS
+
+# On CPUs, XLA may need twice as long for a convolution as TensorFlow itself. From so
+# many multiplications on, that is more than what cutting the step into pieces costs.
+MAX_XLA_PRODUCTS = 20_000_000
 
 
 class SimTensorNode(Operator):
