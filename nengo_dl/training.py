@@ -24,6 +24,8 @@ from nengo_dl.simulation import Simulation
 from nengo_dl.training_data import TrainingData
 from nengo_dl.user_data import name_data
 
+KERAS_VERSION = tuple(int(number) for number in keras.__version__.split(".")[:2])
+
 
 def require_open(method):
     """Decorate a method that cannot be called on a closed simulator."""
@@ -505,8 +507,14 @@ class KerasMethods:
         names = model.objectives.losses
         probes = [probe for probe, name in self._probe_names.items() if name in names]
         steps = number_of_steps(x)
+        is_local = model.distribute_strategy.num_replicas_in_sync == 1
+        if not is_local and KERAS_VERSION < (3, 10):
+            raise SimulationError(
+                "Training on several devices needs Keras 3.10 or newer (received "
+                f"{keras.__version__}), as older versions do not add up gradients and "
+                "losses; update Keras, or train on one device"
+            )
         if self._jit_compile == "auto":
-            is_local = model.distribute_strategy.num_replicas_in_sync == 1
             knows_steps = steps is not None
             jit_compile = is_local and knows_steps and graph.compiles_training(steps)
         else:

@@ -17,6 +17,8 @@ import tensorflow as tf
 import nengo_dl
 
 warnings.simplefilter("ignore")
+# other versions of NumPy cannot read what is in the cache
+nengo.rc.set("decoder_cache", "enabled", "False")
 
 
 def make_network():

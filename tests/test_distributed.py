@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
@@ -24,6 +25,9 @@ def start(how, **environment):
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+IS_POSSIBLE = tuple(map(int, keras.__version__.split(".")[:2])) >= (3, 10)
 
 
 def result_of(process):
@@ -48,13 +52,18 @@ def reference():
     return result
 
 
-def assert_same(result, reference):
+def assert_same(process, reference):
+    if not IS_POSSIBLE:
+        errors = process.communicate(timeout=300)[1]
+        assert "Training on several devices needs Keras 3.10" in errors
+        return
+    result = result_of(process)
     for name, value in reference.items():
         np.testing.assert_allclose(result[name], value, rtol=1e-5, err_msg=name)
 
 
 def test_two_devices(reference):
-    assert_same(result_of(start("devices")), reference)
+    assert_same(start("devices"), reference)
 
 
 def test_two_workers(reference):
@@ -72,4 +81,4 @@ def test_two_workers(reference):
         for index in range(2)
     ]
     for process in processes:
-        assert_same(result_of(process), reference)
+        assert_same(process, reference)
