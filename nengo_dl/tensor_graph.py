@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import keras
@@ -28,16 +29,14 @@ from nengo_dl.builder import BuildConfig
 from nengo_dl.config import get_setting
 from nengo_dl.engine import Engine, constant_tensor, run_steps
 from nengo_dl.graph_optimizer import noop_planner
+from nengo_dl.io_names import io_names
 from nengo_dl.live_state import LiveState
 from nengo_dl.program import Settings, compile_model
 from nengo_dl.step import Step
 from nengo_dl.tensor_node import SimTensorNode, TensorNode, prepare_layers
-from nengo_dl.utils import ErrorBox, numpy_function, sanitize_name
+from nengo_dl.utils import ErrorBox, numpy_function
 
 logger = logging.getLogger(__name__)
-
-# What is not available as a name of a Node or Probe.
-RESERVED_NAMES = ("n_steps", "steps_run", "TensorGraph")
 
 
 class TensorGraph(keras.layers.Layer):
@@ -77,11 +76,6 @@ class TensorGraph(keras.layers.Layer):
         The layers in TensorNodes, whose weights come after the parameters.
     keep_state : tf.Variable
         Whether the state at the end of a `call` is kept.
-    training_steps : int or None
-        The number of steps in training, if that is known. Only networks without input
-        need to be told, as others have it in the shape of the input.
-    training_keeps_state : bool or None
-        The value of `keep_state` in training, if it is known before that is traced.
     make_noise : callable
         Maps a number of steps to the values of all processes without input, a list of
         ``(minibatch_size, n_steps, size)`` arrays; to be set before any `call`.
@@ -135,8 +129,8 @@ class TensorGraph(keras.layers.Layer):
         # only steps that are trained are compiled along with a model around them
         self.supports_jit = self.step.pure and not self._noise_feeds()
         self.stateful = get_setting(model, "stateful", default=True)
-        self.training_steps: int | None = None
-        self.training_keeps_state: bool | None = None
+        self._training_steps: int | None = None
+        self._training_keeps_state: bool | None = None
         self._steps: dict[tuple[bool, bool], Step] = {}
         self._constants: dict = {}
         self.base_params: dict = {}
@@ -487,7 +481,7 @@ class TensorGraph(keras.layers.Layer):
         the variable `keep_state` is True at the time.
         """
         carried, outputs = self.simulate(inputs, training)
-        keep = self.training_keeps_state if training else None
+        keep = self._training_keeps_state if training else None
         self._update_state(carried, self.keep_state if keep is None else keep)
         return outputs
 
@@ -539,6 +533,26 @@ class TensorGraph(keras.layers.Layer):
             )
         return is_training
 
+    @contextmanager
+    def known_training(self, n_steps: int | None, keep_state: bool) -> Iterator[None]:
+        """
+        Return a context in which traces of training need not find out some facts.
+
+        Parameters
+        ----------
+        n_steps : int or None
+            The number of steps, if it is known. Only networks without input need to be
+            told, as others have it in the shape of the input.
+        keep_state : bool
+            The value of the variable `keep_state`.
+        """
+        before = self._training_steps, self._training_keeps_state
+        self._training_steps, self._training_keeps_state = n_steps, keep_state
+        try:
+            yield
+        finally:
+            self._training_steps, self._training_keeps_state = before
+
     def compiles_training(self, n_steps: int) -> bool:
         """
         Return whether it is worth it to compile whole batches of training with XLA.
@@ -553,8 +567,8 @@ class TensorGraph(keras.layers.Layer):
             return self.unroll
         for value in node_values:
             return value.shape[1] or tf.shape(value)[1]
-        if training and self.training_steps is not None:
-            return self.training_steps
+        if training and self._training_steps is not None:
+            return self._training_steps
         return tf.cast(n_steps[0, 0], tf.int32)
 
     def _noise_feeds(self) -> list:
@@ -626,35 +640,3 @@ class TensorGraph(keras.layers.Layer):
                 order = [1, 0, *range(2, output.shape.rank)]
                 batch_first.append(tf.transpose(output, order))
         return batch_first
-
-
-def io_names(objects) -> dict:
-    """
-    Name the inputs and outputs of a network.
-
-    Parameters
-    ----------
-    objects : iterable of (nengo.Node or nengo.Probe)
-        The objects in order; names are unique (ignoring case) among them, and none of
-        them is in `RESERVED_NAMES`.
-
-    Returns
-    -------
-    names : dict of {object: str}
-        The sanitised label, or else the class name in lower case, with ``_k`` appended
-        at the ``k``-th repetition.
-    """
-    taken = {name.lower() for name in RESERVED_NAMES}
-    counts: dict[str, int] = {}
-    names = {}
-    for obj in objects:
-        base = sanitize_name(obj.label or "") or type(obj).__name__.lower()
-        count = counts.get(base.lower(), 0)
-        name = f"{base}_{count}" if count else base
-        while name.lower() in taken:
-            count += 1
-            name = f"{base}_{count}"
-        counts[base.lower()] = count
-        taken.add(name.lower())
-        names[obj] = name
-    return names

@@ -9,7 +9,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import wraps
 from typing import Any
 
 import keras
@@ -23,23 +22,9 @@ from nengo_dl.keras_model import SimulatorModel, simulator_model
 from nengo_dl.simulation import Simulation
 from nengo_dl.training_data import TrainingData
 from nengo_dl.user_data import name_data
+from nengo_dl.utils import require_open
 
 KERAS_VERSION = tuple(int(number) for number in keras.__version__.split(".")[:2])
-
-
-def require_open(method):
-    """Decorate a method that cannot be called on a closed simulator."""
-
-    @wraps(method)
-    def open_method(self, *args, **kwargs):
-        if self.closed:
-            raise SimulatorClosed(
-                f"Cannot call {method.__name__}: the simulator is closed. Create a new "
-                "Simulator, or do this inside of its `with` block."
-            )
-        return method(self, *args, **kwargs)
-
-    return open_method
 
 
 class KerasMethods:
@@ -247,8 +232,10 @@ class KerasMethods:
                     kwargs["validation_data"], n_steps
                 )
             self._check_one_step(x, stateful)
-            self._prepare_training(x, bool(stateful and self.stateful))
-            with self._restored_on_failure():
+            steps, keep_state = number_of_steps(x), bool(stateful and self.stateful)
+            self._prepare_training(steps, keep_state)
+            graph = self._simulation.tensor_graph
+            with self._restored_on_failure(), graph.known_training(steps, keep_state):
                 history = self.keras_model.fit(x, y, **kwargs)
         for values in history.history.values():
             # Keras 3.3 leaves tensors there
@@ -418,9 +405,8 @@ class KerasMethods:
             warnings.warn(
                 "Batch size is determined statically by `minibatch_size="
                 f"{self.minibatch_size}` of the Simulator; `batch_size="
-                f"{kwargs['batch_size']}` is ignored"
+                f"{kwargs.pop('batch_size')}` is ignored"
             )
-        kwargs.pop("batch_size", None)
         if name is not None:
             model = self.keras_model
             replicas = model.distribute_strategy.num_replicas_in_sync
@@ -501,12 +487,11 @@ class KerasMethods:
                 "several timesteps."
             )
 
-    def _prepare_training(self, x: Any, keep_state: bool) -> None:
+    def _prepare_training(self, steps: int | None, keep_state: bool) -> None:
         """Decide how batches are compiled, and warn of parameters without gradient."""
         model, graph = self.keras_model, self._simulation.tensor_graph
         names = model.objectives.losses
         probes = [probe for probe, name in self._probe_names.items() if name in names]
-        steps = number_of_steps(x)
         is_local = model.distribute_strategy.num_replicas_in_sync == 1
         if not is_local and KERAS_VERSION < (3, 10):
             raise SimulationError(
@@ -524,8 +509,6 @@ class KerasMethods:
             if not model.optimizer.built:
                 model.optimizer.build(model.trainable_variables)
             model.compiles_training = jit_compile
-            graph.training_steps = steps
-            graph.training_keeps_state = keep_state
             model.make_train_function(force=True)
             broken = broken_paths(graph, probes)
             if broken:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from nengo.exceptions import SimulationError
+from nengo.exceptions import SimulationError, SimulatorClosed
 from nengo.rc import rc
 from nengo.utils.progress import NoProgressBar
 from nengo.utils.progress import ProgressBar as NengoBar
@@ -41,6 +41,7 @@ __all__ = [
     "note_origin",
     "numpy_function",
     "progress_bar_for",
+    "require_open",
     "sanitize_name",
 ]
 
@@ -185,6 +186,21 @@ def note_origin(error: BaseException, origin: Any) -> None:
     else:  # Python 3.10 has no notes, and does not print them
         error.__notes__ = [*getattr(error, "__notes__", []), note]
         logger.error(note)
+
+
+def require_open(method):
+    """Decorate a method of the simulator that needs it to be open."""
+
+    @functools.wraps(method)
+    def open_method(self, *args, **kwargs):
+        if self.closed:
+            raise SimulatorClosed(
+                f"Cannot call {method.__name__}: the simulator is closed. Create a new "
+                "Simulator, or do this inside of its `with` block."
+            )
+        return method(self, *args, **kwargs)
+
+    return open_method
 
 
 class ErrorBox:

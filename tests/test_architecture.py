@@ -48,6 +48,7 @@ TENSOR_LAYER = [
     "step",
     "engine",
     "live_state",
+    "io_names",
     "tensor_graph",
 ]
 USER_LAYER = [

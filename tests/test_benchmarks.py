@@ -102,8 +102,6 @@ def network_without_input():
     ],
 )
 def test_run_profile(net, train, monkeypatch, tmp_path, capsys):
-    if train and not hasattr(nengo_dl.Simulator, "fit"):
-        pytest.skip("needs `Simulator.fit`")
     monkeypatch.chdir(tmp_path)
 
     seconds = benchmarks.run_profile(net, train, 10, reps=2, device="/cpu:0")

@@ -183,14 +183,22 @@ def test_weight_solver(rule, ensembles, Simulator):
     compare(net, Simulator)
 
 
-@pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize("to_neurons", [True, False])
+# BCM and Oja are for connections between neurons; the error of RLS does not fit the
+# weights of such connections, in Nengo either.
+@pytest.mark.parametrize(
+    "rule, to_neurons",
+    [
+        ("pes", True),
+        ("pes", False),
+        ("pes_unfiltered", True),
+        ("pes_unfiltered", False),
+        ("rls", False),
+        ("bcm", True),
+        ("oja", True),
+    ],
+)
 def test_from_neurons(rule, to_neurons, ensembles, Simulator, rng):
     net, a, b = ensembles
-    if rule == "rls" and to_neurons:
-        pytest.skip("in Nengo, the error does not fit the weights")
-    if rule in ("bcm", "oja") and not to_neurons:
-        pytest.skip("the rule is for connections between neurons")
     with net:
         post = b.neurons if to_neurons else b
         conn = nengo.Connection(
@@ -221,22 +229,24 @@ def test_voja(post_synapse, with_learning_signal, ensembles, Simulator):
 
 
 @pytest.mark.parametrize(
-    "pre_index, post_index",
+    "pre_index, post_index, weights",
     [
-        (slice(None), slice(None)),
-        (slice(0, 1), slice(1, 2)),
-        (slice(1, 2), slice(None, None, -1)),
-        ([1, 0], [0, 1]),
-        ([1], 0),
+        (slice(None), slice(None), False),
+        (slice(None), slice(None), True),
+        (slice(0, 1), slice(1, 2), False),
+        (slice(0, 1), slice(1, 2), True),
+        (slice(1, 2), slice(None, None, -1), False),
+        (slice(1, 2), slice(None, None, -1), True),
+        # (for weights, see `test_pes_advanced_indexing`)
+        ([1, 0], [0, 1], False),
+        ([1], 0, False),
+        ([1], 0, True),
     ],
 )
-@pytest.mark.parametrize("weights", [False, True])
 def test_pes_on_slices_of_dimensions(
     pre_index, post_index, weights, ensembles, Simulator
 ):
     net, a, b = ensembles
-    if weights and isinstance(post_index, list):
-        pytest.skip("see `test_pes_advanced_indexing`")
     with net:
         pre, post = a[pre_index], b[post_index]
         conn = nengo.Connection(

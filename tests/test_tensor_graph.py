@@ -6,7 +6,8 @@ from nengo.exceptions import BuildError
 
 from nengo_dl.builder import build_model
 from nengo_dl.config import configure_settings
-from nengo_dl.tensor_graph import TensorGraph, io_names
+from nengo_dl.io_names import io_names
+from nengo_dl.tensor_graph import TensorGraph
 
 
 def make_graph(net, minibatch_size=3, **kwargs):

@@ -843,6 +843,22 @@ def test_in_a_model_of_the_user(Simulator):
         assert np.any(sim.data[ens].bias != bias)
 
 
+def test_numbers_of_steps_are_not_remembered(Simulator):
+    """A network without input trains for as many steps as it is told each time."""
+    with nengo.Network(seed=0) as net:
+        probe = nengo.Probe(nengo.Ensemble(5, 1).neurons)
+    with Simulator(net, unroll_simulation=1) as sim:
+        sim.compile(tf.optimizers.SGD(0.0), loss="mse")
+        for n_steps in (5, 3, 5):
+            y = np.zeros((1, n_steps, 5))
+            sim.fit(n_steps=n_steps, y={probe: y}, stateful=True, verbose=0)
+        assert sim.n_steps == 13
+        n_steps = tf.constant([[2]])
+        outputs = sim.tensor_graph([n_steps], training=True)
+        assert outputs[0].shape == (1, 2, 5)
+        assert sim.tensor_graph.n_steps() == 13
+
+
 def test_keras_weights_file(tmp_path, Simulator):
     net = linear_network()
     with Simulator(net, unroll_simulation=1) as sim:

@@ -19,7 +19,7 @@ from nengo_dl.parameters.freezing import freeze, nengo_arguments
 from nengo_dl.parameters.saving import load, save
 from nengo_dl.simulation import Simulation
 from nengo_dl.simulation_data import SimulationData
-from nengo_dl.training import require_open
+from nengo_dl.utils import require_open
 
 
 class ParameterMethods:

@@ -1,0 +1,45 @@
+"""
+Names of the inputs and outputs of a network.
+
+In: Nodes and Probes, in order. Out: the names by which dictionaries of data, Keras, and
+results of training know them.
+"""
+
+from __future__ import annotations
+
+from nengo_dl.utils import sanitize_name
+
+# What is not available as a name of a Node or Probe.
+RESERVED_NAMES = ("n_steps", "steps_run", "TensorGraph")
+
+
+def io_names(objects) -> dict:
+    """
+    Name the inputs and outputs of a network.
+
+    Parameters
+    ----------
+    objects : iterable of (nengo.Node or nengo.Probe)
+        The objects in order; names are unique (ignoring case) among them, and none of
+        them is in `RESERVED_NAMES`.
+
+    Returns
+    -------
+    names : dict of {object: str}
+        The sanitised label, or else the class name in lower case, with ``_k`` appended
+        at the ``k``-th repetition.
+    """
+    taken = {name.lower() for name in RESERVED_NAMES}
+    counts: dict[str, int] = {}
+    names = {}
+    for obj in objects:
+        base = sanitize_name(obj.label or "") or type(obj).__name__.lower()
+        count = counts.get(base.lower(), 0)
+        name = f"{base}_{count}" if count else base
+        while name.lower() in taken:
+            count += 1
+            name = f"{base}_{count}"
+        counts[base.lower()] = count
+        taken.add(name.lower())
+        names[obj] = name
+    return names
