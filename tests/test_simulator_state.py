@@ -175,7 +175,7 @@ def test_stateless_simulators(Simulator):
     with Simulator(net, unroll_simulation=1, minibatch_size=2) as sim:
         assert sim.stateful is False
         with warnings.catch_warnings():
-            warnings.simplefilter("error")
+            warnings.simplefilter("error", UserWarning)
             sim.run_steps(5)
             sim.run_steps(5, stateful=True)
         assert sim.n_steps == 0
