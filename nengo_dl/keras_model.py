@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from nengo_dl.objectives import Objectives
 from nengo_dl.tensor_graph import TensorGraph
+from nengo_dl.utils import xla_compiles
 
 
 class SimulatorModel(keras.Model):
@@ -30,6 +31,8 @@ class SimulatorModel(keras.Model):
         Names of the Nodes, and ``"n_steps"``.
     output_names : list of str
         Names of the Probes, and ``"steps_run"``.
+    outputs_by_name : dict of {str: keras.KerasTensor}
+        The outputs by name.
     objectives : Objectives
         Losses and metrics; none before `compile`.
     compiles_training : bool
@@ -82,7 +85,7 @@ class SimulatorModel(keras.Model):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         y, sample_weight = self._by_name(y), self._by_name(sample_weight)
         with tf.GradientTape() as tape:
-            y_pred = self(x, training=True)
+            y_pred = self(self._with_n_steps(x), training=True)
             loss = self._loss(y, y_pred, sample_weight)
             # replicas add up their gradients
             n_replicas = self.distribute_strategy.num_replicas_in_sync
@@ -101,10 +104,17 @@ class SimulatorModel(keras.Model):
         """Evaluate one batch."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         y, sample_weight = self._by_name(y), self._by_name(sample_weight)
-        y_pred = self(x, training=False)
+        y_pred = self(self._with_n_steps(x), training=False)
         self._loss(y, y_pred, sample_weight)
         self.objectives.update_metrics(y, y_pred, sample_weight)
         return self._step_results()
+
+    def _with_n_steps(self, x) -> Any:
+        """Add the number of steps to inputs that have it in their shape only."""
+        if not isinstance(x, (list, tuple)) or len(x) != len(self.inputs) - 1:
+            return x
+        shape = tf.shape(x[0])
+        return [*x, tf.fill([shape[0], 1], shape[1])]
 
     def _step_results(self) -> dict[str, tf.Tensor]:
         results = self.get_metrics_result()
@@ -125,6 +135,32 @@ class SimulatorModel(keras.Model):
         if not isinstance(values, (list, tuple)):
             values = [values]
         return dict(zip(self.output_names, values))
+
+    def objectives_compile(self, y, n_steps: int) -> bool:
+        """
+        Return whether XLA can compile the losses and metrics.
+
+        Parameters
+        ----------
+        y : object
+            A `tf.TensorSpec` for every target, in any form that data sets have.
+        n_steps : int
+            Number of steps of the outputs.
+        """
+        y_pred = {
+            name: tf.TensorSpec([n_steps if n is None else n for n in o.shape], o.dtype)
+            for name, o in self.outputs_by_name.items()
+        }
+        specs = (self._by_name(y), y_pred)
+
+        def compute(*tensors):
+            y, y_pred = tf.nest.pack_sequence_as(specs, tensors)
+            loss = self.objectives.total_loss(y, y_pred, {}, [])
+            self.objectives.update_metrics(y, y_pred, {})
+            return loss
+
+        function = tf.function(compute, autograph=False, jit_compile=True)
+        return xla_compiles(function, tf.nest.flatten(specs))
 
     def make_train_function(self, force=False):
         """Make the function that trains with one batch."""
@@ -156,20 +192,21 @@ def simulator_model(tensor_graph: TensorGraph, names: Mapping) -> SimulatorModel
     """
     node_inputs, n_steps = tensor_graph.build_inputs()
     inputs = [*node_inputs.values(), n_steps]
-    outputs = tensor_graph(inputs)
     output_names = [names[p] for p in tensor_graph.program.probes] + ["steps_run"]
+    outputs_by_name = dict(zip(output_names, tensor_graph(inputs)))
     # Out of sight of any `tf.distribute` strategy (a graph has one of its own): Keras
     # would build the model once more, and fails to with several workers. The strategy
     # of the time when the model is called is the one that counts.
     with tf.Graph().as_default():
         model = SimulatorModel(
             inputs=inputs,
-            outputs=dict(zip(output_names, outputs)),
+            outputs=outputs_by_name,
             name="keras_model",
             # True would make layers of the user trainable that are not
             trainable=False if tensor_graph.inference_only else None,
         )
     model.input_names = [names[n] for n in node_inputs] + ["n_steps"]
     model.output_names = output_names
+    model.outputs_by_name = outputs_by_name
     model.objectives = Objectives({}, {}, {}, {})
     return model

@@ -20,6 +20,7 @@ from nengo.builder.learning_rules import SimBCM, SimOja, SimPES, SimRLS, SimVoja
 
 from nengo_dl.builder import Builder
 from nengo_dl.op_builders import OverwritingBuilder, stacked_matvec
+from nengo_dl.operators import SimPESFactors
 
 __all__ = [
     "LearningRuleBuilder",
@@ -29,6 +30,7 @@ __all__ = [
     "SimOjaBuilder",
     "SimPES",
     "SimPESBuilder",
+    "SimPESFactorsBuilder",
     "SimRLS",
     "SimRLSBuilder",
     "SimVoja",
@@ -126,6 +128,37 @@ class SimPESBuilder(LearningRuleBuilder):
     def mergeable(x, y) -> bool:
         """Merge rules with equal numbers of neurons, and equal sizes of the error."""
         return LearningRuleBuilder.mergeable(x, y) and x.error.size == y.error.size
+
+
+@Builder.register(SimPESFactors)
+class SimPESFactorsBuilder(OverwritingBuilder):
+    """``rows = -κ dt / n · e``, ``columns = a``; see `SimPESBuilder`."""
+
+    def build_pre(self, signals, config) -> None:
+        """Combine signals, and scale the learning rates."""
+        super().build_pre(signals, config)
+        self.pre, self.error, self.rows, self.columns = (
+            signals.combine(group)
+            for group in zip(*(op.reads + op.updates for op in self.ops))
+        )
+        n_neurons = self.ops[0].reads[0].size
+        self.alpha = signals.op_constant(
+            self.ops,
+            [op.reads[1].size for op in self.ops],
+            "learning_rate",
+            signals.dtype,
+        ) * (-signals.dt / n_neurons)
+
+    def build_step(self, signals) -> None:
+        """Copy the activities, and scale the errors."""
+        rows = self.alpha * signals.gather(self.error)
+        signals.scatter(self.rows, rows)
+        signals.scatter(self.columns, signals.gather(self.pre))
+
+    @staticmethod
+    def mergeable(x, y) -> bool:
+        """Merge rules with equal numbers of presynaptic neurons."""
+        return x.reads[0].size == y.reads[0].size
 
 
 @Builder.register(SimBCM)

@@ -48,10 +48,7 @@ class Objectives:
     ):
         self.losses = {name: as_loss(name, loss) for name, loss in losses.items()}
         self.weights = dict(weights)
-        self._total = keras.metrics.Mean(name="loss")
-        self._means = {
-            name: keras.metrics.Mean(name=f"{name}_loss") for name in self.losses
-        }
+        self._means = Means(["loss", *(f"{name}_loss" for name in self.losses)])
         self._metrics = [
             ProbeMetric(name, metric, is_weighted)
             for is_weighted, group in ((False, metrics), (True, weighted_metrics))
@@ -92,18 +89,18 @@ class Objectives:
         loss : scalar tensor
             The weighted sum of all losses.
         """
-        terms = []
+        values, terms = [], []
         for name, loss in self.losses.items():
             value = reduced_loss(
                 loss, y_true.get(name), y_pred[name], sample_weight.get(name)
             )
-            self._means[name].update_state(value)
+            value = tf.cast(value, keras.config.floatx())
+            values.append(value)
             weight = self.weights.get(name, 1.0)
             terms.append(value if weight == 1 else weight * value)
-        floatx = keras.config.floatx()
-        terms = [tf.cast(term, floatx) for term in [*terms, *regularization]]
-        total = tf.add_n(terms) if terms else tf.constant(0.0, floatx)
-        self._total.update_state(total)
+        terms += [tf.cast(term, keras.config.floatx()) for term in regularization]
+        total = tf.add_n(terms) if terms else tf.zeros((), keras.config.floatx())
+        self._means.update_state([total, *values])
         return total
 
     def update_metrics(self, y_true, y_pred, sample_weight) -> None:
@@ -115,16 +112,45 @@ class Objectives:
     def keras_metrics(self) -> list[keras.metrics.Metric]:
         """Return everything that has to be reset at the beginning of an epoch."""
         built = [m.metric for m in self._metrics if m.metric is not None]
-        return [self._total, *self._means.values(), *built]
+        return [self._means, *built]
 
     def results(self) -> dict[str, Any]:
         """Return the results by name: total loss, losses, metrics."""
-        results = {"loss": self._total.result()}
-        results.update((f"{n}_loss", mean.result()) for n, mean in self._means.items())
+        results = self._means.result()
         for metric in self._metrics:
             if metric.metric is not None:
                 results[metric.name] = metric.metric.result()
         return results
+
+
+class Means(keras.metrics.Metric):
+    """
+    Means over the batches of an epoch.
+
+    They have one variable, as every small operation counts in training: with a metric
+    of Keras for each loss, a small network takes 5 % longer.
+
+    Parameters
+    ----------
+    names : list of str
+        What the results are called.
+    """
+
+    def __init__(self, names: list[str]):
+        super().__init__(name="means")
+        self.names = names
+        self.sums = self.add_variable((len(names),), "zeros", name="sums")
+        self.count = self.add_variable((), "zeros", name="count")
+
+    def update_state(self, values: list[tf.Tensor]) -> None:
+        """Include one value for each name."""
+        self.sums.assign_add(tf.stack(values))
+        self.count.assign_add(1.0)
+
+    def result(self) -> dict[str, tf.Tensor]:
+        """Return the means by name; zeros before the first batch."""
+        means = tf.math.divide_no_nan(self.sums.value, self.count.value)
+        return dict(zip(self.names, tf.unstack(means)))
 
 
 class ProbeMetric:

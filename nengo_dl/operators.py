@@ -320,6 +320,69 @@ class Feed(Operator):
         return step_feed
 
 
+class SimPESFactors(Operator):
+    """
+    Keep the factors of the change that the PES rule makes to weights.
+
+    Together with an `nengo.builder.operator.ElementwiseInc` of their product, it does
+    what `nengo.builder.learning_rules.SimPES` does together with a copy.
+
+    Parameters
+    ----------
+    pre_filtered : nengo.builder.Signal
+        The activities ``a`` of the ``n`` presynaptic neurons.
+    error : nengo.builder.Signal
+        The error ``e``.
+    rows : nengo.builder.Signal
+        Becomes ``-κ dt / n · e``, as a column.
+    columns : nengo.builder.Signal
+        Becomes ``a``, as a row.
+    learning_rate : float
+        The learning rate ``κ``.
+    tag : str, optional
+        A label for debugging.
+
+    Notes
+    -----
+    1. sets ``[]``
+    2. incs ``[]``
+    3. reads ``[pre_filtered, error]``
+    4. updates ``[rows, columns]``
+    """
+
+    def __init__(
+        self,
+        pre_filtered: Signal,
+        error: Signal,
+        rows: Signal,
+        columns: Signal,
+        learning_rate: float,
+        tag: str | None = None,
+    ):
+        super().__init__(tag=tag)
+        self.learning_rate = learning_rate
+        self.sets: list[Signal] = []
+        self.incs: list[Signal] = []
+        self.reads = [pre_filtered, error]
+        self.updates = [rows, columns]
+
+    @property
+    def _descstr(self) -> str:
+        return f"pre={self.reads[0]}, error={self.reads[1]} -> {self.updates}"
+
+    def make_step(self, signals, dt, rng):
+        """Return a function that updates the factors."""
+        pre_filtered, error = (signals[signal] for signal in self.reads)
+        rows, columns = (signals[signal] for signal in self.updates)
+        alpha = -self.learning_rate * dt / pre_filtered.shape[0]
+
+        def step_simpesfactors():
+            rows[...] = (alpha * error).reshape(rows.shape)
+            columns[...] = pre_filtered
+
+        return step_simpesfactors
+
+
 def is_zero(value: Any) -> bool:
     """Return whether the value of a reset (a number or an array) is zero."""
     return not np.any(value)

@@ -232,20 +232,17 @@ class Simulation:
         state = dict(self.__dict__)
         del state["tensor_graph"], state["_feeds"]
         if self.tensor_graph is not None:
-            state["arrays"] = self.tensor_graph.get_arrays()
-            state["unused_values"] = dict(self.tensor_graph.unused_values)
+            state["graph_state"] = self.tensor_graph.get_state()
             state["python_state"] = self._get_python_state()
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         state = dict(state)
-        arrays = state.pop("arrays", None)
-        unused_values = state.pop("unused_values", None)
+        graph_state = state.pop("graph_state", None)
         python_state = state.pop("python_state", None)
         self.__dict__.update(state)
         self.close()
-        if arrays is not None:
+        if graph_state is not None:
             self._construct(NullProgressBar)
-            self.tensor_graph.set_arrays(arrays)
-            self.tensor_graph.unused_values.update(unused_values)
+            self.tensor_graph.set_state(graph_state)
             self._set_python_state(python_state)

@@ -359,6 +359,20 @@ class TensorGraph(keras.layers.Layer):
             if key not in self.saved_state:
                 variable.assign(arrays[key])
 
+    def get_state(self) -> dict:
+        """Return everything that a copy of the graph needs to be like this one."""
+        return {
+            "arrays": self.get_arrays(),
+            "unused_values": dict(self.unused_values),
+            "initial_weights": [list(weights) for weights in self._initial_weights],
+        }
+
+    def set_state(self, state: dict) -> None:
+        """Become like the graph whose `get_state` is given."""
+        self.set_arrays(state["arrays"])
+        self.unused_values.update(state["unused_values"])
+        self._initial_weights = state["initial_weights"]
+
     def kept_signals(self) -> list:
         """Return the signals whose values are kept from step to step."""
         kept = {*self.saved_state, *self.base_params, *self._constants}

@@ -115,7 +115,8 @@ class KerasMethods:
         kwargs
             Passed on to `keras.Model.compile`. With ``jit_compile=True`` or ``False``,
             XLA compiles whole batches of training or does not; by default it does so
-            for more than one timestep, if nothing in the network calls Python.
+            for more than one timestep, if it can compile the network, losses, and
+            metrics.
 
         Raises
         ------
@@ -233,10 +234,10 @@ class KerasMethods:
                 )
             self._check_one_step(x, stateful)
             steps, keep_state = number_of_steps(x), bool(stateful and self.stateful)
-            self._prepare_training(steps, keep_state)
+            self._prepare_training(steps, keep_state, self._target_specs(x, y, steps))
             graph = self._simulation.tensor_graph
             with self._restored_on_failure(), graph.known_training(steps, keep_state):
-                history = self.keras_model.fit(x, y, **kwargs)
+                history = self.keras_model.fit(_without_counts(x), y, **kwargs)
         for values in history.history.values():
             # Keras 3.3 leaves tensors there
             values[:] = [float(v) if tf.is_tensor(v) else v for v in values]
@@ -279,7 +280,9 @@ class KerasMethods:
         with self._keras_call("evaluate", stateful, kwargs):
             x, y, kwargs = self._data(x, y, n_steps, kwargs)
             self._check_one_step(x, stateful)
-            results = self.keras_model.evaluate(x, y, return_dict=True, **kwargs)
+            results = self.keras_model.evaluate(
+                _without_counts(x), y, return_dict=True, **kwargs
+            )
         _warn_of_nan(results)
         names = self.keras_model.get_metrics_result()
         return {name: float(results[name]) for name in names}
@@ -378,16 +381,25 @@ class KerasMethods:
         ------
         nengo.exceptions.SimulationError
             If gradients differ, or are NaN.
+        nengo.exceptions.ValidationError
+            If an output is not a Probe of this network.
         """
         self._check_trainable()
         graph = self._simulation.tensor_graph
+        outputs = list(self._probe_names) if outputs is None else outputs
+        foreign = [output for output in outputs if output not in self._probe_names]
+        if foreign:
+            raise ValidationError(
+                f"{foreign[0]} is not a Probe of this network; pass a list of its "
+                "Probes, or None for all of them",
+                "outputs",
+            )
         if inputs is None:
             steps = self.unroll * (1 if not graph.use_loop else 2)
             inputs = [
                 np.zeros((self.minibatch_size, steps, node.size_out))
                 for node in graph.program.nodes
             ]
-        outputs = list(self._probe_names) if outputs is None else outputs
         with self._simulation.keras_call(False):
             saved = graph.get_arrays()
             graph.reset(include_trainable=False)
@@ -487,7 +499,22 @@ class KerasMethods:
                 "several timesteps."
             )
 
-    def _prepare_training(self, steps: int | None, keep_state: bool) -> None:
+    def _target_specs(self, x: Any, y: Any, steps: int | None) -> Any:
+        """Return the shapes of the targets of a minibatch."""
+        if isinstance(x, tf.data.Dataset):
+            _, y, _ = keras.utils.unpack_x_y_sample_weight(x.element_spec)
+        if y is None or not isinstance(x, (list, tf.data.Dataset)):
+            return None
+
+        def spec(target):
+            shape = [steps if n is None else n for n in target.shape[1:]]
+            return tf.TensorSpec((self.minibatch_size, *shape), target.dtype)
+
+        return tf.nest.map_structure(spec, y)
+
+    def _prepare_training(
+        self, steps: int | None, keep_state: bool, target_specs: Any
+    ) -> None:
         """Decide how batches are compiled, and warn of parameters without gradient."""
         model, graph = self.keras_model, self._simulation.tensor_graph
         names = model.objectives.losses
@@ -499,24 +526,30 @@ class KerasMethods:
                 f"{keras.__version__}), as older versions do not add up gradients and "
                 "losses; update Keras, or train on one device"
             )
+        facts = (steps, keep_state, target_specs)
+        if self._trained_with == facts:
+            return
         if self._jit_compile == "auto":
-            knows_steps = steps is not None
-            jit_compile = is_local and knows_steps and graph.compiles_training(steps)
+            jit_compile = (
+                is_local
+                and steps is not None
+                and graph.compiles_training(steps)
+                and model.objectives_compile(target_specs, steps)
+            )
         else:
             jit_compile = bool(self._jit_compile)
-        if self._trained_with != (steps, jit_compile, keep_state):
-            self._trained_with = (steps, jit_compile, keep_state)
-            if not model.optimizer.built:
-                model.optimizer.build(model.trainable_variables)
-            model.compiles_training = jit_compile
-            model.make_train_function(force=True)
-            broken = broken_paths(graph, probes)
-            if broken:
-                warnings.warn(
-                    f"No gradient flows through {', '.join(broken)}: Python functions "
-                    "cannot be differentiated. Parameters that influence the loss "
-                    "through them alone stay as they are."
-                )
+        if not model.optimizer.built:
+            model.optimizer.build(model.trainable_variables)
+        model.compiles_training = jit_compile
+        model.make_train_function(force=True)
+        self._trained_with = facts
+        broken = broken_paths(graph, probes)
+        if broken:
+            warnings.warn(
+                f"No gradient flows through {', '.join(broken)}: Python functions "
+                "cannot be differentiated. Parameters that influence the loss "
+                "through them alone stay as they are."
+            )
 
     @contextmanager
     def _restored_on_failure(self) -> Iterator[None]:
@@ -543,6 +576,11 @@ def number_of_steps(x: Any) -> int | None:
         shape = tf.nest.flatten(x.element_spec)[0].shape
         return shape[1] if len(shape) == 3 else None
     return None
+
+
+def _without_counts(x: Any) -> Any:
+    """Leave out numbers of steps that shapes tell: slicing arrays takes time."""
+    return x[:-1] if isinstance(x, list) and len(x) > 1 else x
 
 
 def _lists(by_name: Mapping[str, Any]) -> dict[str, list]:

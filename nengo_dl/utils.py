@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -43,6 +43,7 @@ __all__ = [
     "progress_bar_for",
     "require_open",
     "sanitize_name",
+    "xla_compiles",
 ]
 
 logger = logging.getLogger(__name__)
@@ -302,6 +303,26 @@ def numpy_function(
         return np.array(output, dtypes.as_numpy_dtype)
 
     return tf.numpy_function(copying_func, inp, Tout, name=name)
+
+
+def xla_compiles(function: Any, specs: Iterable) -> bool:
+    """
+    Return whether XLA can compile a function.
+
+    Parameters
+    ----------
+    function : callable
+        A `tf.function` with ``jit_compile=True``; it is traced, and not executed.
+    specs : iterable of tf.TensorSpec
+        The shapes and types of its arguments.
+    """
+    import tensorflow as tf
+
+    try:
+        function.experimental_get_compiler_ir(*specs)(stage="hlo")
+    except (ValueError, tf.errors.OpError):
+        return False
+    return True
 
 
 def progress_bar_for(

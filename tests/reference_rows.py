@@ -39,6 +39,7 @@ from nengo_dl.operators import (
     ElementwiseSet,
     Feed,
     ResetInc,
+    SimPESFactors,
     SparseDotSet,
 )
 from nengo_dl.tensor_node import SimTensorNode
@@ -137,7 +138,7 @@ def tensor_node_in_numpy(stim):
 # -- learning rules -------------------------------------------------------------------
 
 
-def learning_rule(rule, weights=False, error=False):
+def learning_rule(rule, weights=False, error=False, delta=True):
     """A connection that learns, and the probes of all that has to do with it."""
 
     def make(stim):
@@ -154,7 +155,9 @@ def learning_rule(rule, weights=False, error=False):
         )
         if error:
             nengo.Connection(stim[2:], conn.learning_rule, synapse=None)
-        nengo.Probe(conn.learning_rule, "delta", sample_every=0.003)
+        if delta:
+            nengo.Probe(conn.learning_rule, "delta", sample_every=0.003)
+        nengo.Probe(conn, "weights", sample_every=0.003)
         nengo.Probe(b.neurons)
 
     return make
@@ -271,6 +274,11 @@ ROWS = [
     Row("TensorNode", (SimTensorNode,), tensor_node, reference=tensor_node_in_numpy),
     Row("PES", (SimPES,), learning_rule(nengo.PES(1e-3), error=True)),
     Row("PES, weights", (SimPES,), learning_rule(nengo.PES(1e-3), True, error=True)),
+    Row(
+        "PES, factors",
+        (SimPESFactors, ElementwiseInc),
+        learning_rule(nengo.PES(1e-3), error=True, delta=False),
+    ),
     Row("RLS", (SimRLS,), learning_rule(nengo.RLS(1e-3), error=True)),
     Row("BCM", (SimBCM,), learning_rule(nengo.BCM(1e-9), weights=True)),
     Row("Oja", (SimOja,), learning_rule(nengo.Oja(1e-6), weights=True)),

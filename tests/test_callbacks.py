@@ -1,3 +1,4 @@
+import keras
 import nengo
 import numpy as np
 import pytest
@@ -109,15 +110,42 @@ def test_histogram():
     assert callbacks.histogram(sparse)[:, 2].sum() == 2
 
 
+@pytest.mark.training
+@pytest.mark.parametrize("cls", [keras.callbacks.TensorBoard, callbacks.TensorBoard])
+def test_losses_in_tensorboard(cls, Simulator, tmp_path):
+    net, inp, _, _, probe = make_network()
+    x, y = {inp: np.ones((4, 3, 1))}, {probe: np.ones((4, 3, 1))}
+    with Simulator(net, minibatch_size=2) as sim:
+        sim.compile(tf.optimizers.SGD(1e-6), loss="mse", metrics=["mae"])
+        history = sim.fit(
+            x,
+            y,
+            validation_data=(x, y),
+            epochs=3,
+            verbose=0,
+            callbacks=[cls(tmp_path, histogram_freq=1)],
+        ).history
+        name = sim.get_name(probe)
+    for part, prefix in (("train", ""), ("validation", "val_")):
+        (path,) = tmp_path.glob(f"{part}/*.v2")
+        written = {}
+        for event in events(path):
+            for value in event.summary.value:
+                if value.tag.startswith("epoch_"):
+                    number = tf.make_ndarray(value.tensor)
+                    written.setdefault(value.tag.removeprefix("epoch_"), []).append(
+                        number
+                    )
+        for key in ("loss", f"{name}_loss", f"{name}_mae"):
+            np.testing.assert_allclose(written[key], history[prefix + key], rtol=1e-6)
+
+
 # -- profiles --------------------------------------------------------------------------
 
 
 def test_profile_of_predict(Simulator, tmp_path):
     net, inp, _, _, probe = make_network()
-    # without the package `tensorboard`, Keras writes profiles only
-    profile = callbacks.TensorBoard(
-        tmp_path / "log", profile_batch=2, write_graph=False
-    )
+    profile = callbacks.TensorBoard(tmp_path / "log", profile_batch=2)
     data = np.ones((3, 2, 1))
     with Simulator(net) as sim:
         outputs = sim.predict({inp: data}, callbacks=[profile], verbose=0)

@@ -82,6 +82,15 @@ class SparseOutput(layers.Layer):
         return y
 
 
+class SparseInTraining(layers.Layer):
+    """Adds a loss when it is called in training."""
+
+    def call(self, x, training=False):
+        if training:
+            self.add_loss(0.1 * keras.ops.mean(keras.ops.abs(x)))
+        return x
+
+
 def functional(size=6):
     x = keras.Input((size,))
     y = layers.Dense(4, activation="tanh")(x)
@@ -124,6 +133,10 @@ KINDS = {
         (6,),
     ),
     "add_loss": (SparseOutput, (6,)),
+    "add_loss in training": (
+        lambda: keras.Sequential([layers.Dense(3), SparseInTraining()]),
+        (6,),
+    ),
     "constraint": (lambda: layers.Dense(3, kernel_constraint="unit_norm"), (6,)),
     "Dense, not trainable": (lambda: frozen(layers.Dense(3)), (6,)),
     "Conv1D": (lambda: layers.Conv1D(2, 2), (3, 2)),

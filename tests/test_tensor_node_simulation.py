@@ -592,6 +592,7 @@ def test_pickled_simulator():
         nengo.Probe(nengo_dl.Layer(layer)(x))
         nengo.Probe(nengo_dl.Layer(layer)(x, transform=2))
     with nengo_dl.Simulator(net, device="/cpu:0", progress_bar=False) as sim:
+        initial_weights = layer.get_weights()
         layer.set_weights([np.eye(2), np.array([1, 0])])
         with pickle.loads(pickle.dumps(sim)) as copy:
             (copied,) = copy.tensor_graph.tensor_node_layers
@@ -600,6 +601,9 @@ def test_pickled_simulator():
             copy.run_steps(1)
             data = [copy.data[probe] for probe in copy.model.probes]
             np.testing.assert_array_equal(data, [[[2, 2]], [[3, 4]]])
+            copy.reset()  # to what the layer was when the first simulator was made
+            for weight, initial in zip(copied.get_weights(), initial_weights):
+                np.testing.assert_array_equal(weight, initial)
 
 
 def test_state_is_kept_when_a_run_fails(net):

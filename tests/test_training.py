@@ -186,6 +186,38 @@ def test_trainable_setting(jit_compile, Simulator):
     assert changed[0] and changed[1] and not changed[3]
 
 
+@pytest.mark.parametrize("what", ["loss", "metrics", "data set"])
+def test_losses_and_metrics_in_python(what, Simulator):
+    """What XLA cannot compile trains without XLA."""
+
+    def square(y_true, y_pred):
+        error = tf.py_function(lambda e: e**2, [y_pred - y_true], y_pred.dtype)
+        return tf.ensure_shape(error, y_pred.shape)
+
+    with nengo.Network(seed=0) as net:
+        inp = nengo.Node([0])
+        ens = nengo.Ensemble(10, 1, neuron_type=nengo.LIFRate())
+        nengo.Connection(inp, ens, synapse=None)
+        nengo.Probe(ens)
+    x = np.random.RandomState(0).uniform(size=(4, 5, 1)).astype("float32")
+    y = x**2
+    with Simulator(net, unroll_simulation=1, minibatch_size=2) as sim:
+        histories = []
+        for function in ("mse", square):
+            sim.reset()
+            loss = "mse" if what == "metrics" else function
+            sim.compile(tf.optimizers.SGD(0.1), loss=loss, metrics=function)
+            if what == "data set":
+                counts = np.full((4, 1), 5)
+                data = tf.data.Dataset.from_tensor_slices(((x, counts), y)).batch(2)
+                history = sim.fit(data, epochs=2, verbose=0)
+            else:
+                history = sim.fit(x, y, epochs=2, shuffle=False, verbose=0)
+            histories.append(list(history.history.values()))
+            assert sim.keras_model.compiles_training == (function == "mse")
+    np.testing.assert_allclose(*histories, rtol=1e-5)
+
+
 def test_multiple_losses_train_their_own_probes(Simulator):
     with nengo.Network(seed=0) as net:
         ensembles = [
@@ -1109,6 +1141,8 @@ def test_check_gradients(unroll, Simulator):
         assert sim.n_steps == 2
         inputs = [np.ones((2, 4, 1)), np.ones((2, 4, 2))]
         assert list(sim.check_gradients(inputs, [probes[1]], atol=1e-3)) == [probes[1]]
+        with pytest.raises(ValidationError, match="is not a Probe of this network"):
+            sim.check_gradients(inputs, [net])
 
 
 def test_wrong_gradients(Simulator):

@@ -8,8 +8,9 @@ weights; and `Traits`, which decide how the step around it is compiled.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import keras
@@ -23,6 +24,7 @@ from nengo_dl.tensor_node.calling import (
     tensor_func_name,
     validate_output,
 )
+from nengo_dl.utils import xla_compiles
 
 # TensorFlow's convolutions. The last two are gradients, which is to say transposed.
 CONVOLUTIONS = (
@@ -46,7 +48,8 @@ class Traits:
     n_products : int
         Number of multiplications in its convolutions.
     has_losses : bool
-        Whether it is a layer that adds losses when it is called.
+        Whether it is a layer that adds losses when it is called, maybe in training
+        only.
     """
 
     compiles: bool = False
@@ -202,7 +205,9 @@ def prepare_layers(
 
 def find_traits(op, minibatch_size: int, dtype: tf.DType) -> Traits:
     """
-    Trace the function or layer of an operator once, without executing it.
+    Trace the function or layer of an operator, without executing it.
+
+    It is traced once; a layer once more as in training, to see whether it adds losses.
 
     Parameters
     ----------
@@ -224,41 +229,41 @@ def find_traits(op, minibatch_size: int, dtype: tf.DType) -> Traits:
         If the call fails, or there is something wrong with the output.
     """
     op.traits = Traits()
-    added_losses: list = []
+    is_layer = isinstance(op.func, keras.layers.Layer)
+    pass_time = op.time is not None
 
-    def call(*inputs):
-        time = inputs[0] if op.time is not None else None
+    def call(training, *inputs):
+        time = inputs[0] if pass_time else None
         x = inputs[-1] if op.shape_in else None
-        args = (op, time, x, minibatch_size, dtype, False)
+        args = (op, time, x, minibatch_size, dtype, training)
         output, _ = checked_call(*args)
-        added_losses.extend(_added_losses(op.func))
-        if added_losses:
+        if is_layer and _has_added_losses(op.func):
             # take them off the layer
             op.traits = Traits(has_losses=True)
             output, _ = checked_call(*args)
         return output
 
-    pass_time = op.time is not None
-    if isinstance(op.func, keras.layers.Layer):
+    if is_layer:
         with explained_errors(op, minibatch_size):
             _build(op.func, minibatch_size, pass_time, op.shape_in)
     specs = _input_specs(minibatch_size, dtype, pass_time, op.shape_in)
-    function = tf.function(call, autograph=False, jit_compile=True)
+    function = tf.function(partial(call, False), autograph=False, jit_compile=True)
     graph = function.get_concrete_function(*specs).graph
+    if is_layer and not op.traits.has_losses:
+        train = tf.function(partial(call, True), autograph=False)
+        train.get_concrete_function(*specs)
     return Traits(
         compiles=getattr(op.func, "supports_jit", True)
         and _compiles(function, specs, graph),
         n_products=sum(_n_products(operation) for operation in graph.get_operations()),
-        has_losses=bool(added_losses),
+        has_losses=op.traits.has_losses,
     )
 
 
-def _added_losses(func: Callable) -> list:
-    """Return the losses that a layer has added when it was called."""
-    if not isinstance(func, keras.layers.Layer):
-        return []
-    n_regularizers = sum(v.regularizer is not None for v in func.trainable_weights)
-    return func.losses[: len(func.losses) - n_regularizers]
+def _has_added_losses(layer: keras.layers.Layer) -> bool:
+    """Return whether a layer has added losses when it was called."""
+    n_regularizers = sum(v.regularizer is not None for v in layer.trainable_weights)
+    return len(layer.losses) > n_regularizers
 
 
 def _compiles(function, specs, graph: tf.Graph) -> bool:
@@ -270,11 +275,7 @@ def _compiles(function, specs, graph: tf.Graph) -> bool:
     # XLA ignores the seeds of random operations, and assertions
     if any(node.op == "Assert" or "seed2" in node.attr for node in nodes):
         return False
-    try:
-        function.experimental_get_compiler_ir(*specs)(stage="hlo")
-    except (ValueError, tf.errors.OpError):
-        return False
-    return True
+    return xla_compiles(function, specs)
 
 
 def _n_products(operation: tf.Operation) -> int:

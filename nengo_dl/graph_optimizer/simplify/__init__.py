@@ -17,6 +17,7 @@ from nengo_dl.graph_optimizer.simplify.remove_constant_copies import (
 from nengo_dl.graph_optimizer.simplify.remove_identity_muls import (
     remove_identity_muls,
 )
+from nengo_dl.graph_optimizer.simplify.remove_pes_deltas import remove_pes_deltas
 from nengo_dl.graph_optimizer.simplify.remove_reset_incs import remove_reset_incs
 from nengo_dl.graph_optimizer.simplify.remove_unmodified_resets import (
     remove_unmodified_resets,
@@ -27,6 +28,7 @@ __all__ = [
     "default_simplifications",
     "remove_constant_copies",
     "remove_identity_muls",
+    "remove_pes_deltas",
     "remove_reset_incs",
     "remove_unmodified_resets",
     "remove_zero_incs",
@@ -40,6 +42,7 @@ default_simplifications: tuple[Pass, ...] = (
     remove_zero_incs,
     remove_identity_muls,
     remove_constant_copies,
+    remove_pes_deltas,
     remove_reset_incs,
 )
 

@@ -12,6 +12,7 @@ from nengo_dl.graph_optimizer import (
     order_signals,
     remove_constant_copies,
     remove_identity_muls,
+    remove_pes_deltas,
     remove_reset_incs,
     remove_unmodified_resets,
     remove_zero_incs,
@@ -28,6 +29,7 @@ def test_default_simplifications():
         remove_zero_incs,
         remove_identity_muls,
         remove_constant_copies,
+        remove_pes_deltas,
         remove_reset_incs,
     )
 
