@@ -23,7 +23,9 @@ def test_their_builders_win(name, Simulator):
         stim = nengo.Node([0.5])
         ens = nengo.Ensemble(30, 1, neuron_type=neuron_type)
         nengo.Connection(stim, ens, synapse=None)
-        probe = nengo.Probe(ens, synapse=0.01)
+        output = nengo.Node(size_in=1)
+        nengo.Connection(ens, output, synapse=None)
+        probe = nengo.Probe(output, synapse=0.01)
     builder = SimNeuronsBuilder.TF_NEURON_IMPL[type(neuron_type)]
     assert builder.__module__.startswith("nengo_extras")
 
@@ -32,7 +34,7 @@ def test_their_builders_win(name, Simulator):
     with Simulator(net, unroll_simulation=1) as sim:
         sim.run_steps(50)
         np.testing.assert_allclose(sim.data[probe], reference.data[probe], atol=1e-6)
-        sim.compile(tf.optimizers.SGD(1e-3), loss="mse")
+        sim.compile(tf.optimizers.SGD(1e-6), loss="mse")
         history = sim.fit(n_steps=50, y=np.zeros((1, 50, 1)), epochs=3, verbose=0)
         loss = history.history["loss"]
     assert loss[-1] < loss[0]
