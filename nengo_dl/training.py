@@ -20,7 +20,7 @@ from nengo.exceptions import SimulationError, SimulatorClosed, ValidationError
 from nengo_dl.gradients import broken_paths, compare_gradients
 from nengo_dl.keras_model import SimulatorModel, simulator_model
 from nengo_dl.simulation import Simulation
-from nengo_dl.training_data import TrainingData
+from nengo_dl.training_data import TrainingData, number_of_steps, without_counts
 from nengo_dl.user_data import name_data
 from nengo_dl.utils import require_open
 
@@ -224,20 +224,21 @@ class KerasMethods:
         self._check_trainable()
         self._check_compiled("fit", self.keras_model.objectives.losses)
         with self._keras_call("fit", stateful, kwargs):
-            x, y, kwargs = self._data(x, y, n_steps, kwargs)
+            data, objectives = self._training_data, self.keras_model.objectives
+            x, y, kwargs = data.prepare(x, y, n_steps, objectives, kwargs)
             if not isinstance(x, list):
                 # Keras would warn that it cannot
                 kwargs.setdefault("shuffle", False)
             if "validation_data" in kwargs:
-                kwargs["validation_data"] = self._validation_data(
-                    kwargs["validation_data"], n_steps
+                kwargs["validation_data"] = data.validation_data(
+                    kwargs["validation_data"], n_steps, objectives
                 )
             self._check_one_step(x, stateful)
             steps, keep_state = number_of_steps(x), bool(stateful and self.stateful)
-            self._prepare_training(steps, keep_state, self._target_specs(x, y, steps))
+            self._prepare_training(steps, keep_state, data.target_specs(x, y))
             graph = self._simulation.tensor_graph
             with self._restored_on_failure(), graph.known_training(steps, keep_state):
-                history = self.keras_model.fit(_without_counts(x), y, **kwargs)
+                history = self.keras_model.fit(without_counts(x), y, **kwargs)
         for values in history.history.values():
             # Keras 3.3 leaves tensors there
             values[:] = [float(v) if tf.is_tensor(v) else v for v in values]
@@ -278,10 +279,13 @@ class KerasMethods:
         kwargs.pop("return_dict", None)
         self._check_compiled("evaluate", self.keras_model.objectives.names)
         with self._keras_call("evaluate", stateful, kwargs):
-            x, y, kwargs = self._data(x, y, n_steps, kwargs)
+            objectives = self.keras_model.objectives
+            x, y, kwargs = self._training_data.prepare(
+                x, y, n_steps, objectives, kwargs
+            )
             self._check_one_step(x, stateful)
             results = self.keras_model.evaluate(
-                _without_counts(x), y, return_dict=True, **kwargs
+                without_counts(x), y, return_dict=True, **kwargs
             )
         _warn_of_nan(results)
         names = self.keras_model.get_metrics_result()
@@ -450,32 +454,6 @@ class KerasMethods:
                 "example `sim.compile(loss={probe: 'mse'})`"
             )
 
-    def _data(self, x, y, n_steps, kwargs) -> tuple[Any, Any, dict]:
-        """Return inputs, targets, and keyword arguments for Keras."""
-        data, objectives = self._training_data, self.keras_model.objectives
-        x, n_items = data.inputs(x, n_steps)
-        kwargs = dict(kwargs)
-        if not isinstance(x, list):
-            return x, y, kwargs
-        if kwargs.get("validation_split"):
-            data.check_split(n_items, kwargs["validation_split"])
-        y = data.targets(y, objectives, n_items)
-        weights = kwargs.pop("sample_weight", None)
-        weights = data.sample_weights(weights, y, n_items)
-        if weights is not None:
-            kwargs["sample_weight"] = weights
-        return x, y, kwargs
-
-    def _validation_data(self, validation_data: Any, n_steps) -> Any:
-        if not isinstance(validation_data, (list, tuple)):
-            return validation_data
-        x, y, *weights = validation_data
-        kwargs = {"sample_weight": weights[0]} if weights else {}
-        x, y, kwargs = self._data(x, y, n_steps, kwargs)
-        if "sample_weight" in kwargs:
-            return x, y, kwargs["sample_weight"]
-        return x, y
-
     def _by_probe_object(self, outputs: Mapping) -> dict[nengo.Probe, np.ndarray]:
         return {p: np.asarray(outputs[n]) for p, n in self._probe_names.items()}
 
@@ -498,19 +476,6 @@ class KerasMethods:
                 "`synapse=None` where no filter is needed, or repeat the data for "
                 "several timesteps."
             )
-
-    def _target_specs(self, x: Any, y: Any, steps: int | None) -> Any:
-        """Return the shapes of the targets of a minibatch."""
-        if isinstance(x, tf.data.Dataset):
-            _, y, _ = keras.utils.unpack_x_y_sample_weight(x.element_spec)
-        if y is None or not isinstance(x, (list, tf.data.Dataset)):
-            return None
-
-        def spec(target):
-            shape = [steps if n is None else n for n in target.shape[1:]]
-            return tf.TensorSpec((self.minibatch_size, *shape), target.dtype)
-
-        return tf.nest.map_structure(spec, y)
 
     def _prepare_training(
         self, steps: int | None, keep_state: bool, target_specs: Any
@@ -566,21 +531,6 @@ class KerasMethods:
             for variable, value in saved:
                 variable.assign(value)
             raise
-
-
-def number_of_steps(x: Any) -> int | None:
-    """Return the number of steps if it is the same for all batches, else None."""
-    if isinstance(x, list):
-        return int(x[-1][0, 0])
-    if isinstance(x, tf.data.Dataset):
-        shape = tf.nest.flatten(x.element_spec)[0].shape
-        return shape[1] if len(shape) == 3 else None
-    return None
-
-
-def _without_counts(x: Any) -> Any:
-    """Leave out numbers of steps that shapes tell: slicing arrays takes time."""
-    return x[:-1] if isinstance(x, list) and len(x) > 1 else x
 
 
 def _lists(by_name: Mapping[str, Any]) -> dict[str, list]:

@@ -13,8 +13,10 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import keras
 import nengo
 import numpy as np
+import tensorflow as tf
 from nengo.exceptions import SimulationError, ValidationError
 
 from nengo_dl.user_data import as_array, check_inputs, check_n_steps, name_data
@@ -54,6 +56,82 @@ class TrainingData:
         self._unroll = unroll
         self._use_loop = use_loop
         self._generate = generate
+
+    def prepare(
+        self, x: Any, y: Any, n_steps: int | None, objectives, kwargs: Mapping
+    ) -> tuple[Any, Any, dict[str, Any]]:
+        """
+        Return inputs, targets, and keyword arguments for Keras.
+
+        Parameters
+        ----------
+        x, n_steps
+            See `inputs`.
+        y, objectives
+            See `targets`.
+        kwargs : dict
+            Keyword arguments of `fit` or `evaluate`, maybe with weights (see
+            `sample_weights`) and a split (see `check_split`).
+
+        Returns
+        -------
+        x, y, kwargs
+            In the form in which Keras gets them.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If there is something wrong with them.
+        """
+        x, n_items = self.inputs(x, n_steps)
+        kwargs = dict(kwargs)
+        if not isinstance(x, list):
+            return x, y, kwargs
+        if kwargs.get("validation_split"):
+            self.check_split(n_items, kwargs["validation_split"])
+        y = self.targets(y, objectives, n_items)
+        weights = kwargs.pop("sample_weight", None)
+        weights = self.sample_weights(weights, y, n_items)
+        if weights is not None:
+            kwargs["sample_weight"] = weights
+        return x, y, kwargs
+
+    def validation_data(self, data: Any, n_steps: int | None, objectives) -> Any:
+        """Return data for validation in the form in which Keras gets them."""
+        if not isinstance(data, (list, tuple)):
+            return data
+        x, y, *weights = data
+        kwargs = {"sample_weight": weights[0]} if weights else {}
+        x, y, kwargs = self.prepare(x, y, n_steps, objectives, kwargs)
+        if "sample_weight" in kwargs:
+            return x, y, kwargs["sample_weight"]
+        return x, y
+
+    def target_specs(self, x: Any, y: Any) -> Any:
+        """
+        Return the shapes of the targets of a minibatch.
+
+        Parameters
+        ----------
+        x, y : object
+            Inputs and targets, as `prepare` returns them.
+
+        Returns
+        -------
+        specs : structure of tf.TensorSpec
+            None if they are not known.
+        """
+        if isinstance(x, tf.data.Dataset):
+            _, y, _ = keras.utils.unpack_x_y_sample_weight(x.element_spec)
+        if y is None or not isinstance(x, (list, tf.data.Dataset)):
+            return None
+        steps = number_of_steps(x)
+
+        def spec(target):
+            shape = [steps if n is None else n for n in target.shape[1:]]
+            return tf.TensorSpec((self.minibatch_size, *shape), target.dtype)
+
+        return tf.nest.map_structure(spec, y)
 
     def inputs(
         self, x: Any, n_steps: int | None = None, batch_size: int | None = None
@@ -275,6 +353,21 @@ class TrainingData:
                     "pass validation_data",
                     "validation_split",
                 )
+
+
+def number_of_steps(x: Any) -> int | None:
+    """Return the number of steps if it is the same for all batches, else None."""
+    if isinstance(x, list):
+        return int(x[-1][0, 0])
+    if isinstance(x, tf.data.Dataset):
+        shape = tf.nest.flatten(x.element_spec)[0].shape
+        return shape[1] if len(shape) == 3 else None
+    return None
+
+
+def without_counts(x: Any) -> Any:
+    """Leave out numbers of steps that shapes tell: slicing arrays takes time."""
+    return x[:-1] if isinstance(x, list) and len(x) > 1 else x
 
 
 def _check_target(name, shape, batch_size) -> None:
