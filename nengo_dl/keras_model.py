@@ -85,7 +85,7 @@ class SimulatorModel(keras.Model):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         y, sample_weight = self._by_name(y), self._by_name(sample_weight)
         with tf.GradientTape() as tape:
-            y_pred = self(self._with_n_steps(x), training=True)
+            y_pred = self(x, training=True)
             loss = self._loss(y, y_pred, sample_weight)
             # replicas add up their gradients
             n_replicas = self.distribute_strategy.num_replicas_in_sync
@@ -104,17 +104,10 @@ class SimulatorModel(keras.Model):
         """Evaluate one batch."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         y, sample_weight = self._by_name(y), self._by_name(sample_weight)
-        y_pred = self(self._with_n_steps(x), training=False)
+        y_pred = self(x, training=False)
         self._loss(y, y_pred, sample_weight)
         self.objectives.update_metrics(y, y_pred, sample_weight)
         return self._step_results()
-
-    def _with_n_steps(self, x) -> Any:
-        """Add the number of steps to inputs that have it in their shape only."""
-        if not isinstance(x, (list, tuple)) or len(x) != len(self.inputs) - 1:
-            return x
-        shape = tf.shape(x[0])
-        return [*x, tf.fill([shape[0], 1], shape[1])]
 
     def _step_results(self) -> dict[str, tf.Tensor]:
         results = self.get_metrics_result()

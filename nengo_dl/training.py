@@ -20,7 +20,7 @@ from nengo.exceptions import SimulationError, SimulatorClosed, ValidationError
 from nengo_dl.gradients import broken_paths, compare_gradients
 from nengo_dl.keras_model import SimulatorModel, simulator_model
 from nengo_dl.simulation import Simulation
-from nengo_dl.training_data import TrainingData, number_of_steps, without_counts
+from nengo_dl.training_data import TrainingData, number_of_steps
 from nengo_dl.user_data import name_data
 from nengo_dl.utils import require_open
 
@@ -238,7 +238,7 @@ class KerasMethods:
             self._prepare_training(steps, keep_state, data.target_specs(x, y))
             graph = self._simulation.tensor_graph
             with self._restored_on_failure(), graph.known_training(steps, keep_state):
-                history = self.keras_model.fit(without_counts(x), y, **kwargs)
+                history = self.keras_model.fit(x, y, **kwargs)
         for values in history.history.values():
             # Keras 3.3 leaves tensors there
             values[:] = [float(v) if tf.is_tensor(v) else v for v in values]
@@ -284,9 +284,7 @@ class KerasMethods:
                 x, y, n_steps, objectives, kwargs
             )
             self._check_one_step(x, stateful)
-            results = self.keras_model.evaluate(
-                without_counts(x), y, return_dict=True, **kwargs
-            )
+            results = self.keras_model.evaluate(x, y, return_dict=True, **kwargs)
         _warn_of_nan(results)
         names = self.keras_model.get_metrics_result()
         return {name: float(results[name]) for name in names}

@@ -365,11 +365,6 @@ def number_of_steps(x: Any) -> int | None:
     return None
 
 
-def without_counts(x: Any) -> Any:
-    """Leave out numbers of steps that shapes tell: slicing arrays takes time."""
-    return x[:-1] if isinstance(x, list) and len(x) > 1 else x
-
-
 def _check_target(name, shape, batch_size) -> None:
     if len(shape) < 3:
         raise ValidationError(
