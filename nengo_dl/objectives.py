@@ -127,8 +127,7 @@ class Means(keras.metrics.Metric):
     """
     Means over the batches of an epoch.
 
-    They have one variable, as every small operation counts in training: with a metric
-    of Keras for each loss, a small network takes 5 % longer.
+    They have one variable, as every small operation counts in training.
 
     Parameters
     ----------
