@@ -19,6 +19,14 @@ import tensorflow as tf
 MAX_PIECES = 8
 
 
+def reshape(array: tf.Tensor, shape) -> tf.Tensor:
+    """Reshape an array, unless its shape is right already."""
+    known = array.shape.as_list()
+    if len(known) == len(shape) and all(n in (-1, m) for n, m in zip(shape, known)):
+        return array
+    return tf.reshape(array, shape)
+
+
 def positions(slices) -> np.ndarray:
     """Return the positions in ``slices`` one by one."""
     if len(slices) == 0:

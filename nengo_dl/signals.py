@@ -275,7 +275,7 @@ class SignalDict(Mapping):
         if src.elements is not None:
             value = tf.reshape(value, (*src.full_shape[:axis], -1))
             value = tf.gather(value, src.elements.astype(np.int32), axis=axis)
-        return _reshape(value, src.full_shape)
+        return rows.reshape(value, src.full_shape)
 
     def _read_base(self, key, slices, axis: int, force_copy: bool) -> tf.Tensor:
         base = self.bases.get(key)
@@ -340,7 +340,7 @@ class SignalDict(Mapping):
 
         # rows of the base array (or arrays)
         row_shape = self._row_shape(dst.pieces[0][0], axis)
-        val = _reshape(val, (*val.shape[:axis], -1, *row_shape))
+        val = rows.reshape(val, (*val.shape[:axis], -1, *row_shape))
         offset = 0
         parts: dict = {}
         for key, start, stop in dst.pieces:
@@ -397,7 +397,7 @@ class SignalDict(Mapping):
         for key, _, _ in whole.pieces:
             if isinstance(self.bases.get(key), (tuple, type(None))):
                 self.bases[key] = tf.zeros(self._base_shape(key), dtype=val.dtype)
-        val = _reshape(val, (*val.shape[:axis], dst.size))
+        val = rows.reshape(val, (*val.shape[:axis], dst.size))
         write = rows.set_rows if mode == "update" else rows.add_rows
         new = write(self.gather(whole), rows.runs(np.asarray(dst.elements)), val, axis)
         self.scatter(whole, new)
@@ -421,11 +421,3 @@ class SignalDict(Mapping):
         """Return the number of elements of a piece (of one minibatch item)."""
         key, start, stop = piece
         return (stop - start) * math.prod(self._row_shape(key, axis))
-
-
-def _reshape(value: tf.Tensor, shape) -> tf.Tensor:
-    """Reshape, unless the shape is right already."""
-    known = value.shape.as_list()
-    if len(known) == len(shape) and all(n in (-1, m) for n, m in zip(shape, known)):
-        return value
-    return tf.reshape(value, shape)

@@ -12,6 +12,7 @@ from nengo.builder.operator import Copy, Reset, TimeUpdate
 from nengo.builder.probe import SimProbe
 from nengo.exceptions import BuildError
 
+from nengo_dl import rows
 from nengo_dl.builder import Builder, OpBuilder
 from nengo_dl.op_builders.base import OverwritingBuilder, write_mode
 from nengo_dl.operators import Feed, ResetInc, is_increment
@@ -49,7 +50,7 @@ class FeedBuilder(OverwritingBuilder):
         op = self.ops[0]
         signals.scatter(
             self.signal,
-            tf.reshape(values, (-1, *self.signal.shape)),
+            rows.reshape(values, (-1, *self.signal.shape)),
             mode=write_mode(op, op.signal),
         )
 

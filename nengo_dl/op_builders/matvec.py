@@ -21,9 +21,7 @@ LONG_ROW = 64
 MAX_PADDING = 2
 
 
-def stacked_matvec(
-    A, X, a_batched: bool, x_batched: bool, training: bool = False
-) -> tf.Tensor:
+def stacked_matvec(A, X, a_batched: bool, x_batched: bool) -> tf.Tensor:
     """
     Multiply ``g`` matrices with ``g`` vectors.
 
@@ -35,8 +33,6 @@ def stacked_matvec(
         The vectors.
     a_batched, x_batched : bool
         Which of the two have a minibatch axis.
-    training : bool
-        Whether gradients will be computed, which transposes would double.
 
     Returns
     -------
@@ -49,12 +45,6 @@ def stacked_matvec(
         return row_sums(A * X[..., None, :])
     if a_batched or not x_batched:
         return tf.linalg.matvec(A, X)
-
-    if training and A.shape[0] == 1:
-        product = tf.matmul(
-            tf.reshape(X, (-1, n)), tf.reshape(A, (m, n)), transpose_b=True
-        )
-        return tf.reshape(product, (-1, 1, m))
 
     # one product of matrices for all items, with the longer side of the result in front
     X = tf.transpose(X, (1, 0, 2))

@@ -13,6 +13,7 @@ import tensorflow as tf
 from nengo.builder.operator import DotInc, ElementwiseInc, SparseDotInc
 from nengo.exceptions import BuildError
 
+from nengo_dl import rows
 from nengo_dl.builder import Builder
 from nengo_dl.layout import sparse_indices
 from nengo_dl.op_builders.base import OverwritingBuilder, view_key, write_mode
@@ -92,8 +93,8 @@ class DotIncBuilder(StackedBuilder):
         super().build_pre(signals, config)
         op, g = self.ops[0], len(self.ops)
         n = op.X.size
-        self.training = config.training
         self.order = None
+        self.is_plain = False
         if op.A.ndim == 0:
             # a scalar multiplies every element of X
             self.A, self.X = self.A.reshape((g, 1, 1)), self.X.reshape((g, n))
@@ -104,22 +105,38 @@ class DotIncBuilder(StackedBuilder):
         A = signals.combine([self.ops[i].A for i in order])
         self.A = A.reshape((len(inputs), -1, n))
         self.X = signals.combine(inputs).reshape((len(inputs), n))
+        # one matrix for all inputs: every reshape would have a gradient, a reshape too
+        self.is_plain = (
+            config.training
+            and len(inputs) == 1
+            and self.X.minibatched
+            and not self.A.minibatched
+        )
+        if self.is_plain:
+            self.A, self.X = self.A.reshape((-1, n)), self.X.reshape((n,))
 
     def build_step(self, signals) -> None:
         """Multiply."""
         A, X = signals.gather(self.A), signals.gather(self.X)
+        if self.is_plain:
+            product = tf.matmul(X, A, transpose_b=True)
+            batch = product.shape[:1]
+        else:
+            product = self._stacked_product(signals, A, X)
+            batch = product.shape[:-2]
+        if self.order is not None:
+            product = tf.reshape(product, (*batch, len(self.ops), -1))
+            product = tf.gather(product, self.order, axis=-2)
+        product = rows.reshape(product, (*batch, *self.Y.shape))
+        signals.scatter(self.Y, product, mode=self.mode)
+
+    def _stacked_product(self, signals, A, X) -> tf.Tensor:
         if self.A.shape[1] > 1 and self.A.shape[2] == 1:
             X = signals.materialize(X)
         a_batched = self.A.minibatched
         if a_batched and signals.minibatch_size == 1:
             A, a_batched = A[0], False
-        product = stacked_matvec(A, X, a_batched, self.X.minibatched, self.training)
-        batch = product.shape[:-2]
-        if self.order is not None:
-            product = tf.reshape(product, (*batch, len(self.ops), -1))
-            product = tf.gather(product, self.order, axis=-2)
-        product = tf.reshape(product, (*batch, *self.Y.shape))
-        signals.scatter(self.Y, product, mode=self.mode)
+        return stacked_matvec(A, X, a_batched, self.X.minibatched)
 
 
 def shared_inputs(ops) -> tuple[list, np.ndarray]:
