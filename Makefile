@@ -52,7 +52,7 @@ test-loihi:
 	.ci/loihi numpy1 numpy2 -- $(ARGS)
 
 fuzz: $(TEST)/.installed
-	$(TEST)/bin/python -m pytest tests/test_fuzz.py --examples $(N) $(ARGS)
+	$(TEST)/bin/python -m pytest tests/test_fuzz.py --examples $(N) -n $(JOBS) $(ARGS)
 
 lint: $(TEST)/.installed
 	.ci/lint $(TEST)/bin

@@ -89,6 +89,8 @@ class SignalDict(Mapping):
         self.dt_val: float | None = None
         self.errors: ErrorBox | None = None
         self.process_rngs: dict = {}
+        # what was written to whole arrays, before and after it was broadcast
+        self._broadcasts: dict[str, tuple[tf.Tensor, tf.Tensor]] = {}
 
     @property
     def zero(self) -> tf.Tensor:
@@ -115,6 +117,7 @@ class SignalDict(Mapping):
     def reset(self) -> None:
         """Forget the values of the base arrays."""
         self.bases = {}
+        self._broadcasts = {}
 
     def get_tensor_signal(
         self,
@@ -350,7 +353,6 @@ class SignalDict(Mapping):
             offset += stop - start
         for key, (slices, offsets) in parts.items():
             part = val if len(parts) == 1 else rows.read_rows(val, offsets, axis)
-            part = self._for_all_items(part) if axis else part
             self._write_base(key, slices, part, mode, axis)
 
     def _for_all_items(self, val: tf.Tensor) -> tf.Tensor:
@@ -369,10 +371,12 @@ class SignalDict(Mapping):
             )
         if isinstance(old, tuple):  # only the shape is known: nothing was written yet
             old = None
+        one_item, val = val, self._for_all_items(val) if axis else val
         is_whole = slices == [(0, shape[axis])]
         if is_whole and (mode == "update" or old is None):
             self.write_types["assign"] += 1
             self.bases[key] = val
+            self._broadcasts[key] = (one_item, val)
             return
         if old is None:
             old = tf.zeros(shape, dtype=val.dtype)
@@ -381,6 +385,9 @@ class SignalDict(Mapping):
             self.bases[key] = rows.set_rows(old, slices, val, axis)
         else:
             self.write_types["assign_add" if is_whole else "scatter_add"] += 1
+            one_item, broadcast = self._broadcasts.get(key, (None, None))
+            if is_whole and old is broadcast:
+                old = one_item  # the sum broadcasts it, and saves a pass over memory
             self.bases[key] = rows.add_rows(old, slices, val, axis)
 
     def _scatter_elements(self, dst: TensorSignal, val: tf.Tensor, mode: str) -> None:

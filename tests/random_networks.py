@@ -2,8 +2,9 @@
 Random Nengo networks of all object types, for comparing simulators.
 
 In: choices drawn by Hypothesis. Out: networks that `nengo.Simulator` can run. Left out
-are neuron types that draw random numbers while they run (their numbers can only agree
-on average) and cycles without a synapse (which no simulator can run).
+are cycles without a synapse (which no simulator can run). Neuron types that draw random
+numbers while they run are no use for comparing what depends on them; `random_objects`
+says what does.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ NEURON_TYPES = st.sampled_from(
         nengo.Direct(),
         nengo.RegularSpiking(nengo.LIFRate()),
         nengo.RegularSpiking(nengo.Tanh()),
+        nengo.StochasticSpiking(nengo.LIFRate()),
+        nengo.PoissonSpiking(nengo.Tanh()),
         nengo_dl.SoftLIFRate(sigma=0.3),
         nengo_dl.LeakyReLU(negative_slope=0.2),
         nengo_dl.SpikingLeakyReLU(negative_slope=0.2),
@@ -80,13 +83,17 @@ def processes(draw, size):
 @st.composite
 def nodes(draw, size):
     """Create a Node with ``size`` outputs."""
-    kind = draw(st.sampled_from(["constant", "time", "process", "relay", "function"]))
+    kinds = ["constant", "time", "process", "filter", "relay", "function"]
+    kind = draw(st.sampled_from(kinds))
     if kind == "constant":
         return nengo.Node(np.linspace(-0.7, 0.9, size))
     if kind == "time":
         return nengo.Node(lambda t: np.sin(50 * t + np.arange(size)))
     if kind == "process":
         return nengo.Node(draw(processes(size)), size_out=size)
+    if kind == "filter":
+        synapse = draw(SYNAPSES.filter(lambda synapse: synapse is not None))
+        return nengo.Node(synapse, size_in=size, size_out=size)
     if kind == "relay":
         return nengo.Node(size_in=size)
     return nengo.Node(lambda t, x: np.cos(x) * t, size_in=size, size_out=size)
@@ -148,7 +155,7 @@ def transforms(draw, n_out, n_in, is_decoded):
     kinds = ["dense", "distribution"]
     kinds += ["none", "scalar", "vector"] if n_in == n_out else []
     if not is_decoded:  # Nengo allows these for other connections only
-        kinds += ["sparse", "convolution"] if n_in == n_out else ["sparse"]
+        kinds += ["sparse", *_convolutions(n_out, n_in)]
     kind = draw(st.sampled_from(kinds))
     matrix = rng.uniform(-1, 1, size=(n_out, n_in))
     if kind == "dense":
@@ -163,8 +170,16 @@ def transforms(draw, n_out, n_in, is_decoded):
         return 0.7
     if kind == "vector":
         return np.linspace(-1, 1, n_in)
-    if kind == "convolution":
-        return nengo.Convolution(
+    if kind == "none":
+        return None
+    return _convolutions(n_out, n_in)[kind](rng)
+
+
+def _convolutions(n_out, n_in):
+    """Return functions that make convolutions with these sizes, by kind."""
+    kinds = {}
+    if n_in == n_out:
+        kinds["convolution"] = lambda rng: nengo.Convolution(
             1,
             (n_in, 1),
             kernel_size=(2,),
@@ -172,7 +187,26 @@ def transforms(draw, n_out, n_in, is_decoded):
             padding="same",
             init=rng.randn(2, 1, 1),
         )
-    return None
+    if n_in == n_out and n_in % 2 == 0:
+        kinds["grouped"] = lambda rng: nengo.Convolution(
+            2,
+            (2, n_in // 2),
+            kernel_size=(3,),
+            strides=(1,),
+            padding="same",
+            channels_last=False,
+            groups=2,
+            init=rng.randn(3, 1, 2),
+        )
+    if n_out == 2 * n_in:
+        kinds["transposed"] = lambda rng: nengo.ConvolutionTranspose(
+            1,
+            (n_in, 1),
+            kernel_size=(2,),
+            strides=(2,),
+            init=rng.randn(2, 1, 1),
+        )
+    return kinds
 
 
 LEARNING_RULES = {
@@ -285,3 +319,36 @@ def networks(draw):
         for _ in range(draw(st.integers(0, 4))):
             draw(probes([*objects, *links, *rules]))
     return net
+
+
+# -- what depends on random numbers ----------------------------------------------------
+
+RANDOM_SPIKING = (nengo.StochasticSpiking, nengo.PoissonSpiking)
+
+
+def random_objects(net) -> set:
+    """Return the objects whose values depend on numbers drawn while a network runs."""
+    found = {e for e in net.all_ensembles if isinstance(e.neuron_type, RANDOM_SPIKING)}
+    grown = True
+    while grown:
+        before = len(found)
+        for conn in net.all_connections:
+            ends = {owner(conn.pre), owner(conn.post)}
+            if owner(conn.pre) in found or (
+                conn.learning_rule is not None and ends & found
+            ):
+                found.add(conn)
+            if conn in found:
+                found.add(owner(conn.post))
+        grown = len(found) > before
+    return found
+
+
+def owner(end):
+    """Return the Node, Ensemble or Connection that the end of one belongs to."""
+    obj = _base(end)
+    if isinstance(obj, nengo.ensemble.Neurons):
+        return obj.ensemble
+    if isinstance(obj, nengo.connection.LearningRule):
+        return obj.connection
+    return obj

@@ -49,6 +49,7 @@ TENSOR_LAYER = [
     "engine",
     "live_state",
     "io_names",
+    "graph_variables",
     "tensor_graph",
 ]
 USER_LAYER = [

@@ -1,8 +1,8 @@
 """
 Random networks give the same numbers as in `nengo.Simulator`.
 
-``pytest tests/test_fuzz.py --examples 5000`` tries 5,000 networks; the first 200 of
-them, always the same ones, are tried by default.
+``pytest tests/test_fuzz.py --examples 5000 -n 2`` tries 5,000 networks with two
+processes; the first 200 of them, always the same ones, are tried by default.
 """
 
 from __future__ import annotations
@@ -11,21 +11,31 @@ import warnings
 
 import nengo
 import numpy as np
-from hypothesis import HealthCheck, Phase, assume, event, given, settings
+from hypothesis import HealthCheck, Phase, assume, event, given, seed, settings
 from hypothesis import strategies as st
-from random_networks import networks
+from random_networks import networks, owner, random_objects
 
 import nengo_dl
 
 N_STEPS = 20
 
+# Networks of one test; processes share the tests.
+CHUNK = 50
 
-def test_random_networks(request):
-    n_examples = request.config.getoption("--examples") or 200
 
+def pytest_generate_tests(metafunc):
+    n_examples = metafunc.config.getoption("--examples") or 200
+    starts = range(0, n_examples, CHUNK)
+    metafunc.parametrize(
+        "chunk, n_examples",
+        [(i, min(CHUNK, n_examples - start)) for i, start in enumerate(starts)],
+    )
+
+
+def test_random_networks(chunk, n_examples):
+    @seed(chunk)
     @settings(
         max_examples=n_examples,
-        derandomize=True,
         deadline=None,
         database=None,
         phases=(Phase.generate,),
@@ -66,12 +76,17 @@ def check_network(net, minibatch_size, jit_compile, inference_only):
         ) as sim:
             sim.run_steps(N_STEPS - 7)
             sim.run_steps(7)
+    incomparable = random_objects(net)
     for probe in net.all_probes:
         expected = ref.data[probe]
         actual = sim.data[probe]
         if minibatch_size is not None:
             assert actual.shape[0] == minibatch_size
             actual = actual[0]
+        if owner(probe.target) in incomparable:
+            event("depends on random numbers, which no two simulators share")
+            assert actual.shape == expected.shape
+            continue
         # voltages of Izhikevich neurons grow without limit, and errors with them
         if (
             not np.all(np.isfinite(expected))

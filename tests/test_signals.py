@@ -285,6 +285,31 @@ def test_scatter_to_everything(minibatch_size):
     assert case.signals.write_types == {"assign": 1, "assign_add": 1}
 
 
+def test_increment_of_a_value_that_all_items_share():
+    case = Case(3)
+    whole, part = case.signal([(0, 6)], (6, 2)), case.signal([(1, 3)], (2, 2))
+    shared, own = case.values(6, 2)[:1], case.values(6, 2)
+
+    @tf.function(autograph=False)
+    def write(shared, own):
+        case.signals.scatter(whole, shared)
+        case.signals.scatter(whole, own, mode="inc")
+        return case.signals.bases["base"]
+
+    assert np.allclose(write(shared, own), shared + own)
+    graph = write.get_concrete_function(shared, own).graph
+    (addition,) = [op for op in graph.get_operations() if op.type == "AddV2"]
+    assert addition.inputs[0].shape == (1, 6, 2)
+
+    # nothing is forgotten that was written in between
+    case.signals.scatter(whole, tf.constant(shared))
+    case.signals.scatter(part, tf.constant(own[:, :2]), mode="inc")
+    case.signals.scatter(whole, tf.constant(own), mode="inc")
+    expected = shared + own
+    expected[:, 1:3] += own[:, :2]
+    assert np.allclose(case.result(), expected)
+
+
 @pytest.mark.parametrize("index", [[5, 0], [4, 2, 0], [5, 4, 3, 2, 1, 0]])
 @pytest.mark.parametrize("max_pieces", [1, 8])
 def test_scatter_to_separate_rows(index, max_pieces, minibatch_size, monkeypatch):
