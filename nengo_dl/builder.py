@@ -71,6 +71,9 @@ class OpBuilder:
     pure : bool
         False if a step calls back into Python, so that it cannot be compiled.
         May be set for the class or for an instance.
+    differentiable : bool or None
+        Whether gradients flow through the step in training; None if they do where it is
+        ``pure``. May be set like ``pure``.
     adds_losses : bool
         True if a step appends scalars to ``signals.losses``: what is to be added to the
         loss in training, beyond the losses of Probes. May be set like ``pure``.
@@ -78,6 +81,7 @@ class OpBuilder:
 
     planner_priority = 50
     pure = True
+    differentiable: bool | None = None
     adds_losses = False
 
     def __init__(self, ops):

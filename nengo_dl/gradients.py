@@ -9,14 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import keras
 import nengo
 import numpy as np
 import tensorflow as tf
+from nengo.builder.neurons import SimNeurons
 from nengo.builder.operator import Operator, SimPyFunc
+from nengo.builder.processes import SimProcess
 from nengo.exceptions import SimulationError
 
 from nengo_dl.tensor_graph import TensorGraph
-from nengo_dl.tensor_node import SimTensorNode
+from nengo_dl.tensor_node import SimTensorNode, has_gradient
 from nengo_dl.trainability import is_trainable
 from nengo_dl.utils import function_name
 
@@ -35,29 +38,55 @@ def broken_paths(graph: TensorGraph, probes: Iterable[nengo.Probe]) -> list[str]
     Returns
     -------
     names : list of str
-        Names of Python functions, neuron types, and processes.
+        Names of functions, neurons, processes, and TensorNodes.
     """
-    builds = graph.op_builder.op_builds.values()
-    # what XLA cannot compile in a TensorNode may have a gradient all the same
-    python = [
+    obstacles = [
         op
-        for build in builds
-        if not build.pure
+        for build in graph.op_builder.op_builds.values()
+        if not (build.pure if build.differentiable is None else build.differentiable)
         for op in build.ops
-        if not isinstance(op, SimTensorNode)
     ]
-    if not python:
-        return []
-    python_ops = set(python)
-    tensor_ops = [op for group in graph.plan for op in group if op not in python_ops]
-    trained = {s for s in graph.program.layout.places if is_trainable(s)}
-    probed = {graph.program.probes[probe].base for probe in probes}
-    links = [(_read(op), _written(op)) for op in tensor_ops]
-    before = _reached(trained, links)
-    links = [(_written(op), _read(op)) for op in [*tensor_ops, *python]]
-    after = _reached(probed, links)
-    broken = [op for op in python if _read(op) & before and _written(op) & after]
+    obstacles += [
+        op
+        for op in _between(graph, probes, _tensor_nodes(graph))
+        if not has_gradient(op, graph.minibatch_size, graph.step.signals.dtype)
+    ]
+    broken = _between(graph, probes, obstacles, obstacles)
     return list(dict.fromkeys(_describe(op) for op in broken))
+
+
+def python_in_loops(graph: TensorGraph, probes: Iterable[nengo.Probe]) -> list[str]:
+    """
+    Name the TensorNodes whose gradients are needed, but are not known in loops.
+
+    Parameters
+    ----------
+    graph, probes
+        See `broken_paths`.
+    """
+    nodes = [op for op in _tensor_nodes(graph) if op.traits.calls_python]
+    return [_describe(op) for op in _between(graph, probes, nodes)]
+
+
+def _tensor_nodes(graph: TensorGraph) -> list[SimTensorNode]:
+    return [op for group in graph.plan for op in group if isinstance(op, SimTensorNode)]
+
+
+def _between(graph, probes, wanted: Sequence, obstacles: Sequence = ()) -> list:
+    """Return the wanted operators between trained parameters and probes."""
+    if not wanted:
+        return []
+    ops = [op for group in graph.plan for op in group]
+    trained = {s for s in graph.program.layout.places if is_trainable(s)}
+    for op in _tensor_nodes(graph):
+        if isinstance(op.func, keras.layers.Layer) and op.func.trainable_weights:
+            trained |= _written(op)
+    stops = set(obstacles)
+    links = [(_read(op), _written(op)) for op in ops if op not in stops]
+    before = _reached(trained, links)
+    probed = {graph.program.probes[probe].base for probe in probes}
+    after = _reached(probed, [(_written(op), _read(op)) for op in ops])
+    return [op for op in wanted if _read(op) & before and _written(op) & after]
 
 
 def _read(op: Operator) -> set:
@@ -83,7 +112,11 @@ def _reached(start: set, links: Sequence[tuple[set, set]]) -> set:
 def _describe(op: Operator) -> str:
     if isinstance(op, SimPyFunc):
         return f"the function `{function_name(op.fn, sanitize=False)}`"
-    return str(op)
+    if isinstance(op, SimNeurons):
+        return f"the neurons {op.neurons} ({op.output.name})"
+    if isinstance(op, SimProcess):
+        return f"the process {op.process} ({op.output.name})"
+    return str(op.tag or op)
 
 
 def compare_gradients(

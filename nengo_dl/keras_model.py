@@ -83,7 +83,7 @@ class SimulatorModel(keras.Model):
     def train_step(self, data) -> dict[str, Any]:
         """Train with one batch."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        y, sample_weight = self._by_name(y), self._by_name(sample_weight)
+        y, sample_weight = self._by_name(y), self._weights_by_name(sample_weight)
         with tf.GradientTape() as tape:
             y_pred = self(x, training=True)
             loss = self._loss(y, y_pred, sample_weight)
@@ -103,7 +103,7 @@ class SimulatorModel(keras.Model):
     def test_step(self, data) -> dict[str, Any]:
         """Evaluate one batch."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        y, sample_weight = self._by_name(y), self._by_name(sample_weight)
+        y, sample_weight = self._by_name(y), self._weights_by_name(sample_weight)
         y_pred = self(x, training=False)
         self._loss(y, y_pred, sample_weight)
         self.objectives.update_metrics(y, y_pred, sample_weight)
@@ -128,6 +128,11 @@ class SimulatorModel(keras.Model):
         if not isinstance(values, (list, tuple)):
             values = [values]
         return dict(zip(self.output_names, values))
+
+    def _weights_by_name(self, weights) -> dict[str, tf.Tensor]:
+        if tf.is_tensor(weights):
+            return dict.fromkeys(self.output_names, weights)
+        return self._by_name(weights)
 
     def objectives_compile(self, y, n_steps: int) -> bool:
         """

@@ -49,8 +49,9 @@ class Objectives:
         self.losses = {name: as_loss(name, loss) for name, loss in losses.items()}
         self.weights = dict(weights)
         self._means = Means(["loss", *(f"{name}_loss" for name in self.losses)])
+        used: set[int] = set()
         self._metrics = [
-            ProbeMetric(name, metric, is_weighted)
+            ProbeMetric(name, own_metric(name, metric, used), is_weighted)
             for is_weighted, group in ((False, metrics), (True, weighted_metrics))
             for name, several in group.items()
             for metric in several
@@ -215,13 +216,9 @@ def shape_dependent_metric(name: str, y_true, y_pred) -> keras.metrics.Metric:
 
 
 def as_metric(probe: str, metric: Any) -> keras.metrics.Metric:
-    """
-    Return a metric of our own.
-
-    Metrics have state: those of different probes must not be the same object.
-    """
+    """Return the metric that a name, function or object stands for."""
     if isinstance(metric, keras.metrics.Metric):
-        return type(metric).from_config(metric.get_config())
+        return metric
     name = metric if isinstance(metric, str) else None
     if name is not None:
         metric = _known(keras.metrics.get, metric, "metric", probe)
@@ -231,6 +228,38 @@ def as_metric(probe: str, metric: Any) -> keras.metrics.Metric:
     if not callable(metric):
         raise _unusable(metric, "metric", probe)
     return keras.metrics.MeanMetricWrapper(metric, name=name or metric.__name__)
+
+
+def own_metric(probe: str, metric: Any, used: set[int]) -> Any:
+    """
+    Return a metric that is not used yet, as metrics have state.
+
+    Parameters
+    ----------
+    probe : str
+        Name of the probe.
+    metric : str or callable or keras.metrics.Metric
+        The metric as the user gave it. An object is the metric of the first probe that
+        has it; others get copies.
+    used : set of int
+        Identities of the objects in use, to which this one is added.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If there is no copying an object.
+    """
+    if not isinstance(metric, keras.metrics.Metric) or id(metric) not in used:
+        used.add(id(metric))
+        return metric
+    try:
+        return type(metric).from_config(metric.get_config())
+    except (TypeError, ValueError) as err:
+        raise ValidationError(
+            f"The metric `{metric.name}` cannot be copied for probe '{probe}' ({err}); "
+            "pass a dictionary with a metric object for each Probe",
+            "metrics",
+        ) from err
 
 
 def as_loss(probe: str, loss: Any) -> Callable:
@@ -280,7 +309,8 @@ def reduced_loss(loss: Any, y_true, y_pred, weight=None) -> tf.Tensor:
     -------
     value : scalar tensor
         The sum over the loss function's values times weights, divided by the number of
-        values unless ``reduction`` is ``"sum"``. (Nothing is cast to the type that a
+        values unless ``reduction`` is ``"sum"``, and by the sum of the weights if it is
+        ``"mean_with_sample_weight"``. (Nothing is cast to the type that a
         `keras.losses.Loss` has, which is less precise in simulations with float64.)
     """
     is_object = isinstance(loss, keras.losses.Loss)
@@ -290,7 +320,11 @@ def reduced_loss(loss: Any, y_true, y_pred, weight=None) -> tf.Tensor:
     values = tf.cast(tf.convert_to_tensor(values), y_pred.dtype)
     if weight is not None:
         weight = tf.cast(weight, values.dtype)
-        values *= with_rank(weight, values.shape.rank)
+        weight = with_rank(weight, values.shape.rank)
+        values *= weight
+        if is_object and loss.reduction == "mean_with_sample_weight":
+            weights = tf.broadcast_to(weight, tf.shape(values))
+            return tf.math.divide_no_nan(tf.reduce_sum(values), tf.reduce_sum(weights))
     if is_object and loss.reduction == "sum":
         return tf.reduce_sum(values)
     return tf.reduce_mean(values)

@@ -168,8 +168,9 @@ class Simulation:
         """
         Return a context in which Keras runs the network.
 
-        Everything is as it was before if an exception leaves the context, and if
-        ``keep_state`` is False, except for what was trained or learned.
+        The state is what it was before if an exception leaves the context, and if
+        ``keep_state`` is False, except for what learning rules have learned; an
+        exception takes that back, too, an interrupt does not.
 
         Parameters
         ----------
@@ -180,12 +181,19 @@ class Simulation:
         # Keras must not change what a call further out has set
         keeps_state = bool(graph.keep_state.numpy())
         python_state = self._get_python_state()
+        state = graph.saved_state.packed()
         succeeded = False
         graph.keep_state.assign(keep_state)
         try:
             with self.context(), graph.errors.unwrap():
                 yield
             succeeded = True
+        except BaseException as err:
+            reached = graph.saved_state.packed()
+            graph.commit(state, stateful=True)
+            if not isinstance(err, Exception):
+                graph.commit(reached, stateful=False)
+            raise
         finally:
             graph.keep_state.assign(keeps_state)
             if succeeded and keep_state:

@@ -325,6 +325,7 @@ class Simulator(KerasMethods, ParameterMethods):
             return
         if progress_bar is None:
             progress_bar = self.progress_bar
+        self._check_one_step(n_steps, self.stateful)
         bar = progress_bar_for(progress_bar, "Simulating", "Simulation", n_steps)
         keep_state = stateful and self.stateful
         self.recording.extend(self._simulation.run(n_steps, given, keep_state, bar))

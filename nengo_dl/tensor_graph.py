@@ -237,13 +237,21 @@ class TensorGraph(GraphVariables):
         process_rngs : dict of {SimProcess: list of numpy.random.RandomState}
             Random number generators for every item of the minibatch.
         """
-        self.step.signals.process_rngs = process_rngs
-        self.step.builder.build_post(self.step.signals)
+        for step in self._all_steps():
+            step.signals.process_rngs = process_rngs
+            step.builder.build_post(step.signals)
 
     def rngs(self) -> list[np.random.RandomState]:
         """Return the random number generators of Python functions in the step."""
-        builds = self.step.builder.op_builds.values()
-        return [rng for build in builds for rng in build.rngs()]
+        return [
+            rng
+            for step in self._all_steps()
+            for build in step.builder.op_builds.values()
+            for rng in build.rngs()
+        ]
+
+    def _all_steps(self) -> list[Step]:
+        return [self.step, *self._steps.values()]
 
     # -- as a layer -------------------------------------------------------------------
 
@@ -326,15 +334,16 @@ class TensorGraph(GraphVariables):
         *node_values, n_steps = inputs
         with tf.init_scope():
             self.saved_state.write_through()
-        training = self.is_training(training)
-        n_steps = self._number_of_steps(node_values, n_steps, training)
+        n_steps = self._number_of_steps(node_values, n_steps, bool(training))
+        is_training = self.is_training(training)
         feeds = self._gather_feeds(node_values, n_steps)
         carried = [tf.convert_to_tensor(v) for v in self._state_list()]
         is_distributed = tf.distribute.get_strategy().num_replicas_in_sync > 1
-        if training or is_distributed:
-            # (the functions of the engine belong to the first replica)
+        if training or is_training or is_distributed:
+            # (XLA cannot differentiate the functions of the engine, which belong to the
+            # first replica)
             is_single = isinstance(n_steps, int) and n_steps == 1
-            step = self._uncompiled_step(training, is_single or is_distributed)
+            step = self._uncompiled_step(is_training, is_single or is_distributed)
             step.start(self.constants())
             carried, outputs = run_steps(
                 step, carried, feeds, n_steps, n_steps, self.unroll
@@ -434,6 +443,7 @@ class TensorGraph(GraphVariables):
                 warnings.simplefilter("ignore")
                 step = self._make_step(training, is_plain)
                 step.signals.process_rngs = self.step.signals.process_rngs
+                step.builder.build_post(step.signals)
                 self._steps[key] = step
         return self._steps[key]
 

@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 from nengo.exceptions import SimulationError, SimulatorClosed, ValidationError
 
-from nengo_dl.gradients import broken_paths, compare_gradients
+from nengo_dl.gradients import broken_paths, compare_gradients, python_in_loops
 from nengo_dl.keras_model import SimulatorModel, simulator_model
 from nengo_dl.simulation import Simulation
 from nengo_dl.training_data import TrainingData, number_of_steps
@@ -233,7 +233,7 @@ class KerasMethods:
                 kwargs["validation_data"] = data.validation_data(
                     kwargs["validation_data"], n_steps, objectives
                 )
-            self._check_one_step(x, stateful)
+            self._check_one_step(number_of_steps(x), stateful)
             steps, keep_state = number_of_steps(x), bool(stateful and self.stateful)
             self._prepare_training(steps, keep_state, data.target_specs(x, y))
             graph = self._simulation.tensor_graph
@@ -283,7 +283,7 @@ class KerasMethods:
             x, y, kwargs = self._training_data.prepare(
                 x, y, n_steps, objectives, kwargs
             )
-            self._check_one_step(x, stateful)
+            self._check_one_step(number_of_steps(x), stateful)
             results = self.keras_model.evaluate(x, y, return_dict=True, **kwargs)
         _warn_of_nan(results)
         names = self.keras_model.get_metrics_result()
@@ -321,7 +321,7 @@ class KerasMethods:
         """
         with self._keras_call("predict", stateful, kwargs):
             x, _ = self._training_data.inputs(x, n_steps)
-            self._check_one_step(x, stateful)
+            self._check_one_step(number_of_steps(x), stateful)
             outputs = self.keras_model.predict(x, **kwargs)
         return self._by_probe_object(outputs)
 
@@ -349,6 +349,7 @@ class KerasMethods:
                     f"`{type(x).__name__}`; use `predict`",
                     "x",
                 )
+            self._check_one_step(number_of_steps(x), self.stateful)
             x = [tf.convert_to_tensor(array) for array in x]
             outputs = self.keras_model.predict_on_batch(x, **kwargs)
         return self._by_probe_object(outputs)
@@ -455,12 +456,13 @@ class KerasMethods:
     def _by_probe_object(self, outputs: Mapping) -> dict[nengo.Probe, np.ndarray]:
         return {p: np.asarray(outputs[n]) for p, n in self._probe_names.items()}
 
-    def _check_one_step(self, x: Any, stateful: bool) -> None:
+    def _check_one_step(self, n_steps: int | None, stateful: bool) -> None:
         """Warn if synapses have no time to do anything."""
-        if stateful or not isinstance(x, list) or x[-1][0, 0] > 1:
+        if stateful or n_steps != 1:
             return
         model = self._simulation.model
-        compiled = self.keras_model.objectives.names
+        keras_model = self._keras_model
+        compiled = () if keras_model is None else keras_model.objectives.names
         connections = [] if model.toplevel is None else model.toplevel.all_connections
         probes = [
             probe
@@ -492,6 +494,14 @@ class KerasMethods:
         facts = (steps, keep_state, target_specs)
         if self._trained_with == facts:
             return
+        if steps is not None and steps != self.unroll:
+            in_loops = python_in_loops(graph, probes)
+            if in_loops:
+                raise SimulationError(
+                    f"Cannot train through {', '.join(in_loops)}: TensorFlow knows the "
+                    "gradient of a `tf.py_function` for a single call only. Use "
+                    "TensorFlow functions instead, or one timestep"
+                )
         if self._jit_compile == "auto":
             jit_compile = (
                 is_local
@@ -509,19 +519,16 @@ class KerasMethods:
         broken = broken_paths(graph, probes)
         if broken:
             warnings.warn(
-                f"No gradient flows through {', '.join(broken)}: Python functions "
-                "cannot be differentiated. Parameters that influence the loss "
-                "through them alone stay as they are."
+                f"No gradient flows through {', '.join(broken)}: NumPy code, and "
+                "steps without a derivative, cannot be differentiated. Parameters that "
+                "influence the loss through them alone stay as they are."
             )
 
     @contextmanager
     def _restored_on_failure(self) -> Iterator[None]:
-        """Give all variables their values back if an exception leaves the context."""
-        graph, model = self._simulation.tensor_graph, self.keras_model
-        state = [graph.saved_state[key] for key in graph.saved_state]
+        """Give what is trained its values back if an exception leaves the context."""
+        model = self.keras_model
         variables = [*model.variables, *model.optimizer.variables]
-        known = {id(variable) for variable in variables}
-        variables += [variable for variable in state if id(variable) not in known]
         saved = [(variable, variable.numpy()) for variable in variables]
         try:
             yield

@@ -88,7 +88,8 @@ class TrainingData:
         if not isinstance(x, list):
             return x, y, kwargs
         if kwargs.get("validation_split"):
-            self.check_split(n_items, kwargs["validation_split"])
+            n_used = n_items // self.minibatch_size * self.minibatch_size
+            self.check_split(n_used, kwargs["validation_split"])
         y = self.targets(y, objectives, n_items)
         weights = kwargs.pop("sample_weight", None)
         weights = self.sample_weights(weights, y, n_items)
@@ -99,7 +100,7 @@ class TrainingData:
     def validation_data(self, data: Any, n_steps: int | None, objectives) -> Any:
         """Return data for validation in the form in which Keras gets them."""
         if not isinstance(data, (list, tuple)):
-            return data
+            return self._stream(data, None)
         x, y, *weights = data
         kwargs = {"sample_weight": weights[0]} if weights else {}
         x, y, kwargs = self.prepare(x, y, n_steps, objectives, kwargs)
@@ -171,12 +172,13 @@ class TrainingData:
         counts = arrays.pop("n_steps", None)
         sizes = {name: node.size_out for node, name in self.node_names.items()}
         arrays = check_inputs(arrays, sizes, self.minibatch_size, n_steps, batch_size)
-        lengths = [len(a) for a in (*arrays.values(), counts) if a is not None]
-        n_given = lengths[0] if lengths else self.minibatch_size
+        n_given = self.minibatch_size
+        if counts is not None and np.ndim(counts) > 0:
+            n_given = max(n_given, len(counts))
+        for array in arrays.values():
+            n_given, n_steps = array.shape[:2]
         if counts is not None:
             n_steps = check_n_steps(counts, n_given, n_steps)
-        for array in arrays.values():
-            n_steps = array.shape[1]
         n_steps = self._check_n_steps(n_steps)
         n_items = self.whole_minibatches(n_given)
         given = {

@@ -170,7 +170,7 @@ def name_data(data: Any, names: Mapping, kind: str) -> Any:
 def _name_of(key, names, kind) -> str:
     noun = kind.lower()[:-1]
     if isinstance(key, str):
-        if key not in names.values() and key != "n_steps":
+        if key not in names.values() and (kind, key) != ("Nodes", "n_steps"):
             raise ValidationError(
                 f"'{key}' is not a valid {noun} name; the names are "
                 f"{list(names.values())}",

@@ -167,6 +167,25 @@ def test_training_version_of_rates_to_spikes(cls):
     np.testing.assert_allclose(output[1], [-1, 0, 0.5, 20])
 
 
+@pytest.mark.parametrize("inference_only", [False, True])
+def test_regular_spiking(inference_only, Simulator):
+    with nengo.Network(seed=0) as net:
+        nengo_dl.configure_settings(inference_only=inference_only)
+        inp = nengo.Node([0.5])
+        for neuron_type in (
+            nengo.RegularSpiking(nengo.RectifiedLinear(), amplitude=2),
+            nengo.SpikingRectifiedLinear(amplitude=2),
+        ):
+            ens = nengo.Ensemble(10, 1, neuron_type=neuron_type, seed=0)
+            nengo.Connection(inp, ens, synapse=None)
+            nengo.Probe(ens.neurons)
+    with Simulator(net) as sim:
+        sim.run_steps(50)
+        actual, expected = (sim.data[probe] for probe in net.all_probes)
+    assert np.any(expected)
+    np.testing.assert_allclose(actual, expected)
+
+
 def test_no_gradient_through_izhikevich():
     J = tf.constant([-10.0, 0.0, 5.0, 2000.0], tf.float64)
     with tf.GradientTape() as tape:

@@ -236,6 +236,21 @@ def test_lowpass_filters_of_different_sizes(Simulator):
         np.testing.assert_allclose(sim.data[probe], ref.data[probe], atol=1e-12)
 
 
+@pytest.mark.training
+def test_gradients_of_alpha(Simulator):
+    with nengo.Network() as net:
+        nengo_dl.configure_settings(dtype="float64")
+        a, b = nengo.Node([0]), nengo.Node(size_in=1)
+        nengo.Connection(a, b, synapse=nengo.Alpha(0.003))
+        probe = nengo.Probe(b, synapse=nengo.Alpha(0.002))
+    with Simulator(net, unroll_simulation=1) as sim:
+        gradient = sim.check_gradients([np.zeros((1, 8, 1))])[probe]["analytic"][0]
+    response = np.eye(8, 1)
+    for synapse in (nengo.Alpha(0.003), nengo.Alpha(0.002)):
+        response = synapse.filt(response, y0=0)
+    np.testing.assert_allclose(gradient[2:, 0], response[:-2, 0], rtol=1e-6)
+
+
 def are_mergeable(x, y, **kwargs):
     forth = mergeable(sim_process(y, **kwargs), [sim_process(x)])
     back = mergeable(sim_process(x), [sim_process(y, **kwargs)])

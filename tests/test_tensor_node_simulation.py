@@ -424,6 +424,30 @@ def test_gradients_through_functions(net, n_steps, func):
 
 
 @pytest.mark.training
+@pytest.mark.parametrize("use_loop, n_steps", [(False, 1), (False, 3), (True, 3)])
+def test_nothing_but_layers(net, use_loop, n_steps):
+    """No state, and targets for the last step alone."""
+    nengo_dl.configure_settings(stateful=False, use_loop=use_loop, keep_history=False)
+    layer = keras.layers.Dense(1, kernel_initializer="ones", use_bias=False)
+    probe = nengo.Probe(nengo_dl.Layer(layer)(nengo.Node([0.0])))
+    x = np.zeros((4, n_steps, 1))
+    x[:, -1] = 2
+    y = np.full((4, 1, 1), 6.0)
+    with nengo_dl.Simulator(
+        net,
+        minibatch_size=2,
+        unroll_simulation=1 if use_loop else n_steps,
+        device="/cpu:0",
+        progress_bar=False,
+    ) as sim:
+        sim.compile(keras.optimizers.SGD(0.1), loss="mse")
+        assert sim.evaluate(x, y, verbose=0)["loss"] == 16
+        sim.fit(x, y, epochs=10, verbose=0)
+        np.testing.assert_allclose(sim.predict(x, verbose=0)[probe], y, rtol=1e-4)
+        assert sim.n_steps == 0
+
+
+@pytest.mark.training
 def test_gradients_through_time(net):
     """A layer in a loop of the network, unrolled by hand in Keras."""
     layer = keras.layers.Dense(3, activation="tanh")

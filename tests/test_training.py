@@ -1,5 +1,7 @@
 """compile, fit, evaluate, predict: what is trained, and what comes back."""
 
+from contextlib import nullcontext
+
 import keras
 import nengo
 import numpy as np
@@ -118,23 +120,29 @@ def gradients_of(sim, x):
 
 
 @pytest.mark.parametrize(
-    "spiking, rate",
+    "spiking, rate, settings",
     [
-        (nengo.LIF(), nengo.LIFRate()),
-        (nengo.LIF(amplitude=0.1), nengo.LIFRate(amplitude=0.1)),
-        (nengo.SpikingRectifiedLinear(), nengo.RectifiedLinear()),
-        (nengo_dl.SpikingLeakyReLU(0.1), nengo_dl.LeakyReLU(0.1)),
-        (nengo.RegularSpiking(nengo.Sigmoid()), nengo.Sigmoid()),
-        (nengo.PoissonSpiking(nengo.LIFRate()), nengo.LIFRate()),
-        (nengo.StochasticSpiking(nengo.Tanh()), nengo.Tanh()),
+        (nengo.LIF(), nengo.LIFRate(), {}),
+        (nengo.LIF(amplitude=0.1), nengo.LIFRate(amplitude=0.1), {}),
+        (nengo.SpikingRectifiedLinear(), nengo.RectifiedLinear(), {}),
+        (nengo_dl.SpikingLeakyReLU(0.1), nengo_dl.LeakyReLU(0.1), {}),
+        (nengo.RegularSpiking(nengo.Sigmoid()), nengo.Sigmoid(), {}),
+        (nengo.PoissonSpiking(nengo.LIFRate()), nengo.LIFRate(), {}),
+        (nengo.StochasticSpiking(nengo.Tanh()), nengo.Tanh(), {}),
+        (
+            nengo.LIF(),
+            nengo_dl.SoftLIFRate(sigma=0.5),
+            {"lif_smoothing": 0.5, "dtype": "float64"},
+        ),
     ],
     ids=str,
 )
-def test_spiking_neurons_train_as_rate_neurons(spiking, rate, Simulator):
+def test_spiking_neurons_train_as_rate_neurons(spiking, rate, settings, Simulator):
     gradients, outputs = [], []
     x = np.random.RandomState(0).uniform(-1, 1, size=(2, 4, 1)).astype("float32")
     for neuron_type in (spiking, rate):
         with nengo.Network(seed=0) as net:
+            nengo_dl.configure_settings(**settings)
             inp = nengo.Node([0])
             ens = nengo.Ensemble(20, 1, neuron_type=neuron_type)
             nengo.Connection(inp, ens, synapse=None)
@@ -282,7 +290,14 @@ def test_nothing_to_train_but_python(Simulator):
 
 
 @pytest.mark.parametrize(
-    "rule", [nengo.PES(1e-2), nengo.BCM(1e-6), nengo.Oja(1e-4), nengo.RLS(1e-3)]
+    "rule",
+    [
+        nengo.PES(1e-2),
+        nengo.BCM(1e-6),
+        nengo.Oja(1e-4),
+        nengo.RLS(1e-3),
+        nengo.Voja(1e-2),
+    ],
 )
 def test_learning_rules_go_on_while_training(rule, Simulator):
     with nengo.Network(seed=0) as net:
@@ -297,13 +312,15 @@ def test_learning_rules_go_on_while_training(rule, Simulator):
         if isinstance(rule, (nengo.PES, nengo.RLS)):
             nengo.Connection(inp, learned.learning_rule, synapse=None)
         nengo.Probe(post.neurons)
+    is_voja = isinstance(rule, nengo.Voja)
+    key = (post, "scaled_encoders") if is_voja else (learned, "weights")
     x = np.stack([np.zeros((5, 1)), np.ones((5, 1))])
     with Simulator(net, minibatch_size=2, unroll_simulation=1) as sim:
-        before = sim.data[learned].weights
+        (before,) = sim.data.get_params(key)
         trained = sim.data[pre].bias
         sim.compile(tf.optimizers.SGD(1e-5), loss="mse")
         sim.fit(x, np.zeros((2, 5, 20)), shuffle=False, verbose=0)
-        after = sim.data[learned].weights
+        (after,) = sim.data.get_params(key)
         assert before.shape == after.shape and after.shape[0] == 2
         assert np.any(before[1] != after[1])
         # every item learns for itself
@@ -532,6 +549,22 @@ def test_names_of_results(Simulator):
         names = {*result, *(f"val_{name}" for name in result)}
         assert set(history) == names
 
+        # in the order of the Probes
+        sim.compile(
+            loss=["mse", "mae"], loss_weights=[2, 0.5], metrics=[[double, "mae"], "mae"]
+        )
+        assert sim.evaluate(x, y, verbose=0) == {
+            "loss": 3,
+            "probe_loss": 1,
+            "probe_1_loss": 2,
+            "probe_double": 2,
+            "probe_mae": 1,
+            "probe_1_mae": 2,
+        }
+        with pytest.warns(UserWarning, match="does not match number of Probes"):
+            sim.compile(loss=["mse"])
+        assert sim.evaluate(x, {p0: y[p0]}, verbose=0) == {"loss": 1, "probe_loss": 1}
+
         # a new compilation replaces everything
         sim.compile(loss={p1: "mae"}, loss_weights={p1: 0.5})
         assert sim.evaluate(x, y={p1: y[p1]}, verbose=0) == {
@@ -648,6 +681,8 @@ def test_fit_takes_all_forms_of_data(n_steps, Simulator):
             if "validation_data" in kwargs:
                 assert history["val_loss"][-1] < 1e-3
             sim.reset()
+        with pytest.warns(UserWarning, match="Batch size is determined statically"):
+            sim.fit(x, y, batch_size=5, verbose=0)
 
 
 def test_py_dataset(Simulator):
@@ -664,8 +699,25 @@ def test_py_dataset(Simulator):
 
     with Simulator(net, minibatch_size=2, unroll_simulation=1) as sim:
         sim.compile(tf.optimizers.SGD(0.1), loss="mse")
-        losses = sim.fit(Data(), epochs=5, verbose=0).history["loss"]
+        history = sim.fit(Data(), validation_data=Data(), epochs=5, verbose=0).history
+        losses = history["loss"]
         assert losses[-1] < 0.1 * losses[0]
+        out = sim.predict(Data(), verbose=0)[net.probe]
+        assert out.shape == (6, 4, 1)
+        expected = pytest.approx(np.mean((out - 2) ** 2))
+        assert history["val_loss"][-1] == expected
+        assert sim.evaluate(Data(), verbose=0)["loss"] == expected
+
+
+def test_small_integers(Simulator):
+    net = linear_network()
+    x = np.full((2, 3, 1), 200, np.uint8)
+    with Simulator(net, minibatch_size=2, unroll_simulation=1) as sim:
+        sim.compile(tf.optimizers.SGD(0.0), loss="mse")
+        assert sim.fit(x, x, verbose=0).history["loss"] == [100**2]
+        assert sim.evaluate(x, x, verbose=0)["loss"] == 100**2
+        assert np.all(sim.predict(x, verbose=0)[net.probe] == 100)
+        assert np.all(sim.predict_on_batch(x)[net.probe] == 100)
 
 
 def test_partial_data_are_completed(Simulator):
@@ -746,11 +798,14 @@ def test_synapse_warning(Simulator):
         with Simulator(net, unroll_simulation=1) as sim:
             sim.compile(tf.optimizers.SGD(0.0), loss={probe: "mse"})
             x = np.zeros((1, n_steps, 1))
-            if warns:
-                with pytest.warns(UserWarning, match="contains synaptic filters"):
-                    sim.fit(x, {probe: x}, verbose=0)
-            else:
-                sim.fit(x, {probe: x}, verbose=0)
+            for name in ("fit", "evaluate", "predict"):
+                data = [x] if name == "predict" else [x, {probe: x}]
+                with (
+                    pytest.warns(UserWarning, match="contains synaptic filters")
+                    if warns
+                    else nullcontext()
+                ):
+                    getattr(sim, name)(*data, verbose=0)
 
 
 def test_model_without_network(Simulator):
@@ -790,13 +845,35 @@ def test_regularize(mode, Simulator):
 
 def test_missing_targets(Simulator):
     net = linear_network()
+    with net:
+        other = nengo.Probe(net.b)
     x = np.ones((1, 4, 1))
-    y = np.full((1, 4, 1), np.nan)
-    y[:, -1] = 2
+    y = {probe: np.full((1, 4, 1), np.nan) for probe in (net.probe, other)}
+    y[net.probe][:, -1] = 2
+    y[other][:, 1] = 6
     with Simulator(net, unroll_simulation=1) as sim:
-        sim.compile(tf.optimizers.SGD(0.5), loss=nan_mse)
+        sim.compile(
+            tf.optimizers.SGD(0.1), loss=nan_mse, loss_weights={net.probe: 1, other: 3}
+        )
         sim.fit(x, y, epochs=50, verbose=0)
-        assert sim.data[net.conn].weights.item() == pytest.approx(2, abs=1e-3)
+        assert sim.data[net.conn].weights.item() == pytest.approx(5, abs=1e-3)
+
+
+def test_compiled_in_turns(Simulator):
+    """One loss for training, another one for tests."""
+    net = linear_network()
+    with net:
+        filtered = nengo.Probe(net.b, synapse=0.01)
+    x = np.ones((1, 3, 1))
+    with Simulator(net, unroll_simulation=1) as sim:
+        losses = []
+        for weight in (0.4, 0.32):
+            sim.compile(tf.optimizers.SGD(0.1), loss={net.probe: "mse"})
+            sim.fit(x, {net.probe: 0 * x}, verbose=0)
+            assert sim.data[net.conn].weights == pytest.approx(weight)
+            sim.compile(loss={filtered: "mae"})
+            losses.append(sim.evaluate(x, {filtered: 0 * x}, verbose=0)["loss"])
+        assert losses[0] > 0 and losses[1] == pytest.approx(0.8 * losses[0])
 
 
 def test_double_precision(Simulator):
@@ -841,36 +918,39 @@ def test_keras_model(Simulator):
         assert sim.keras_model
 
 
-def test_in_a_model_of_the_user(Simulator):
+@pytest.mark.parametrize("minibatch_size", [None, 1, 3])
+def test_in_a_model_of_the_user(minibatch_size, Simulator):
+    batch = minibatch_size or 1
     with nengo.Network(seed=0) as net:
         inp = nengo.Node([0] * 2)
         ens = nengo.Ensemble(10, 2)
         nengo.Connection(inp, ens, synapse=None)
         probes = [nengo.Probe(ens), nengo.Probe(inp)]
-    x = np.random.RandomState(0).uniform(-1, 1, size=(3, 5, 2)).astype("float32")
-    steps = np.full((3, 1), 5, np.int32)
-    with Simulator(net, minibatch_size=3, unroll_simulation=1) as sim:
+    x = np.random.RandomState(0).uniform(-1, 1, size=(batch, 5, 2)).astype("float32")
+    steps = np.full((batch, 1), 5, np.int32)
+    with Simulator(net, minibatch_size=minibatch_size, unroll_simulation=1) as sim:
         nodes, n_steps = sim.tensor_graph.build_inputs()
         inputs = [*nodes.values(), n_steps]
         model = keras.Model(inputs, sim.tensor_graph(inputs))
         sim.run_steps(5, data=x)
-        expected = [sim.data[p] for p in probes]
+        expected = [np.reshape(sim.data[p], (batch, 5, 2)) for p in probes]
         sim.reset(include_probes=False)
-        outputs = model.predict([x, steps], batch_size=3, verbose=0)
+        outputs = model.predict([x, steps], batch_size=batch, verbose=0)
         assert len(outputs) == 3
         np.testing.assert_allclose(outputs[0], expected[0], rtol=1e-5, atol=1e-6)
         np.testing.assert_allclose(outputs[1], expected[1])
         assert np.all(outputs[2] == 5)
 
         # trained together with layers around it
-        dense_in = keras.Input(batch_shape=(3, 5, 4))
+        dense_in = keras.Input(batch_shape=(batch, 5, 4))
         hidden = keras.layers.Dense(2)(dense_in)
         out = sim.tensor_graph([hidden, n_steps])[0]
         model = keras.Model([dense_in, n_steps], keras.layers.Dense(1)(out))
         model.compile(tf.optimizers.Adam(0.01), loss="mse")
-        data = [np.ones((3, 5, 4)), steps], np.ones((3, 5, 1))
+        data = [np.ones((batch, 5, 4)), steps], np.ones((batch, 5, 1))
         bias = sim.data[ens].bias
-        losses = model.fit(*data, batch_size=3, epochs=40, verbose=0).history["loss"]
+        history = model.fit(*data, batch_size=batch, epochs=40, verbose=0).history
+        losses = history["loss"]
         assert losses[-1] < 0.5 * losses[0]
         assert np.any(sim.data[ens].bias != bias)
 
@@ -889,6 +969,19 @@ def test_numbers_of_steps_are_not_remembered(Simulator):
         outputs = sim.tensor_graph([n_steps], training=True)
         assert outputs[0].shape == (1, 2, 5)
         assert sim.tensor_graph.n_steps() == 13
+
+
+@pytest.mark.parametrize("n_steps", [1, 4])
+def test_one_step_needs_no_loop(n_steps, Simulator):
+    net = linear_network(synapse=0.1)
+    x, counts = tf.ones((1, n_steps, 1)), tf.fill((1, 1), n_steps)
+    with Simulator(net, unroll_simulation=1) as sim:
+        sim.compile("sgd", loss="mse")
+        step = tf.function(sim.keras_model.train_step)
+        with sim.tensor_graph.known_training(n_steps, False):
+            graph = step.get_concrete_function(([x, counts], x)).graph
+        # also in functions that it calls
+        assert ('While"' in str(graph.as_graph_def())) == (n_steps > 1)
 
 
 def test_keras_weights_file(tmp_path, Simulator):
@@ -939,6 +1032,16 @@ def test_callbacks_of_keras(tmp_path, Simulator):
         assert len(history.epoch) == 2
         sim.keras_model.load_weights(tmp_path / "best.weights.h5")
         np.testing.assert_array_equal(sim.data[net.conn].weights, trained)
+
+        # the rate is so high that the first epoch is the best one
+        stop = keras.callbacks.EarlyStopping(patience=2, restore_best_weights=True)
+        sim.compile(tf.optimizers.SGD(1.2), loss="mse")
+        history = sim.fit(
+            x, y, validation_data=(x, y), epochs=9, callbacks=[stop], verbose=0
+        )
+        assert len(history.epoch) == 3
+        best = 2 + (1 - 2 * 1.2) ** 2 * (trained - 2)
+        np.testing.assert_allclose(sim.data[net.conn].weights, best, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -1060,12 +1163,12 @@ def test_bad_compilation(Simulator):
         with pytest.raises(SimulationError, match="there is no loss"):
             sim.fit(x, x)
         sim.compile("sgd", loss="mse")
-        with pytest.warns(UserWarning, match="NaN: loss, probe_loss"):
-            sim.evaluate(x, x * np.nan, verbose=0)
-    with pytest.raises(SimulatorClosed, match="call fit"):
-        sim.fit(x, x)
-    with pytest.raises(SimulatorClosed, match="call evaluate"):
-        sim.evaluate(x, x)
+        for method in (sim.evaluate, sim.fit):
+            with pytest.warns(UserWarning, match="NaN: loss, probe_loss"):
+                method(x, x * np.nan, verbose=0)
+    for name in "compile fit evaluate predict predict_on_batch check_gradients".split():
+        with pytest.raises(SimulatorClosed, match=rf"call {name}\b"):
+            getattr(sim, name)()
 
 
 def test_targets_without_loss(Simulator):
@@ -1109,8 +1212,12 @@ def test_too_many_and_too_few_arrays(Simulator):
                 sim.predict(data, verbose=0)
         sim.predict([x, x], verbose=0)
         sim.predict({net.inputs[0]: x}, verbose=0)
-        with pytest.warns(UserWarning, match="does not match number of Nodes"):
-            sim.evaluate(x, [x, x], verbose=0)
+        for method in (sim.evaluate, sim.fit):
+            with pytest.warns(UserWarning, match="does not match number of Nodes"):
+                method(x, [x, x], verbose=0)
+            with pytest.warns(UserWarning, match="does not match number of Probes"):
+                with pytest.raises(ValidationError, match="no targets for"):
+                    method([x, x], x, verbose=0)
 
 
 # -- gradients -------------------------------------------------------------------------
@@ -1143,6 +1250,27 @@ def test_check_gradients(unroll, Simulator):
         assert list(sim.check_gradients(inputs, [probes[1]], atol=1e-3)) == [probes[1]]
         with pytest.raises(ValidationError, match="is not a Probe of this network"):
             sim.check_gradients(inputs, [net])
+
+
+@pytest.mark.parametrize("amplitude", [1, 0.1])
+@pytest.mark.parametrize(
+    "cls, kwargs",
+    [
+        (nengo.LIFRate, {}),
+        (nengo.RectifiedLinear, {}),
+        (nengo_dl.SoftLIFRate, {"sigma": 0.1}),
+    ],
+)
+def test_gradients_of_neurons(cls, kwargs, amplitude, Simulator):
+    with nengo.Network(seed=0) as net:
+        nengo_dl.configure_settings(dtype="float64")
+        inp = nengo.Node([0])
+        ens = nengo.Ensemble(10, 1, neuron_type=cls(amplitude=amplitude, **kwargs))
+        nengo.Connection(inp, ens, synapse=None)
+        probe = nengo.Probe(ens.neurons)
+    with Simulator(net, unroll_simulation=1) as sim:
+        gradients = sim.check_gradients(atol=1e-4)
+        assert np.abs(gradients[probe]["analytic"][0]).max() > 1
 
 
 def test_wrong_gradients(Simulator):

@@ -122,6 +122,7 @@ class SimNeuronsBuilder(OpBuilder):
             builder = GenericNeuronBuilder
         self.built_neurons = builder(ops)
         self.pure = self.built_neurons.pure
+        self.differentiable = self.built_neurons.differentiable
 
     @classmethod
     def builder_class(cls, op) -> type[OpBuilder] | None:

@@ -256,6 +256,8 @@ class IzhikevichBuilder(TFNeuronBuilder):
     no gradient flows through them.
     """
 
+    differentiable = False
+
     def build_pre(self, signals, config) -> None:
         """Prepare the parameters."""
         super().build_pre(signals, config)

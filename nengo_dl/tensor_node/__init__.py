@@ -13,7 +13,7 @@ from nengo_dl.tensor_node.operator import (
     SimTensorNodeBuilder,
     build_tensor_node,
 )
-from nengo_dl.tensor_node.trial import prepare_layers
+from nengo_dl.tensor_node.trial import has_gradient, prepare_layers
 
 __all__ = [
     "Layer",
@@ -22,6 +22,7 @@ __all__ = [
     "TensorFuncParam",
     "TensorNode",
     "build_tensor_node",
+    "has_gradient",
     "prepare_layers",
     "tensor_layer",
     "validate_output",

@@ -122,6 +122,9 @@ def build_tensor_node(model, node: TensorNode) -> None:
 class SimTensorNodeBuilder(OverwritingBuilder):
     """``output = func([t], [x])``; never merged."""
 
+    # what XLA cannot compile may have a gradient all the same; `has_gradient` tells
+    differentiable = True
+
     def __init__(self, ops):
         super().__init__(ops)
         self.op = ops[0]

@@ -50,11 +50,15 @@ class Traits:
     has_losses : bool
         Whether it is a layer that adds losses when it is called, maybe in training
         only.
+    calls_python : bool
+        Whether it contains a `tf.py_function`. Its gradient is known for one call in a
+        batch only, not for every iteration of a loop.
     """
 
     compiles: bool = False
     n_products: int = 0
     has_losses: bool = False
+    calls_python: bool = False
 
 
 def infer_shape_out(node, dtype: str) -> tuple[int, ...]:
@@ -249,15 +253,45 @@ def find_traits(op, minibatch_size: int, dtype: tf.DType) -> Traits:
     specs = _input_specs(minibatch_size, dtype, pass_time, op.shape_in)
     function = tf.function(partial(call, False), autograph=False, jit_compile=True)
     graph = function.get_concrete_function(*specs).graph
+    nodes = _nodes(graph)
     if is_layer and not op.traits.has_losses:
         train = tf.function(partial(call, True), autograph=False)
         train.get_concrete_function(*specs)
     return Traits(
         compiles=getattr(op.func, "supports_jit", True)
-        and _compiles(function, specs, graph),
+        and _is_deterministic(nodes)
+        and xla_compiles(function, specs),
         n_products=sum(_n_products(operation) for operation in graph.get_operations()),
         has_losses=op.traits.has_losses,
+        calls_python=any(node.op == "EagerPyFunc" for node in nodes),
     )
+
+
+def has_gradient(op, minibatch_size: int, dtype: tf.DType) -> bool:
+    """
+    Return whether a gradient flows through a function or layer to its input.
+
+    Parameters
+    ----------
+    op : SimTensorNode
+        The operator, of a TensorNode with input.
+    minibatch_size : int
+        Number of items in a minibatch.
+    dtype : tf.DType
+        Float type of the network.
+    """
+    pass_time = op.time is not None
+
+    @tf.function(autograph=False)
+    def gradient(*inputs):
+        x, time = inputs[-1], inputs[0] if pass_time else None
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            output, _ = checked_call(op, time, x, minibatch_size, dtype, training=True)
+        return tape.gradient(output, x)
+
+    specs = _input_specs(minibatch_size, dtype, pass_time, op.shape_in)
+    return gradient.get_concrete_function(*specs).structured_outputs is not None
 
 
 def _has_added_losses(layer: keras.layers.Layer) -> bool:
@@ -266,16 +300,18 @@ def _has_added_losses(layer: keras.layers.Layer) -> bool:
     return len(layer.losses) > n_regularizers
 
 
-def _compiles(function, specs, graph: tf.Graph) -> bool:
-    """Return whether XLA can compile a traced function, with the same results."""
+def _nodes(graph: tf.Graph) -> list:
+    """Return all operations of a graph, and of the functions that it calls."""
     graph_def = graph.as_graph_def()
     nodes = list(graph_def.node)
     for inner in graph_def.library.function:
         nodes.extend(inner.node_def)
-    # XLA ignores the seeds of random operations, and assertions
-    if any(node.op == "Assert" or "seed2" in node.attr for node in nodes):
-        return False
-    return xla_compiles(function, specs)
+    return nodes
+
+
+def _is_deterministic(nodes) -> bool:
+    """Return whether XLA has the same results, as it ignores seeds and assertions."""
+    return not any(node.op == "Assert" or "seed2" in node.attr for node in nodes)
 
 
 def _n_products(operation: tf.Operation) -> int:
