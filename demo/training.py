@@ -78,6 +78,7 @@ def percent_correct(outputs: np.ndarray, labels: np.ndarray) -> float:
 
 def train(net: nengo.Network, images, labels, epochs: int) -> nengo_dl.Simulator:
     """Train the network with one step for each image, through firing rates."""
+    tf.keras.utils.set_random_seed(0)  # the order of the images
     sim = nengo_dl.Simulator(
         net, minibatch_size=50, device="/cpu:0", seed=0, progress_bar=False
     )
