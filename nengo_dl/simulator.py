@@ -112,6 +112,7 @@ class Simulator(KerasMethods, ParameterMethods):
                 seed = network.seed + 1
             else:
                 seed = np.random.randint(maxint)
+        _check_seed(seed)
         report_device(device)
 
         with self._progress("Building network", "Build") as bar:
@@ -356,6 +357,7 @@ class Simulator(KerasMethods, ParameterMethods):
             Whether processes start again.
         """
         if seed is not None:
+            _check_seed(seed)
             warnings.warn(
                 "Changing the seed does not affect TensorFlow operations created "
                 "before; create a new Simulator to change all seeds"
@@ -473,4 +475,11 @@ class Simulator(KerasMethods, ParameterMethods):
         raise SimulationError(
             "Simulator.loss has been deprecated, use Simulator.compile and "
             "Simulator.evaluate"
+        )
+
+
+def _check_seed(seed: Any) -> None:
+    if not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**32:
+        raise ValidationError(
+            f"must be an integer from 0 to 2**32 - 1 (received {seed!r})", "seed"
         )

@@ -311,8 +311,6 @@ class KerasMethods:
         -------
         outputs : dict of {nengo.Probe: (n_items, n_steps, ...) array}
             Values of all Probes in all steps; nothing is added to ``sim.data``.
-            Signals that are the same for all items of a minibatch (such as weights)
-            have one item for each minibatch.
 
         Raises
         ------
@@ -454,7 +452,15 @@ class KerasMethods:
             )
 
     def _by_probe_object(self, outputs: Mapping) -> dict[nengo.Probe, np.ndarray]:
-        return {p: np.asarray(outputs[n]) for p, n in self._probe_names.items()}
+        """Return outputs by Probe, with all items also of what they have in common."""
+        graph = self._simulation.tensor_graph
+        by_probe = {}
+        for probe, name in self._probe_names.items():
+            value = np.asarray(outputs[name])
+            if not graph.step.place(graph.program.probes[probe]).minibatched:
+                value = np.repeat(value, self.minibatch_size, axis=0)
+            by_probe[probe] = value
+        return by_probe
 
     def _check_one_step(self, n_steps: int | None, stateful: bool) -> None:
         """Warn if synapses have no time to do anything."""

@@ -309,11 +309,14 @@ def test_everything_that_can_be_probed(Simulator):
     with nengo.Simulator(net, progress_bar=False) as ref:
         ref.run_steps(6)
     with Simulator(net, minibatch_size=2, unroll_simulation=1) as sim:
+        predicted = sim.predict(n_steps=6, verbose=0)
+        sim.reset()
         sim.run_steps(2)
         sim.run_steps(4)
     for probe in probes:
         expected = ref.data[probe]
         assert sim.data[probe].shape == (2, *expected.shape), probe
+        assert np.array_equal(predicted[probe], sim.data[probe]), probe
         for item in sim.data[probe]:
             assert np.allclose(item, expected, rtol=0, atol=1e-10), probe
 

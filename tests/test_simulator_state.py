@@ -6,6 +6,7 @@ import warnings
 import nengo
 import numpy as np
 import pytest
+from nengo.exceptions import ValidationError
 
 from nengo_dl import engine
 from nengo_dl.config import configure_settings
@@ -352,3 +353,18 @@ def test_pickled_after_the_end(expected, Simulator):
     assert [copy.get_name(probe) for probe in copy.model.probes] == [
         sim.get_name(probe) for probe in sim.model.probes
     ]
+
+
+@pytest.mark.parametrize("seed", [-1, "x", 5.0, 2**40])
+def test_bad_seeds(seed, Simulator):
+    with nengo.Network(seed=0) as net:
+        probe = nengo.Probe(nengo.Node(nengo.processes.WhiteNoise(), size_out=1))
+    with pytest.raises(ValidationError, match="seed: must be an integer"):
+        Simulator(net, seed=seed)
+    with Simulator(net, unroll_simulation=1) as sim:
+        sim.run_steps(2)
+        before = sim.seed, sim.n_steps, sim.data[probe].copy()
+        with pytest.raises(ValidationError, match="seed: must be an integer"):
+            sim.reset(seed=seed)
+        after = sim.seed, sim.n_steps, sim.data[probe]
+        assert after[:2] == before[:2] and np.array_equal(after[2], before[2])
