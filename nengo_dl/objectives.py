@@ -249,7 +249,9 @@ def own_metric(probe: str, metric: Any, used: set[int]) -> Any:
     nengo.exceptions.ValidationError
         If there is no copying an object.
     """
-    if not isinstance(metric, keras.metrics.Metric) or id(metric) not in used:
+    if not isinstance(metric, keras.metrics.Metric):
+        return metric
+    if id(metric) not in used:
         used.add(id(metric))
         return metric
     try:

@@ -233,8 +233,8 @@ class KerasMethods:
                 kwargs["validation_data"] = data.validation_data(
                     kwargs["validation_data"], n_steps, objectives
                 )
-            self._check_one_step(number_of_steps(x), stateful)
             steps, keep_state = number_of_steps(x), bool(stateful and self.stateful)
+            self._check_one_step(steps, stateful)
             self._prepare_training(steps, keep_state, data.target_specs(x, y))
             graph = self._simulation.tensor_graph
             with self._restored_on_failure(), graph.known_training(steps, keep_state):

@@ -88,8 +88,7 @@ class TrainingData:
         if not isinstance(x, list):
             return x, y, kwargs
         if kwargs.get("validation_split"):
-            n_used = n_items // self.minibatch_size * self.minibatch_size
-            self.check_split(n_used, kwargs["validation_split"])
+            self.check_split(self._n_used(n_items), kwargs["validation_split"])
         y = self.targets(y, objectives, n_items)
         weights = kwargs.pop("sample_weight", None)
         weights = self.sample_weights(weights, y, n_items)
@@ -226,7 +225,7 @@ class TrainingData:
 
     def whole_minibatches(self, n_items: int) -> int:
         """Return the number of items that can be used."""
-        n_used = n_items // self.minibatch_size * self.minibatch_size
+        n_used = self._n_used(n_items)
         if n_used != n_items:
             warnings.warn(
                 f"The batch size of the data ({n_items}) is not evenly divisible by "
@@ -234,6 +233,9 @@ class TrainingData:
                 f"last {n_items - n_used} items are not used"
             )
         return n_used
+
+    def _n_used(self, n_items: int) -> int:
+        return n_items // self.minibatch_size * self.minibatch_size
 
     def targets(self, y: Any, objectives, batch_size: int) -> dict | None:
         """
@@ -284,7 +286,7 @@ class TrainingData:
                 "metric; pass them as `y`, for example as a dictionary by Probe",
                 "y",
             )
-        n_items = batch_size // self.minibatch_size * self.minibatch_size
+        n_items = self._n_used(batch_size)
         used = {n: a[:n_items] for n, a in arrays.items() if n in objectives.names}
         return used or None
 
@@ -320,7 +322,7 @@ class TrainingData:
         if hasattr(weights, "shape"):
             weights = dict.fromkeys(targets or {}, weights)
         named = name_data(weights, self.probe_names, "Probes")
-        n_items = batch_size // self.minibatch_size * self.minibatch_size
+        n_items = self._n_used(batch_size)
         arrays = {name: np.ones((n_items, 1)) for name in targets or {}}
         for name, value in named.items():
             array = as_array(name, value)
