@@ -13,15 +13,13 @@ import keras
 import nengo
 import numpy as np
 import tensorflow as tf
-from nengo.builder.neurons import SimNeurons
-from nengo.builder.operator import Operator, SimPyFunc
-from nengo.builder.processes import SimProcess
+from nengo.builder.operator import Operator
 from nengo.exceptions import SimulationError
 
 from nengo_dl.tensor_graph import TensorGraph
 from nengo_dl.tensor_node import SimTensorNode, has_gradient
 from nengo_dl.trainability import is_trainable
-from nengo_dl.utils import function_name
+from nengo_dl.utils import describe_operator
 
 
 def broken_paths(graph: TensorGraph, probes: Iterable[nengo.Probe]) -> list[str]:
@@ -52,7 +50,7 @@ def broken_paths(graph: TensorGraph, probes: Iterable[nengo.Probe]) -> list[str]
         if not has_gradient(op, graph.minibatch_size, graph.step.signals.dtype)
     ]
     broken = _between(graph, probes, obstacles, obstacles)
-    return list(dict.fromkeys(_describe(op) for op in broken))
+    return list(dict.fromkeys(describe_operator(op) for op in broken))
 
 
 def python_in_loops(graph: TensorGraph, probes: Iterable[nengo.Probe]) -> list[str]:
@@ -65,7 +63,7 @@ def python_in_loops(graph: TensorGraph, probes: Iterable[nengo.Probe]) -> list[s
         See `broken_paths`.
     """
     nodes = [op for op in _tensor_nodes(graph) if op.traits.calls_python]
-    return [_describe(op) for op in _between(graph, probes, nodes)]
+    return [describe_operator(op) for op in _between(graph, probes, nodes)]
 
 
 def _tensor_nodes(graph: TensorGraph) -> list[SimTensorNode]:
@@ -107,16 +105,6 @@ def _reached(start: set, links: Sequence[tuple[set, set]]) -> set:
             if source & reached:
                 reached |= target
     return reached
-
-
-def _describe(op: Operator) -> str:
-    if isinstance(op, SimPyFunc):
-        return f"the function `{function_name(op.fn, sanitize=False)}`"
-    if isinstance(op, SimNeurons):
-        return f"the neurons {op.neurons} ({op.output.name})"
-    if isinstance(op, SimProcess):
-        return f"the process {op.process} ({op.output.name})"
-    return str(op.tag or op)
 
 
 def compare_gradients(

@@ -134,22 +134,27 @@ class SimulatorModel(keras.Model):
             return dict.fromkeys(self.output_names, weights)
         return self._by_name(weights)
 
-    def objectives_compile(self, y, n_steps: int) -> bool:
+    def check_targets(self, y, n_steps: int | None) -> None:
         """
-        Return whether XLA can compile the losses and metrics.
+        Check that losses and metrics can compare targets with outputs.
 
         Parameters
         ----------
         y : object
             A `tf.TensorSpec` for every target, in any form that data sets have.
-        n_steps : int
-            Number of steps of the outputs.
+        n_steps : int or None
+            Number of steps of the outputs, if it is known.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If they cannot.
         """
-        y_pred = {
-            name: tf.TensorSpec([n_steps if n is None else n for n in o.shape], o.dtype)
-            for name, o in self.outputs_by_name.items()
-        }
-        specs = (self._by_name(y), y_pred)
+        self.objectives.check_targets(self._by_name(y), self._output_specs(n_steps))
+
+    def objectives_compile(self, y, n_steps: int) -> bool:
+        """Return whether XLA can compile the losses and metrics; see `check_targets`."""
+        specs = (self._by_name(y), self._output_specs(n_steps))
 
         def compute(*tensors):
             y, y_pred = tf.nest.pack_sequence_as(specs, tensors)
@@ -159,6 +164,12 @@ class SimulatorModel(keras.Model):
 
         function = tf.function(compute, autograph=False, jit_compile=True)
         return xla_compiles(function, tf.nest.flatten(specs))
+
+    def _output_specs(self, n_steps: int | None) -> dict[str, tf.TensorSpec]:
+        return {
+            name: tf.TensorSpec([n_steps if n is None else n for n in o.shape], o.dtype)
+            for name, o in self.outputs_by_name.items()
+        }
 
     def make_train_function(self, force=False):
         """Make the function that trains with one batch."""

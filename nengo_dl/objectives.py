@@ -71,6 +71,46 @@ class Objectives:
             if not isinstance(self.losses.get(name), Regularize)
         }
 
+    def check_targets(self, y_true, y_pred) -> None:
+        """
+        Check that losses and metrics can compare targets with outputs.
+
+        Targets may have another shape than the output, if the functions cope with it.
+
+        Parameters
+        ----------
+        y_true, y_pred : dict of {str: tf.TensorSpec}
+            Shapes of targets and outputs by the name of the probe.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If they cannot.
+        """
+        for name in self.names & set(y_true):
+
+            def compute(y_true, y_pred, name=name):
+                if name in self.losses:
+                    reduced_loss(self.losses[name], y_true, y_pred)
+                for metric in self._metrics:
+                    if metric.probe == name:
+                        metric.update(y_true, y_pred, None)
+
+            target, output = y_true[name], y_pred[name]
+            if target.shape == output.shape:
+                continue
+            try:
+                tf.function(compute, autograph=False).get_concrete_function(
+                    target, output
+                )
+            except ValueError as err:
+                raise ValidationError(
+                    f"Targets of shape {target.shape} cannot be compared with the "
+                    f"output of '{name}', of shape {output.shape} (minibatch size, "
+                    f"number of timesteps, size): {err}",
+                    "y",
+                ) from err
+
     def total_loss(self, y_true, y_pred, sample_weight, regularization) -> tf.Tensor:
         """
         Return the loss of a batch, and include it in the results.

@@ -35,7 +35,7 @@ from nengo_dl.live_state import LiveState
 from nengo_dl.program import Settings, compile_model
 from nengo_dl.step import Step
 from nengo_dl.tensor_node import SimTensorNode, TensorNode, prepare_layers
-from nengo_dl.utils import ErrorBox, numpy_function
+from nengo_dl.utils import ErrorBox, describe_operator, numpy_function
 
 logger = logging.getLogger(__name__)
 
@@ -127,6 +127,7 @@ class TensorGraph(GraphVariables):
             layer.get_weights() for layer in self.tensor_node_layers
         ]
         self.step = self._make_step(training=bool(settings.learning_phase))
+        self._warn_of_python()
         # only steps that are trained are compiled along with a model around them
         self.supports_jit = self.step.pure and not self._noise_feeds()
         self.stateful = get_setting(model, "stateful", default=True)
@@ -203,6 +204,24 @@ class TensorGraph(GraphVariables):
             self.errors,
             jit_compile=jit_compile,
         )
+
+    def _warn_of_python(self) -> None:
+        """Warn if anything but TensorNodes, which say it themselves, calls Python."""
+        names = [
+            describe_operator(op)
+            for ops, build in self.op_builder.op_builds.items()
+            if not build.pure and not isinstance(ops[0], SimTensorNode)
+            for op in ops
+        ]
+        if names:
+            more = f", and {len(names) - 3} more" if len(names) > 3 else ""
+            warnings.warn(
+                "Python is called in every step, as there is no native TensorFlow "
+                f"implementation of {', '.join(names[:3])}{more}. It runs slower, not "
+                "on a GPU, and no gradient flows through it in training. To change "
+                "that, write functions as TensorNodes, and add TFNeuronBuilders for "
+                "neurons to `SimNeuronsBuilder.TF_NEURON_IMPL`."
+            )
 
     def _cpu_only(self) -> bool:
         if self.device is not None:

@@ -229,10 +229,14 @@ class KerasMethods:
             if not isinstance(x, list):
                 # Keras would warn that it cannot
                 kwargs.setdefault("shuffle", False)
+            self._check_targets(x, y)
             if "validation_data" in kwargs:
-                kwargs["validation_data"] = data.validation_data(
+                validation_data = data.validation_data(
                     kwargs["validation_data"], n_steps, objectives
                 )
+                if isinstance(validation_data, tuple):
+                    self._check_targets(*validation_data[:2])
+                kwargs["validation_data"] = validation_data
             steps, keep_state = number_of_steps(x), bool(stateful and self.stateful)
             self._check_one_step(steps, stateful)
             self._prepare_training(steps, keep_state, data.target_specs(x, y))
@@ -283,6 +287,7 @@ class KerasMethods:
             x, y, kwargs = self._training_data.prepare(
                 x, y, n_steps, objectives, kwargs
             )
+            self._check_targets(x, y)
             self._check_one_step(number_of_steps(x), stateful)
             results = self.keras_model.evaluate(x, y, return_dict=True, **kwargs)
         _warn_of_nan(results)
@@ -450,6 +455,11 @@ class KerasMethods:
                 f"Cannot {method}: there is no loss; call `sim.compile` with one, for "
                 "example `sim.compile(loss={probe: 'mse'})`"
             )
+
+    def _check_targets(self, x, y) -> None:
+        """Check the shapes of targets, as `TrainingData.prepare` returns them."""
+        specs = self._training_data.target_specs(x, y)
+        self.keras_model.check_targets(specs, number_of_steps(x))
 
     def _by_probe_object(self, outputs: Mapping) -> dict[nengo.Probe, np.ndarray]:
         """Return outputs by Probe, with all items also of what they have in common."""

@@ -15,6 +15,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from nengo.builder.neurons import SimNeurons
+from nengo.builder.operator import Operator, SimPyFunc
+from nengo.builder.processes import SimProcess
 from nengo.exceptions import SimulationError, SimulatorClosed
 from nengo.rc import rc
 from nengo.utils.progress import NoProgressBar
@@ -36,6 +39,7 @@ __all__ = [
     "ProgressBar",
     "SubProgressBar",
     "align_func",
+    "describe_operator",
     "fit_output",
     "function_name",
     "note_origin",
@@ -86,6 +90,19 @@ def function_name(func: Callable, sanitize: bool = True) -> str:
     """
     name = getattr(func, "__name__", type(func).__name__)
     return sanitize_name(name) if sanitize else name
+
+
+def describe_operator(op: Operator) -> str:
+    """Return the name under which users know what an operator computes."""
+    if isinstance(op, SimPyFunc):
+        signal = op.x if op.output is None else op.output
+        where = "" if signal is None else f" ({signal.name})"
+        return f"the function `{function_name(op.fn, sanitize=False)}`{where}"
+    if isinstance(op, SimNeurons):
+        return f"the neurons {op.neurons} ({op.output.name})"
+    if isinstance(op, SimProcess):
+        return f"the process {op.process} ({op.output.name})"
+    return str(op.tag or op)
 
 
 def align_func(output_dtype: Any) -> Callable[[Callable], Callable]:

@@ -129,7 +129,6 @@ def test_python_neurons(Simulator, minibatch_size):
                 np.testing.assert_allclose(data, ref.data[probe], atol=1e-12)
 
 
-@pytest.mark.filterwarnings("ignore:.*native TensorFlow implementation")
 def test_random_python_neurons(Simulator):
     def network():
         with nengo.Network(seed=0) as net:
@@ -157,7 +156,6 @@ class FailingNeurons(nengo.RectifiedLinear):
         raise ZeroDivisionError("on purpose")
 
 
-@pytest.mark.filterwarnings("ignore:.*native TensorFlow implementation")
 def test_error_of_python_neurons(Simulator):
     with nengo.Network() as net:
         nengo.Probe(nengo.Ensemble(2, 1, neuron_type=FailingNeurons()).neurons)

@@ -1,6 +1,7 @@
 """What simulators do to their surroundings: Keras, the screen, the log."""
 
 import logging
+import warnings
 
 import keras
 import nengo
@@ -99,3 +100,73 @@ def test_logging(net, Simulator, caplog):
     assert all(messages)
     assert "Running on CPU" in messages
     assert any("Running" in m and "10 steps" in m for m in messages)
+
+
+class OwnNeurons(nengo.RectifiedLinear):
+    def step(self, dt, J, output):
+        output[...] = J**2
+
+
+class OwnProcess(nengo.Process):
+    default_size_in = default_size_out = 1
+
+    def make_step(self, shape_in, shape_out, dt, rng, state):
+        return lambda t, x: x + 1
+
+
+def double(t, x):
+    return 2 * x
+
+
+def test_python_warns_once(Simulator):
+    """All that is called in every step is named, and nothing else."""
+    with nengo.Network(seed=0) as net:
+        time = nengo.Node(np.sin, label="time")
+        node = nengo.Node(double, size_in=1, label="node")
+        process = nengo.Node(OwnProcess(), size_in=1, label="process")
+        nengo.Node(lambda t, x: None, size_in=1, label="without output")
+        own = nengo.Ensemble(5, 1, neuron_type=OwnNeurons(), label="own")
+        native = nengo.Ensemble(5, 1, label="native")
+        tensor_node = nengo_dl.TensorNode(lambda t, x: x, shape_in=(1,), label="tensor")
+        for post in (node, process, own, native, tensor_node):
+            nengo.Connection(time, post)
+        probe = nengo.Probe(native)
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with Simulator(net) as sim:
+            sim.run_steps(2)
+            sim.compile("sgd", loss={probe: "mse"})
+            sim.fit(n_steps=2, y={probe: np.ones((1, 2, 1))}, verbose=0)
+    messages = [str(w.message) for w in caught if "Python" in str(w.message)]
+    assert len(messages) == 1
+    (message,) = messages
+    for text in ("native TensorFlow", "slower", "no gradient", "TensorNodes", "1 more"):
+        assert text in message
+    names = [
+        "the function `double` (<Node 'node'>.out)",
+        "the process OwnProcess() (<Node 'process'>.out)",
+        "the neurons OwnNeurons() (<Ensemble 'own'>.neuron_out)",
+        "the function `<lambda>` (<Node 'without output'>.in)",
+    ]
+    assert sum(name in message for name in names) == 3  # and one more
+    for text in ("'time'", "<Ensemble 'native'>", "'tensor'"):
+        assert text not in message
+
+
+def test_python_that_is_not_called_in_every_step(Simulator):
+    """What depends on time alone is called before, and TensorNodes are native."""
+    with nengo.Network(seed=0) as net:
+        net.config[nengo.Ensemble].neuron_type = nengo.RegularSpiking(nengo.Sigmoid())
+        ens = nengo.Ensemble(5, 1, noise=nengo.processes.WhiteSignal(1, 10))
+        nengo.Connection(nengo.Node(np.sin), ens, synapse=nengo.Alpha(0.01))
+        nengo_dl.Layer(tf_square)(ens)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", "No GPU")
+        with Simulator(net) as sim:
+            sim.run_steps(2)
+
+
+def tf_square(x):
+    return x**2

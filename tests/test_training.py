@@ -1098,6 +1098,7 @@ def test_bad_data(Simulator):
             ({"x": x, "y": {other.probe: x}}, "not a valid probe name"),
             ({"x": x}, "no targets for"),
             ({"x": x, "y": (v for v in x)}, "Targets must be an array"),
+            ({"x": x, "y": x[:, :3]}, r"shape \(2, 3, 1\) cannot be .* 'probe'"),
             ({"x": np.full_like(x, np.nan), "y": x}, "contain NaN"),
             ({"x": x[..., [0, 0]], "y": x}, "size_out=1"),
             ({"x": x, "y": x, "validation_split": 0.25}, "not evenly divisible"),
@@ -1117,7 +1118,32 @@ def test_bad_data(Simulator):
             steps = np.full((2, 1), 4)
             data = (((x[:2], steps), x[:2]) for _ in range(3))
             sim.fit(data, validation_split=0.5, verbose=0)
+        with pytest.raises(ValidationError, match="cannot be compared"):
+            sim.fit(x, x, validation_data=(x, x[:, :3]), verbose=0)
         np.testing.assert_array_equal(sim.data[net.conn].weights, before)
+        sim.compile(metrics=["mse"])
+        with pytest.raises(ValidationError, match="cannot be compared"):
+            sim.evaluate(x, x[:, :3], verbose=0)
+
+
+def test_targets_for_the_last_step(Simulator):
+    """Targets may have other numbers of steps than outputs, if the loss knows."""
+    net = linear_network(synapse=None)
+    x = np.arange(12.0).reshape((3, 4, 1))
+    y = 2 * x[:, -1:]
+
+    def of_last_step(y_true, y_pred):
+        return tf.reduce_mean((y_true - y_pred[:, -1:]) ** 2)
+
+    with Simulator(net, minibatch_size=3, unroll_simulation=2) as sim:
+        sim.compile("sgd", loss=of_last_step, metrics=[of_last_step])
+        history = sim.fit(x, y, validation_data=(x, y), verbose=0).history
+        error = np.mean((y - 0.5 * x[:, -1:]) ** 2)
+        np.testing.assert_allclose(history["loss"], [error], rtol=1e-5)
+        results = sim.evaluate(x, y, verbose=0)
+        for name in ("loss", "probe_loss", "probe_of_last_step"):
+            np.testing.assert_allclose(results[name], history[f"val_{name}"])
+        assert results["loss"] < error
 
 
 def test_uneven_data(Simulator):

@@ -8,8 +8,6 @@ NumPy code for all others.
 
 from __future__ import annotations
 
-import warnings
-
 import nengo
 from nengo.builder.neurons import SimNeurons
 
@@ -82,11 +80,6 @@ class SimNeuronsBuilder(OpBuilder):
         time; it is looked up when a simulator is built, and called with ``ops``.
     built_neurons : OpBuilder
         The builder that does the work.
-
-    Warns
-    -----
-    UserWarning
-        If there is no builder for the type of the neurons.
     """
 
     TF_NEURON_IMPL: dict[type, type[OpBuilder]] = {
@@ -109,17 +102,7 @@ class SimNeuronsBuilder(OpBuilder):
 
     def __init__(self, ops):
         super().__init__(ops)
-        builder = self.builder_class(ops[0])
-        if builder is None:
-            warnings.warn(
-                f"Neuron type `{type(ops[0].neurons).__name__}` (of {ops[0].output} "
-                f"and {len(ops) - 1} others) has no native TensorFlow implementation, "
-                "so its NumPy code will be called in every step: it runs slower, not "
-                "on a GPU, and no gradient flows through it in training. Add a "
-                "`TFNeuronBuilder` for it to `SimNeuronsBuilder.TF_NEURON_IMPL` to "
-                "change that."
-            )
-            builder = GenericNeuronBuilder
+        builder = self.builder_class(ops[0]) or GenericNeuronBuilder
         self.built_neurons = builder(ops)
         self.pure = self.built_neurons.pure
         self.differentiable = self.built_neurons.differentiable
