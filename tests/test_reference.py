@@ -23,6 +23,12 @@ from reference_rows import N_STEPS, OPERATORS, RANDOM_SPIKING, ROWS, SIZE
 import nengo_dl
 from nengo_dl import tensor_graph  # noqa: F401  (fills the registry)
 from nengo_dl.builder import Builder
+from nengo_dl.graph_optimizer import (
+    greedy_planner,
+    noop_planner,
+    transitive_planner,
+    tree_planner,
+)
 from nengo_dl.neuron_builders import SimNeuronsBuilder
 from nengo_dl.process_builders import SimProcessBuilder
 
@@ -70,11 +76,13 @@ def reference(pure, item):
 
 
 @cache
-def simulated(pure, jit_compile, minibatch_size):
+def simulated(pure, jit_compile, minibatch_size, planner=tree_planner):
     """Return what we record for the inputs of all items, and the plan."""
     net, stim, probes = network(pure)
     with net:
-        nengo_dl.configure_settings(dtype="float64", jit_compile=jit_compile)
+        nengo_dl.configure_settings(
+            dtype="float64", jit_compile=jit_compile, planner=planner
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Nengo's, and ours of NumPy neurons
         with nengo_dl.Simulator(
@@ -106,6 +114,17 @@ def test_equals_nengo(row, jit_compile, minibatch_size):
             )
 
 
+@pytest.mark.parametrize("planner", [transitive_planner, greedy_planner, noop_planner])
+@pytest.mark.parametrize("pure", [True, False])
+def test_planners_change_no_number(pure, planner):
+    data, plan = simulated(pure, False, 1, planner)
+    expected, _ = simulated(pure, False, 1)
+    assert (max(map(len, plan)) > 1) == (planner is not noop_planner)
+    for row in (row for row in ROWS if row.pure == pure):
+        for values, usual in zip(data[row.name], expected[row.name]):
+            np.testing.assert_allclose(values, usual, atol=row.tol, rtol=row.tol)
+
+
 @pytest.mark.parametrize("jit_compile", [True, False])
 @pytest.mark.parametrize("op_type", OPERATORS)
 def test_operator_equals_its_numpy_step(op_type, jit_compile):
@@ -114,7 +133,7 @@ def test_operator_equals_its_numpy_step(op_type, jit_compile):
 
 def test_pairs_are_merged():
     """The parameters of merged neurons and synapses are those of each of them."""
-    _, plan = simulated(True, 1, True)
+    _, plan = simulated(True, True, 1)
     types = [type(ops[0].neurons) for ops in plan if isinstance(ops[0], SimNeurons)]
     assert len(types) == len(set(types))
 
