@@ -5,6 +5,7 @@
 #     make test              our tests, Nengo's tests, lint
 #     make test-unit         our tests             (ARGS="-k config -x" is for pytest)
 #     make test-nengo        Nengo's tests, run on our simulator
+#     make test-options      our tests of simulators, made with other options
 #     make test-matrix       our tests on the oldest and the newest software
 #     make test-loihi        our tests with NengoLoihi, and the demonstration for it
 #     make fuzz N=5000       random networks, compared with Nengo
@@ -22,16 +23,18 @@ VERSION := $(shell $(PYTHON) -c "import sys; print('%d.%d' % sys.version_info[:2
 TEST := .venv-test-$(VERSION)
 DEMO := .venv-demo-$(VERSION)
 
-.PHONY: demo test test-unit test-nengo test-matrix test-loihi fuzz lint clean
+TESTS := test test-unit test-nengo test-options test-matrix test-loihi fuzz
+
+.PHONY: demo $(TESTS) lint clean
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 export JOBS
 
 # Several processes share the machine; TensorFlow would take all of it for each.
-test test-unit test-nengo test-matrix test-loihi fuzz: export OMP_NUM_THREADS ?= 1
-test test-unit test-nengo test-matrix test-loihi fuzz: export OPENBLAS_NUM_THREADS ?= 1
-test test-unit test-nengo test-matrix test-loihi fuzz: export TF_NUM_INTRAOP_THREADS ?= 1
-test test-unit test-nengo test-matrix test-loihi fuzz: export TF_NUM_INTEROP_THREADS ?= 2
+$(TESTS): export OMP_NUM_THREADS ?= 1
+$(TESTS): export OPENBLAS_NUM_THREADS ?= 1
+$(TESTS): export TF_NUM_INTRAOP_THREADS ?= 1
+$(TESTS): export TF_NUM_INTEROP_THREADS ?= 2
 
 demo: $(DEMO)/.installed
 	$(DEMO)/bin/python demo/digits.py
@@ -45,6 +48,11 @@ test-unit: $(TEST)/.installed
 test-nengo: $(TEST)/.installed
 	JOBS=$(JOBS) .ci/test-nengo $(TEST)/bin/python $(ARGS)
 
+test-options: $(TEST)/.installed
+	$(TEST)/bin/python -m pytest tests -n $(JOBS) $(ARGS) --simulator-only --inference-only
+	$(TEST)/bin/python -m pytest tests -n $(JOBS) $(ARGS) --simulator-only \
+		--unroll-simulation 5 --dtype float64
+
 test-matrix:
 	.ci/matrix oldest newest -- $(ARGS)
 
@@ -52,7 +60,8 @@ test-loihi:
 	.ci/loihi numpy1 numpy2 -- $(ARGS)
 
 fuzz: $(TEST)/.installed
-	$(TEST)/bin/python -m pytest tests/test_fuzz.py --examples $(N) -n $(JOBS) $(ARGS)
+	seq 0 $$((($(N) - 1) / 50)) | xargs -P $(JOBS) -I CHUNK $(TEST)/bin/python -m pytest -q \
+		'tests/test_fuzz.py::test_random_networks[CHUNK]' --examples $(N) $(ARGS)
 
 lint: $(TEST)/.installed
 	.ci/lint $(TEST)/bin

@@ -15,6 +15,7 @@ import keras
 import tensorflow as tf
 
 from nengo_dl.objectives import Objectives
+from nengo_dl.streams import by_name
 from nengo_dl.tensor_graph import TensorGraph
 from nengo_dl.utils import xla_compiles
 
@@ -83,7 +84,8 @@ class SimulatorModel(keras.Model):
     def train_step(self, data) -> dict[str, Any]:
         """Train with one batch."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        y, sample_weight = self._by_name(y), self._weights_by_name(sample_weight)
+        y = by_name(y, self.output_names)
+        sample_weight = self._weights_by_name(sample_weight)
         with tf.GradientTape() as tape:
             y_pred = self(x, training=True)
             loss = self._loss(y, y_pred, sample_weight)
@@ -103,7 +105,8 @@ class SimulatorModel(keras.Model):
     def test_step(self, data) -> dict[str, Any]:
         """Evaluate one batch."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        y, sample_weight = self._by_name(y), self._weights_by_name(sample_weight)
+        y = by_name(y, self.output_names)
+        sample_weight = self._weights_by_name(sample_weight)
         y_pred = self(x, training=False)
         self._loss(y, y_pred, sample_weight)
         self.objectives.update_metrics(y, y_pred, sample_weight)
@@ -119,20 +122,10 @@ class SimulatorModel(keras.Model):
     def _loss(self, y, y_pred, sample_weight) -> tf.Tensor:
         return self.objectives.total_loss(y, y_pred, sample_weight, self.losses)
 
-    def _by_name(self, values) -> dict[str, tf.Tensor]:
-        """Return targets or weights by name, in whatever form a data set has them."""
-        if values is None:
-            return {}
-        if isinstance(values, Mapping):
-            return dict(values)
-        if not isinstance(values, (list, tuple)):
-            values = [values]
-        return dict(zip(self.output_names, values))
-
     def _weights_by_name(self, weights) -> dict[str, tf.Tensor]:
         if tf.is_tensor(weights):
             return dict.fromkeys(self.output_names, weights)
-        return self._by_name(weights)
+        return by_name(weights, self.output_names)
 
     def check_targets(self, y, n_steps: int | None) -> None:
         """
@@ -150,11 +143,12 @@ class SimulatorModel(keras.Model):
         nengo.exceptions.ValidationError
             If they cannot.
         """
-        self.objectives.check_targets(self._by_name(y), self._output_specs(n_steps))
+        y = by_name(y, self.output_names)
+        self.objectives.check_targets(y, self._output_specs(n_steps))
 
     def objectives_compile(self, y, n_steps: int) -> bool:
-        """Return whether XLA can compile the losses and metrics; see `check_targets`."""
-        specs = (self._by_name(y), self._output_specs(n_steps))
+        """Return whether XLA compiles the losses and metrics; see `check_targets`."""
+        specs = (by_name(y, self.output_names), self._output_specs(n_steps))
 
         def compute(*tensors):
             y, y_pred = tf.nest.pack_sequence_as(specs, tensors)

@@ -57,6 +57,7 @@ class KerasMethods:
             self.unroll,
             program.settings.use_loop,
             lambda *args: self._simulation.generate_inputs(*args),
+            self._simulation.tensor_graph.errors,
         )
 
     @property
@@ -232,7 +233,10 @@ class KerasMethods:
             self._check_targets(x, y)
             if "validation_data" in kwargs:
                 validation_data = data.validation_data(
-                    kwargs["validation_data"], n_steps, objectives
+                    kwargs["validation_data"],
+                    n_steps,
+                    objectives,
+                    kwargs["batch_size"],
                 )
                 if isinstance(validation_data, tuple):
                     self._check_targets(*validation_data[:2])
@@ -324,6 +328,7 @@ class KerasMethods:
         """
         with self._keras_call("predict", stateful, kwargs):
             x, _ = self._training_data.inputs(x, n_steps)
+            x = self._training_data.stream(x, kwargs["batch_size"])
             self._check_one_step(number_of_steps(x), stateful)
             outputs = self.keras_model.predict(x, **kwargs)
         return self._by_probe_object(outputs)

@@ -8,9 +8,8 @@ that says what to change. Generators and data sets pass through.
 
 from __future__ import annotations
 
-import inspect
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import keras
@@ -19,7 +18,9 @@ import numpy as np
 import tensorflow as tf
 from nengo.exceptions import SimulationError, ValidationError
 
+from nengo_dl.streams import BatchCheck, checked_batches
 from nengo_dl.user_data import as_array, check_inputs, check_n_steps, name_data
+from nengo_dl.utils import ErrorBox
 
 
 class TrainingData:
@@ -39,6 +40,8 @@ class TrainingData:
     generate : callable
         Maps number of steps, number of items, and given inputs by Node to the inputs of
         all other Nodes.
+    errors : ErrorBox
+        Where exceptions of generators are left.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class TrainingData:
         unroll: int,
         use_loop: bool,
         generate: Callable[[int, int, Mapping], Mapping],
+        errors: ErrorBox,
     ):
         self.node_names = node_names
         self.probe_names = probe_names
@@ -56,6 +60,7 @@ class TrainingData:
         self._unroll = unroll
         self._use_loop = use_loop
         self._generate = generate
+        self._errors = errors
 
     def prepare(
         self, x: Any, y: Any, n_steps: int | None, objectives, kwargs: Mapping
@@ -86,6 +91,7 @@ class TrainingData:
         x, n_items = self.inputs(x, n_steps)
         kwargs = dict(kwargs)
         if not isinstance(x, list):
+            x = self.stream(x, kwargs["batch_size"], objectives.needing_targets)
             return x, y, kwargs
         if kwargs.get("validation_split"):
             self.check_split(self._n_used(n_items), kwargs["validation_split"])
@@ -96,12 +102,16 @@ class TrainingData:
             kwargs["sample_weight"] = weights
         return x, y, kwargs
 
-    def validation_data(self, data: Any, n_steps: int | None, objectives) -> Any:
+    def validation_data(
+        self, data: Any, n_steps: int | None, objectives, batch_size: int
+    ) -> Any:
         """Return data for validation in the form in which Keras gets them."""
         if not isinstance(data, (list, tuple)):
-            return self._stream(data, None)
+            return self.stream(data, batch_size, objectives.needing_targets)
         x, y, *weights = data
-        kwargs = {"sample_weight": weights[0]} if weights else {}
+        kwargs = {"batch_size": batch_size}
+        if weights:
+            kwargs["sample_weight"] = weights[0]
         x, y, kwargs = self.prepare(x, y, n_steps, objectives, kwargs)
         if "sample_weight" in kwargs:
             return x, y, kwargs["sample_weight"]
@@ -166,7 +176,13 @@ class TrainingData:
         """
         named = name_data(x, self.node_names, "Nodes")
         if not isinstance(named, Mapping):
-            return self._stream(named, n_steps), 0
+            if n_steps is not None:
+                raise SimulationError(
+                    "Cannot automatically add n_steps to data of type "
+                    f"`{type(named).__name__}`; include them under the key 'n_steps', "
+                    "as an array of shape (batch size, 1)"
+                )
+            return named, 0
         arrays = dict(named)
         counts = arrays.pop("n_steps", None)
         sizes = {name: node.size_out for node, name in self.node_names.items()}
@@ -189,14 +205,27 @@ class TrainingData:
         values = [given[node] for node in self.node_names]
         return [*values, np.full((n_items, 1), n_steps, np.int32)], n_given
 
-    def _stream(self, data, n_steps) -> Any:
-        if n_steps is not None:
-            raise SimulationError(
-                f"Cannot automatically add n_steps to data of type "
-                f"`{type(data).__name__}`; include them under the key 'n_steps', as an "
-                "array of shape (batch size, 1)"
-            )
-        return tuples_of(data) if inspect.isgenerator(data) else data
+    def stream(self, data: Any, batch_size: int, needed: Collection[str] = ()) -> Any:
+        """
+        Return a generator or data set whose batches are checked.
+
+        Parameters
+        ----------
+        data : object
+            The generator or `tf.data.Dataset`; anything else is returned as it is.
+        batch_size : int
+            The required number of items in a batch.
+        needed : collection of str
+            Names of the probes for which there have to be targets.
+        """
+        check = BatchCheck(
+            {name: node.size_out for node, name in self.node_names.items()},
+            list(self.probe_names.values()),
+            batch_size,
+            needed,
+            self._check_n_steps,
+        )
+        return checked_batches(data, check, self._errors)
 
     def _check_n_steps(self, n_steps: int | None) -> int:
         if n_steps is None:
@@ -383,15 +412,3 @@ def _check_target(name, shape, batch_size) -> None:
             f"size ({batch_size}), the batch size of the inputs",
             "y",
         )
-
-
-def tuples_of(generator) -> Iterator[tuple]:
-    """Make a generator yield the nested tuples that Keras 3 insists on."""
-    for item in generator:
-        yield _as_tuple(item) if isinstance(item, (list, tuple)) else (item,)
-
-
-def _as_tuple(item: Any) -> Any:
-    if isinstance(item, (list, tuple)):
-        return tuple(_as_tuple(part) for part in item)
-    return item

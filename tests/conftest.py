@@ -27,6 +27,11 @@ def pytest_addoption(parser):
         help="build networks without support for training; skips tests of training",
     )
     group.addoption(
+        "--simulator-only",
+        action="store_true",
+        help="run only tests of simulators, to which the options above apply",
+    )
+    group.addoption(
         "--examples",
         type=int,
         metavar="N",
@@ -47,6 +52,10 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
+    if config.getoption("--simulator-only"):
+        unused = [i for i in items if "Simulator" not in i.fixturenames]
+        items[:] = [i for i in items if "Simulator" in i.fixturenames]
+        config.hook.pytest_deselected(items=unused)
     if config.getoption("--inference-only"):
         skip = pytest.mark.skip(reason="--inference-only")
         for item in items:

@@ -54,6 +54,7 @@ TENSOR_LAYER = [
 ]
 USER_LAYER = [
     "user_data",
+    "streams",
     "environment",
     "random_processes",
     "feeds",

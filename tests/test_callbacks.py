@@ -33,7 +33,7 @@ def events(path):
 def test_summaries(Simulator, tmp_path):
     net, inp, ens, conn, probe = make_network()
     biases = []
-    with Simulator(net, minibatch_size=2) as sim:
+    with Simulator(net, minibatch_size=2, unroll_simulation=1) as sim:
         sim.compile(tf.optimizers.SGD(1e-6), loss={probe: "mse"})
         summaries = callbacks.NengoSummaries(
             tmp_path / "nengo", sim, [ens, ens.neurons, conn]
@@ -73,7 +73,7 @@ def test_summaries(Simulator, tmp_path):
 def test_tags(Simulator, tmp_path):
     net, _, ens, conn, _ = make_network()
     ens.label, conn.label = "an ensemble", "a:b"
-    with Simulator(net) as sim:
+    with Simulator(net, unroll_simulation=1) as sim:
         summaries = callbacks.NengoSummaries(tmp_path, sim, [ens, ens.neurons, conn])
     assert [tag for tag, *_ in summaries.summaries] == [
         "Ensemble_an_ensemble_encoders",
@@ -86,7 +86,7 @@ def test_objects_without_parameters(Simulator, tmp_path):
     net, inp, ens, _, _ = make_network()
     with net:
         direct = nengo.Ensemble(1, 1, neuron_type=nengo.Direct())
-    with Simulator(net) as sim:
+    with Simulator(net, unroll_simulation=1) as sim:
         for obj, message in [
             (inp, "Unknown summary object"),
             (net.all_connections[0], "does not have any weights"),
@@ -115,7 +115,7 @@ def test_histogram():
 def test_losses_in_tensorboard(cls, Simulator, tmp_path):
     net, inp, _, _, probe = make_network()
     x, y = {inp: np.ones((4, 3, 1))}, {probe: np.ones((4, 3, 1))}
-    with Simulator(net, minibatch_size=2) as sim:
+    with Simulator(net, minibatch_size=2, unroll_simulation=1) as sim:
         sim.compile(tf.optimizers.SGD(1e-6), loss="mse", metrics=["mae"])
         history = sim.fit(
             x,
@@ -143,13 +143,17 @@ def test_losses_in_tensorboard(cls, Simulator, tmp_path):
 # -- profiles --------------------------------------------------------------------------
 
 
-def test_profile_of_predict(Simulator, tmp_path):
+@pytest.mark.parametrize(
+    "method", ["predict", pytest.param("fit", marks=pytest.mark.training)]
+)
+def test_profile(method, Simulator, tmp_path):
     net, inp, _, _, probe = make_network()
     profile = callbacks.TensorBoard(tmp_path / "log", profile_batch=2)
-    data = np.ones((3, 2, 1))
-    with Simulator(net) as sim:
-        outputs = sim.predict({inp: data}, callbacks=[profile], verbose=0)
-    assert outputs[probe].shape == data.shape
+    data = np.ones((3, 5, 1))
+    targets = {"y": {probe: data}} if method == "fit" else {}
+    with Simulator(net, unroll_simulation=1) as sim:
+        sim.compile("sgd", loss={probe: "mse"})
+        getattr(sim, method)({inp: data}, callbacks=[profile], verbose=0, **targets)
     assert list((tmp_path / "log").rglob("*.xplane.pb"))
 
 
@@ -160,7 +164,7 @@ def test_profile_of_predict(Simulator, tmp_path):
 def test_isolate_state(n_steps, Simulator):
     net, inp, _, _, probe = make_network()
     data = np.ones((3, 4, 1))
-    with Simulator(net) as sim:
+    with Simulator(net, unroll_simulation=1) as sim:
         sim.run_steps(n_steps)
         isolated = sim.predict({inp: data}, verbose=0)[probe]
         assert np.allclose(isolated, isolated[:1]), "this is what the callback is to do"
@@ -188,7 +192,7 @@ def test_isolate_state_in_training(Simulator):
     data = np.ones((3, 4, 1))
     weights = []
     for stateful, isolates in [(False, False), (True, True), (True, False)]:
-        with Simulator(net) as sim:
+        with Simulator(net, unroll_simulation=1) as sim:
             sim.compile(tf.optimizers.SGD(0.1), loss={probe: "mse"})
             before = sim.data[conn].weights
             isolate = [callbacks.IsolateState(sim)] if isolates else []

@@ -159,7 +159,10 @@ class FailingNeurons(nengo.RectifiedLinear):
 def test_error_of_python_neurons(Simulator):
     with nengo.Network() as net:
         nengo.Probe(nengo.Ensemble(2, 1, neuron_type=FailingNeurons()).neurons)
-    with Simulator(net) as sim, pytest.raises(ZeroDivisionError, match="on purpose"):
+    with (
+        Simulator(net, unroll_simulation=1) as sim,
+        pytest.raises(ZeroDivisionError, match="on purpose"),
+    ):
         sim.run_steps(2)
 
 

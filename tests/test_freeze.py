@@ -103,6 +103,7 @@ def test_unknown_transforms(Simulator):
             sim.get_nengo_params(conn)
 
 
+@pytest.mark.training
 def test_parameters_of_objects(Simulator):
     with nengo.Network(seed=0) as net:
         configure_settings(dtype="float64")
@@ -181,6 +182,7 @@ def test_in_a_new_network(Simulator):
         np.testing.assert_allclose(sim.data[probe], new_sim.data[new_probe], atol=1e-8)
 
 
+@pytest.mark.training
 @pytest.mark.parametrize("use_scipy", [True, False])
 def test_sparse(use_scipy, Simulator):
     matrix = np.array([[0, 1.5, 0], [2, 0, 0], [0, 0, -3]])
@@ -195,7 +197,7 @@ def test_sparse(use_scipy, Simulator):
         inp, out = nengo.Node([1, 2, 3]), nengo.Node(size_in=3)
         conn = nengo.Connection(inp, out, transform=transform, synapse=None)
         probe = nengo.Probe(out)
-    with Simulator(net) as sim:
+    with Simulator(net, unroll_simulation=1) as sim:
         assert (sim.get_nengo_params(conn)["transform"].init.data == [1.5, 2, -3]).all()
         change_parameters(sim)
         params = sim.get_nengo_params(conn)
@@ -236,7 +238,7 @@ def test_neurons_without_gain(Simulator):
         )
         nengo.Connection(inp, ens, synapse=None)
         probe = nengo.Probe(ens.neurons)
-    with Simulator(net) as sim:
+    with Simulator(net, unroll_simulation=1) as sim:
         signal = sim.model.sig[ens]["encoders"]
         key = sim.tensor_graph.program.layout.places[signal][0]
         sim.tensor_graph.base_params[key].assign(np.arange(5)[:, None])
@@ -285,6 +287,7 @@ def test_networks(make_network, dtype, Simulator):
             )
 
 
+@pytest.mark.training
 def test_direct_mode(Simulator):
     with nengo.Network(seed=0) as net:
         inp = nengo.Node([0.5, 0.2])
@@ -336,6 +339,7 @@ def everything():
     return net
 
 
+@pytest.mark.training
 def test_everything(Simulator):
     """Whatever has parameters can be frozen, with parameters that have changed."""
     net = everything()

@@ -1,8 +1,8 @@
 """
 Random networks give the same numbers as in `nengo.Simulator`.
 
-``pytest tests/test_fuzz.py --examples 5000 -n 2`` tries 5,000 networks with two
-processes; the first 200 of them, always the same ones, are tried by default.
+``make fuzz N=5000`` tries 5,000 networks; the first 200 of them, always the same ones,
+are tried by default.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ import nengo_dl
 
 N_STEPS = 20
 
-# Networks of one test; processes share the tests.
+# Networks of one test. `make fuzz` runs every test in a process of its own, as
+# TensorFlow keeps all programs that XLA has compiled, some 10 MB for each network.
 CHUNK = 50
 
 
@@ -29,6 +30,7 @@ def pytest_generate_tests(metafunc):
     metafunc.parametrize(
         "chunk, n_examples",
         [(i, min(CHUNK, n_examples - start)) for i, start in enumerate(starts)],
+        ids=[str(i) for i in range(len(starts))],
     )
 
 

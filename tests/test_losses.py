@@ -143,7 +143,7 @@ def test_train_nan_mse(Simulator):
         nengo.Connection(inp, out, synapse=None, transform=0.1)
         probe = nengo.Probe(out)
     targets = np.array([[[np.nan], [2.0], [np.nan]]])
-    with Simulator(net) as sim:
+    with Simulator(net, unroll_simulation=1) as sim:
         sim.compile(tf.optimizers.SGD(0.5), loss={probe: nengo_dl.losses.nan_mse})
         sim.fit(n_steps=3, y={probe: targets}, epochs=50, verbose=0)
         losses = sim.evaluate(n_steps=3, y={probe: targets}, verbose=0)

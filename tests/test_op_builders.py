@@ -27,6 +27,7 @@ from nengo.exceptions import BuildError
 from nengo.transforms import SparseMatrix
 
 from nengo_dl.builder import Builder
+from nengo_dl.graph_optimizer import mergeable
 from nengo_dl.op_builders import sparse_matmul
 from nengo_dl.operators import (
     DotSet,
@@ -50,6 +51,39 @@ def view(shape, index, shared=False):
 
 
 jit = pytest.mark.parametrize("jit_compile", [False, True])
+
+
+# -- what is merged -------------------------------------------------------------------
+
+
+def product(n_a, n_x, n_y):
+    """Returns a product of signals with these shapes."""
+    return ElementwiseInc(*(Signal(shape=n) for n in (n_a, n_x, n_y)))
+
+
+@pytest.mark.parametrize(
+    "x, y, expected",
+    [
+        (product(3, 3, 3), product(3, 3, 3), True),
+        (product(1, 1, 1), product((), (), ()), True),
+        (product(1, 3, 3), product((), 3, 3), False),
+        (product(3, 3, 3), product(2, 2, 2), False),
+    ],
+)
+def test_mergeable_products(x, y, expected):
+    assert mergeable(x, [y]) is expected
+
+
+def test_mergeable_functions():
+    time = Signal(0.0)
+
+    def function(t):
+        return SimPyFunc(Signal(shape=1), np.sin, t, Signal(shape=1))
+
+    assert mergeable(function(time), [function(time)])
+    assert mergeable(function(None), [function(None)])
+    assert not mergeable(function(time), [function(None)])
+    assert not mergeable(function(time), [function(Signal(0.0))])
 
 
 # -- Reset ----------------------------------------------------------------------------

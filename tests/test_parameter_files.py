@@ -44,7 +44,7 @@ def assert_unchanged(sim, before):
 @pytest.fixture(scope="module")
 def sim(Simulator):
     """A simulator that nothing can be loaded into by the tests of this file."""
-    with Simulator(small_network(seed=1)) as sim:
+    with Simulator(small_network(seed=1), unroll_simulation=1) as sim:
         sim.run_steps(3)
         before = live_arrays(sim)
         yield sim
@@ -55,7 +55,7 @@ def sim(Simulator):
 def path(Simulator, tmp_path_factory):
     """A file that fits `sim`, with the state of a simulation."""
     path = tmp_path_factory.mktemp("parameters") / "params"
-    with Simulator(small_network()) as saved:
+    with Simulator(small_network(), unroll_simulation=1) as saved:
         saved.run_steps(5)
         saved.save_params(path, include_state=True)
     return path
@@ -83,7 +83,7 @@ def test_damaged_files(Simulator, path, tmp_path):
     """One wrong byte is noticed, or makes no difference."""
     data = path.with_suffix(".npz").read_bytes()
     noticed = 0
-    with Simulator(small_network()) as sim:
+    with Simulator(small_network(), unroll_simulation=1) as sim:
         sim.load_params(path, include_state=True)
         before = live_arrays(sim)
         for position in np.linspace(0, len(data) - 1, 100).astype(int):
@@ -179,7 +179,7 @@ def umask():
 
 
 def test_empty_networks(Simulator, sim, path, tmp_path):
-    with Simulator(nengo.Network()) as empty:
+    with Simulator(nengo.Network(), unroll_simulation=1) as empty:
         with pytest.raises(
             SimulationError, match=r"\(3\) != number of variables \(0\)"
         ):
@@ -205,7 +205,7 @@ def test_other_networks(Simulator, path):
         (nengo.Network(), "only in the file: .*nodes.0. -> ensembles.0..weights"),
     ]
     for net, message in cases:
-        with Simulator(net) as sim:
+        with Simulator(net, unroll_simulation=1) as sim:
             before = live_arrays(sim)
             with pytest.raises(SimulationError, match=message):
                 sim.load_params(path)
@@ -224,7 +224,7 @@ def test_state_of_other_networks(Simulator, path, tmp_path):
             assert_unchanged(sim, before)
     other_type = small_network()
     other_type.ensembles[0].neuron_type = nengo.SpikingRectifiedLinear()
-    with Simulator(other_type) as sim:
+    with Simulator(other_type, unroll_simulation=1) as sim:
         with pytest.raises(SimulationError, match="state is that of another network"):
             sim.load_params(path, include_state=True)
         sim.load_params(path)
@@ -242,9 +242,9 @@ def test_sparse_weights_in_other_places(Simulator, tmp_path):
             nengo.Probe(b)
         return net
 
-    with Simulator(make([[0, 0], [1, 1]])) as sim:
+    with Simulator(make([[0, 0], [1, 1]]), unroll_simulation=1) as sim:
         sim.save_params(tmp_path / "params")
-    with Simulator(make([[0, 1], [1, 1]])) as sim:
+    with Simulator(make([[0, 1], [1, 1]]), unroll_simulation=1) as sim:
         with pytest.raises(
             SimulationError, match="weights has its nonzero elements in"
         ):
@@ -299,7 +299,7 @@ def test_old_files(Simulator, tmp_path):
     np.savez_compressed(tmp_path / "state.npz", *arrays, np.zeros(7))
     np.savez_compressed(tmp_path / "shape.npz", *arrays[:3], np.zeros((2, 2)))
     np.savez_compressed(tmp_path / "text.npz", *arrays[:3], np.array(["a"]))
-    with Simulator(net) as sim:
+    with Simulator(net, unroll_simulation=1) as sim:
         before = live_arrays(sim)
         for name, message in [
             ("state", r"number of arrays \(5\) != number of variables \(4\)"),
@@ -405,12 +405,12 @@ def test_parameters_that_are_not_used(Simulator, tmp_path):
         with net:
             ens = nengo.Ensemble(5, 1)
             nengo.Probe(ens.neurons)
-    with Simulator(nets[0]) as sim:
+    with Simulator(nets[0], unroll_simulation=1) as sim:
         assert sim.model.sig[nets[0].ensembles[0]]["encoders"] not in set(sim.signals)
         sim.save_params(tmp_path / "params")
         expected = sim.data[nets[0].ensembles[0]]
     ens = nets[1].ensembles[0]
-    with Simulator(nets[1]) as sim:
+    with Simulator(nets[1], unroll_simulation=1) as sim:
         built = sim.data[ens]
         sim.load_params(tmp_path / "params")
         loaded = sim.data[ens]
@@ -442,7 +442,7 @@ def test_all_values_are_in_their_places(simplifications, Simulator, tmp_path):
         voja = nengo.Connection(inp, ensembles[0], learning_rule_type=nengo.Voja())
         nengo.Connection(inp[0], voja.learning_rule)
     for minibatch_size in (None, 2):
-        with Simulator(net, minibatch_size=minibatch_size) as sim:
+        with Simulator(net, minibatch_size=minibatch_size, unroll_simulation=1) as sim:
             for key, variable in sim.tensor_graph.base_params.items():
                 start = 1000 * (1 + list(sim.tensor_graph.base_params).index(key))
                 numbers = start + np.arange(np.prod(variable.shape))
@@ -475,12 +475,12 @@ def test_keras_layers(Simulator, tmp_path):
             nengo.Probe(x, label="out")
         return net
 
-    with Simulator(make(0)) as sim:
+    with Simulator(make(0), unroll_simulation=1) as sim:
         sim.save_params(tmp_path / "params")
         saved_params = sim.export_params()
         sim.run_steps(2)
         expected = sim.data[sim.model.probes[0]]
-    with Simulator(make(1)) as sim:
+    with Simulator(make(1), unroll_simulation=1) as sim:
         before = sim.export_params()
         sim.load_params(tmp_path / "params")
         params = sim.export_params()

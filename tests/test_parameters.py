@@ -83,12 +83,12 @@ def test_save_and_load(include_state, simplifications, Simulator, tmp_path):
     net, other = make_network(0, **settings), make_network(1, **settings)
     for network in (net, other):
         network.config[nengo.Ensemble].trainable = False
-    with Simulator(net) as sim:
+    with Simulator(net, unroll_simulation=1) as sim:
         first = output(sim)
         sim.save_params(tmp_path / "params", include_state=include_state)
         second = output(sim)
         saved = parameters(sim)
-    with Simulator(other) as sim:
+    with Simulator(other, unroll_simulation=1) as sim:
         keras_model = sim.keras_model
         assert not np.allclose(output(sim), first)
         sim.reset()

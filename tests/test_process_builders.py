@@ -362,7 +362,9 @@ def test_python_process(Simulator, minibatch_size, noise):
     # the optimizer changes the order in which processes get their seeds
     with nengo.Simulator(net, seed=1, optimize=False, progress_bar=False) as ref:
         ref.run_steps(20)
-    with Simulator(net, seed=1, minibatch_size=minibatch_size) as sim:
+    with Simulator(
+        net, seed=1, minibatch_size=minibatch_size, unroll_simulation=1
+    ) as sim:
         builder = sim.tensor_graph.op_builder
         (build,) = (
             build
@@ -431,7 +433,7 @@ def test_failing_python_process(Simulator):
         node = nengo.Node(process)
         nengo.Connection(nengo.Node([1]), node, synapse=None)
         probe = nengo.Probe(node)
-    with Simulator(net) as sim:
+    with Simulator(net, unroll_simulation=1) as sim:
         sim.run_steps(5)
         with pytest.raises(ZeroDivisionError, match="on purpose"):
             sim.run_steps(5)

@@ -181,7 +181,7 @@ def test_sparse_weights(use_scipy, Simulator):
         inp, out = nengo.Node([1, 1, 1]), nengo.Node(size_in=3)
         conn = nengo.Connection(inp, out, transform=transform, synapse=None)
         probe = nengo.Probe(out)
-    with Simulator(net) as sim:
+    with Simulator(net, unroll_simulation=1) as sim:
         sim.run_steps(3)
         assert np.allclose(sim.data[probe], [1, 2, 3])
         assert (sim.data[conn].weights.toarray() == matrix).all()

@@ -16,7 +16,7 @@ def net():
     with nengo.Network() as net:
         net.a = nengo.Node([1, 2, 3], label="a")
         net.b = nengo.Node(np.sin, size_out=1)
-        part = nengo.Node(size_in=2)
+        part = net.relay = nengo.Node(size_in=2, label="relay")
         nengo.Connection(net.a[:2], part, synapse=None)
         net.pa, net.pb, net.part = (nengo.Probe(node) for node in (net.a, net.b, part))
     return net
@@ -99,11 +99,12 @@ def test_bad_arrays(sim, net, data, error, message):
 
 def test_bad_dictionaries(sim, net, values):
     with nengo.Network():
-        foreign, relay = nengo.Node([0]), nengo.Node(size_in=3)
+        foreign = nengo.Node([0])
     for key, message in [
         ("c", "'c' is not a valid node name"),
         (foreign, "not a valid node name"),
-        (relay, "not a valid node name"),
+        (net.relay, "not a valid node name"),
+        ("relay", "not a valid node name"),
         (net.pa, "not a valid input"),
     ]:
         with pytest.raises(ValidationError, match=message):

@@ -17,15 +17,15 @@ def net():
 
 
 def test_seed(net, Simulator):
-    with Simulator(net) as sim:
+    with Simulator(net, unroll_simulation=1) as sim:
         assert sim.seed == 1
-    with Simulator(net, seed=5) as sim:
+    with Simulator(net, seed=5, unroll_simulation=1) as sim:
         assert sim.seed == 5
     net.seed = None
     np.random.seed(3)
     expected = np.random.randint(nengo.utils.numpy.maxint)
     np.random.seed(3)
-    with Simulator(net) as sim:
+    with Simulator(net, unroll_simulation=1) as sim:
         assert sim.seed == expected
 
 
@@ -40,7 +40,7 @@ def test_noise_is_that_of_nengo(Simulator, seed):
         probes = [nengo.Probe(obj, synapse=0.01) for obj in (inp, ens)]
     with nengo.Simulator(net, seed=seed, progress_bar=False) as ref:
         ref.run_steps(100)
-    with Simulator(net, seed=seed, minibatch_size=2) as sim:
+    with Simulator(net, seed=seed, minibatch_size=2, unroll_simulation=1) as sim:
         sim.run_steps(100)
     for probe in probes:
         assert np.allclose(sim.data[probe][0], ref.data[probe], rtol=0, atol=1e-10)
@@ -59,7 +59,7 @@ def test_built_models(Simulator):
 
     results = []
     for _ in range(2):
-        with Simulator(None, model=model, seed=1) as sim:
+        with Simulator(None, model=model, seed=1, unroll_simulation=1) as sim:
             sim.run_steps(50)
             results.append(sim.data[probe])
             assert sim.model is model
@@ -78,7 +78,10 @@ def test_built_models(Simulator):
 def test_simulators_of_one_model_at_once(net, Simulator):
     model = nengo.builder.Model()
     model.build(net)
-    with Simulator(None, model=model) as a, Simulator(None, model=model) as b:
+    with (
+        Simulator(None, model=model, unroll_simulation=1) as a,
+        Simulator(None, model=model, unroll_simulation=1) as b,
+    ):
         a.run_steps(3)
         b.run_steps(5)
         a.run_steps(3)
@@ -88,7 +91,9 @@ def test_simulators_of_one_model_at_once(net, Simulator):
 
 
 def test_simulators_of_one_network_at_once(net, Simulator):
-    simulators = [Simulator(net, minibatch_size=n) for n in (None, 2)]
+    simulators = [
+        Simulator(net, minibatch_size=n, unroll_simulation=1) for n in (None, 2)
+    ]
     with net:
         later = nengo.Probe(net.inp)
     for _ in range(3):
@@ -104,7 +109,7 @@ def test_simulators_of_one_network_at_once(net, Simulator):
 def test_network_in_a_model_that_exists(net, Simulator):
     model = nengo.builder.Model(dt=0.002)
     with pytest.warns(NengoWarning, match="dt=0.002, which takes the place"):
-        sim = Simulator(net, model=model)
+        sim = Simulator(net, model=model, unroll_simulation=1)
     assert sim.model is model
     sim.run_steps(2)
     assert np.allclose(sim.data[net.probe][:, 0], np.sin([0.02, 0.04]))
@@ -130,7 +135,7 @@ def test_models_without_network(Simulator):
         pytest.warns(NengoWarning, match="dt=0"),
         pytest.warns(UserWarning, match="No top-level network"),
     ):
-        sim = Simulator(None, model=model)
+        sim = Simulator(None, model=model, unroll_simulation=1)
     for _ in range(3):
         for signal in (zero, one, five, array):
             assert (sim.signals[signal] == signal.initial_value).all()

@@ -94,6 +94,10 @@ def test_parts_equal_the_whole(network, expected, Simulator):
             sim.step()
         assert sim.n_steps == 60
         assert_equal(sim, net, expected[network])
+        sim.reset()
+        for n_steps in (25, 35):
+            sim.run_steps(n_steps)
+        assert_equal(sim, net, expected[network])
 
 
 @NETWORKS
@@ -149,6 +153,21 @@ def test_single_precision(expected, Simulator):
     assert abs(sim.data[net.spikes].sum() - spikes.sum()) <= 2000
     assert np.allclose(sim.data[net.output], output, atol=0.05)
     assert sim.data[net.output].dtype == np.float32
+
+
+@pytest.mark.parametrize("jit_compile", [True, False])
+def test_half_precision(jit_compile, Simulator):
+    with nengo.Network(seed=0) as net:
+        configure_settings(dtype="float16", jit_compile=jit_compile)
+        inp = nengo.Node(lambda t: np.sin(20 * t))
+        ens = nengo.Ensemble(30, 1, neuron_type=nengo.LIFRate())
+        nengo.Connection(inp, ens)
+        net.output = nengo.Probe(ens, synapse=nengo.Alpha(0.01))
+    with Simulator(net) as sim, nengo.Simulator(net, progress_bar=False) as ref:
+        sim.run_steps(60)
+        ref.run_steps(60)
+    assert sim.data[net.output].dtype == np.float16
+    assert np.allclose(sim.data[net.output], ref.data[net.output], atol=0.02)
 
 
 def test_items_of_a_minibatch_do_not_mix(Simulator):

@@ -118,6 +118,7 @@ def double(t, x):
     return 2 * x
 
 
+@pytest.mark.training
 def test_python_warns_once(Simulator):
     """All that is called in every step is named, and nothing else."""
     with nengo.Network(seed=0) as net:
@@ -134,7 +135,7 @@ def test_python_warns_once(Simulator):
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        with Simulator(net) as sim:
+        with Simulator(net, unroll_simulation=1) as sim:
             sim.run_steps(2)
             sim.compile("sgd", loss={probe: "mse"})
             sim.fit(n_steps=2, y={probe: np.ones((1, 2, 1))}, verbose=0)
@@ -164,7 +165,7 @@ def test_python_that_is_not_called_in_every_step(Simulator):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.filterwarnings("ignore", "No GPU")
-        with Simulator(net) as sim:
+        with Simulator(net, unroll_simulation=1) as sim:
             sim.run_steps(2)
 
 

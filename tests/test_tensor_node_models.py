@@ -74,7 +74,6 @@ def test_inserted_whole(pretrained, digits):
         nengo.Probe(nengo_dl.Layer(model)(inp, shape_in=IMAGE_SHAPE))
     outputs = predict(net, digits)[:, 0]
     np.testing.assert_allclose(outputs, expected, rtol=1e-4, atol=1e-4)
-    np.testing.assert_array_equal(outputs.argmax(axis=1), expected.argmax(axis=1))
 
 
 def in_pieces(model, make_activation):
@@ -99,7 +98,6 @@ def test_in_pieces(pretrained, digits):
     net = in_pieces(model, lambda layer, x: nengo_dl.Layer(layer)(x))
     outputs = predict(net, digits)[:, 0]
     np.testing.assert_allclose(outputs, expected, rtol=1e-4, atol=1e-4)
-    np.testing.assert_array_equal(outputs.argmax(axis=1), expected.argmax(axis=1))
 
 
 def test_with_spikes(pretrained, digits):

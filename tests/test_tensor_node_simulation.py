@@ -54,6 +54,15 @@ def test_compiled(net, func):
     assert simulate(net)[0].compiles
 
 
+def test_not_merged(net):
+    for value in (1, 2):
+        nengo.Probe(nengo_dl.Layer(tf.sin)(nengo.Node([value])))
+    step, data = simulate(net)
+    plan = step.program.plan
+    assert [len(ops) for ops in plan if hasattr(ops[0], "traits")] == [1, 1]
+    np.testing.assert_allclose(np.ravel(data), np.sin(np.repeat([1, 2], 5)), rtol=1e-6)
+
+
 def printing(x):
     with tf.control_dependencies([tf.print("x =", x[0, 0])]):
         return tf.sin(x)

@@ -1,4 +1,4 @@
-"""fit, evaluate, predict over several steps: loops, unrolled loops, and their limits."""
+"""fit, evaluate, predict over several steps: loops, and loops that are unrolled."""
 
 import logging
 
@@ -52,7 +52,7 @@ def test_loops_change_nothing(Simulator):
 
 
 def test_selected_elements_are_trained(Simulator):
-    """The weights of what is connected change, in a connection from ``inp[[0, 2, 3]]``."""
+    """The weights of a connection from some elements are those of the elements."""
     with nengo.Network(seed=0) as net:
         nengo_dl.configure_settings(dtype="float64")
         inp = nengo.Node(np.zeros(4))

@@ -321,11 +321,11 @@ def test_number_of_spatial_axes(Simulator):
         return net
 
     net = network(3)
-    with Simulator(net) as sim:
+    with Simulator(net, unroll_simulation=1) as sim:
         sim.run_steps(2)
     assert sim.data[net.probe].shape == (2, 16)
     with pytest.raises(NotImplementedError, match="spatial axes"):
-        with Simulator(network(4)) as sim:
+        with Simulator(network(4), unroll_simulation=1) as sim:
             sim.step()
 
 

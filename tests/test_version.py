@@ -71,6 +71,20 @@ def test_public_names(name):
     assert name in dir(nengo_dl)
 
 
+def test_modules_need_no_import():
+    code = """
+import nengo_dl
+for name in (
+    "builder", "callbacks", "config", "dists", "graph_optimizer",
+    "learning_rule_builders", "losses", "neuron_builders", "neurons", "op_builders",
+    "process_builders", "signals", "simulator", "tensor_graph", "tensor_node",
+    "transform_builders", "utils", "version",
+):
+    assert getattr(nengo_dl, name).__name__ == f"nengo_dl.{name}"
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_unknown_name():
     with pytest.raises(AttributeError, match="no attribute `nothing`"):
         nengo_dl.nothing  # noqa: B018
