@@ -206,7 +206,7 @@ class TensorGraph(GraphVariables):
         )
 
     def _warn_of_python(self) -> None:
-        """Warn if anything but TensorNodes, which say it themselves, calls Python."""
+        """Warn of all that calls Python, except TensorNodes, which do so on purpose."""
         names = [
             describe_operator(op)
             for ops, build in self.op_builder.op_builds.items()
