@@ -87,29 +87,31 @@ class Objectives:
         nengo.exceptions.ValidationError
             If they cannot.
         """
+        compare = tf.function(self._compare, autograph=False)
+        unbuilt = [metric for metric in self._metrics if metric.metric is None]
         for name in self.names & set(y_true):
-
-            def compute(y_true, y_pred, name=name):
-                if name in self.losses:
-                    reduced_loss(self.losses[name], y_true, y_pred)
-                for metric in self._metrics:
-                    if metric.probe == name:
-                        metric.update(y_true, y_pred, None)
-
             target, output = y_true[name], y_pred[name]
             if target.shape == output.shape:
                 continue
             try:
-                tf.function(compute, autograph=False).get_concrete_function(
-                    target, output
-                )
+                compare.get_concrete_function(name, target, output)
             except ValueError as err:
+                for metric in unbuilt:
+                    metric.metric = None
                 raise ValidationError(
                     f"Targets of shape {target.shape} cannot be compared with the "
                     f"output of '{name}', of shape {output.shape} (minibatch size, "
                     f"number of timesteps, size): {err}",
                     "y",
                 ) from err
+
+    def _compare(self, name: str, y_true, y_pred) -> None:
+        """Apply the loss and the metrics of one probe."""
+        if name in self.losses:
+            reduced_loss(self.losses[name], y_true, y_pred)
+        for metric in self._metrics:
+            if metric.probe == name:
+                metric.update(y_true, y_pred, None)
 
     def total_loss(self, y_true, y_pred, sample_weight, regularization) -> tf.Tensor:
         """

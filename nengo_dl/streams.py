@@ -88,8 +88,8 @@ class BatchCheck:
             self._check_shape(name, x[name], [None, size])
         self._check_shape("n_steps", x["n_steps"], [1])
         for name in self._needed:
-            rank = _shape(y[name]).rank or 1
-            self._check_shape(name, y[name], [None] * (rank - 1))
+            other_axes = [None] * ((_shape(y[name]).rank or 1) - 1)
+            self._check_shape(name, y[name], other_axes)
         n_steps = _shape(x[self._input_names[0]])[1] if self._sizes else None
         if not isinstance(x["n_steps"], tf.TensorSpec):
             n_steps = check_n_steps(x["n_steps"], self._batch_size, n_steps)

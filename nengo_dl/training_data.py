@@ -207,12 +207,12 @@ class TrainingData:
 
     def stream(self, data: Any, batch_size: int, needed: Collection[str] = ()) -> Any:
         """
-        Return a generator or data set whose batches are checked.
+        Return data whose batches are checked, as far as `checked_batches` can do that.
 
         Parameters
         ----------
-        data : object
-            The generator or `tf.data.Dataset`; anything else is returned as it is.
+        data
+            See `checked_batches`.
         batch_size : int
             The required number of items in a batch.
         needed : collection of str

@@ -19,8 +19,9 @@ import nengo_dl
 
 N_STEPS = 20
 
-# Networks of one test. `make fuzz` runs every test in a process of its own, as
-# TensorFlow keeps all programs that XLA has compiled, some 10 MB for each network.
+# Networks of one test. `make fuzz`, which also contains this number, runs every test in
+# a process of its own, as TensorFlow keeps all programs that XLA has compiled, some
+# 10 MB for each network.
 CHUNK = 50
 
 

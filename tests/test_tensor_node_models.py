@@ -72,8 +72,18 @@ def test_inserted_whole(pretrained, digits):
     with nengo.Network() as net:
         inp = nengo.Node(np.zeros(64))
         nengo.Probe(nengo_dl.Layer(model)(inp, shape_in=IMAGE_SHAPE))
-    outputs = predict(net, digits)[:, 0]
+    assert_same_answers(predict(net, digits)[:, 0], expected)
+
+
+def assert_same_answers(outputs, expected):
+    """The classes are the same, too, except where two are even to rounding errors."""
     np.testing.assert_allclose(outputs, expected, rtol=1e-4, atol=1e-4)
+    second, first = np.sort(expected, axis=1)[:, -2:].T
+    clear = first - second > 1e-5
+    assert np.sum(~clear) <= 1
+    np.testing.assert_array_equal(
+        outputs[clear].argmax(axis=1), expected[clear].argmax(axis=1)
+    )
 
 
 def in_pieces(model, make_activation):
@@ -96,8 +106,7 @@ def in_pieces(model, make_activation):
 def test_in_pieces(pretrained, digits):
     model, expected = pretrained
     net = in_pieces(model, lambda layer, x: nengo_dl.Layer(layer)(x))
-    outputs = predict(net, digits)[:, 0]
-    np.testing.assert_allclose(outputs, expected, rtol=1e-4, atol=1e-4)
+    assert_same_answers(predict(net, digits)[:, 0], expected)
 
 
 def test_with_spikes(pretrained, digits):

@@ -1126,6 +1126,19 @@ def test_bad_data(Simulator):
             sim.evaluate(x, x[:, :3], verbose=0)
 
 
+def test_failed_calls_decide_nothing(Simulator):
+    """What "accuracy" means is decided by targets that fit the output."""
+    with nengo.Network() as net:
+        probe = nengo.Probe(nengo.Node([0.1, 0.9], label="a"))
+    indices, one_hot = np.ones((1, 3, 1)), np.tile([[[0.0, 1.0]]], (1, 4, 1))
+    with Simulator(net, unroll_simulation=1) as sim:
+        sim.compile(metrics={probe: "accuracy"})
+        with pytest.raises(ValidationError, match="cannot be compared"):
+            sim.evaluate(n_steps=4, y=indices, verbose=0)
+        results = sim.evaluate(n_steps=4, y=one_hot, verbose=0)
+    assert results["probe_accuracy"] == 1
+
+
 def test_targets_for_the_last_step(Simulator):
     """Targets may have other numbers of steps than outputs, if the loss knows."""
     net = linear_network(synapse=None)
