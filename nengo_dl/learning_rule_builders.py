@@ -19,8 +19,8 @@ import tensorflow as tf
 from nengo.builder.learning_rules import SimBCM, SimOja, SimPES, SimRLS, SimVoja
 
 from nengo_dl.builder import Builder
+from nengo_dl.graph.operators import SimPESFactors
 from nengo_dl.op_builders import OverwritingBuilder, stacked_matvec
-from nengo_dl.operators import SimPESFactors
 
 __all__ = [
     "LearningRuleBuilder",

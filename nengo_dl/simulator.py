@@ -25,15 +25,15 @@ from nengo.exceptions import (
 from nengo.utils.numpy import maxint
 
 from nengo_dl.builder import build_model
-from nengo_dl.environment import report_device
-from nengo_dl.io_names import io_names
+from nengo_dl.graph.io_names import io_names
 from nengo_dl.parameters import ParameterMethods
-from nengo_dl.recording import Recording
-from nengo_dl.simulation import Simulation
-from nengo_dl.simulation_data import LiveSignals, SimulationData
+from nengo_dl.simulation.device import report_device
+from nengo_dl.simulation.inputs import inputs_by_node, whole_iterations
+from nengo_dl.simulation.live_data import LiveSignals, SimulationData
+from nengo_dl.simulation.recording import Recording
+from nengo_dl.simulation.simulation import Simulation
 from nengo_dl.tensor_graph import TensorGraph
-from nengo_dl.training import KerasMethods
-from nengo_dl.user_data import inputs_by_node, whole_iterations
+from nengo_dl.training.methods import KerasMethods
 from nengo_dl.utils import NullProgressBar, progress_bar_for, require_open
 
 logger = logging.getLogger(__name__)

@@ -2,7 +2,7 @@
 The compiled network as a Keras layer (stage 11 of the pipeline).
 
 In: a built Nengo model. Out: `TensorGraph`, which has the variables of
-`nengo_dl.graph_variables`, and the `Engine` that runs the step.
+`nengo_dl.execution.graph_variables`, and the `Engine` that runs the step.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from nengo_dl import (  # noqa: F401  (they fill the registry)
 )
 from nengo_dl.builder import BuildConfig
 from nengo_dl.config import get_setting
-from nengo_dl.engine import Engine, run_steps
+from nengo_dl.execution.engine import Engine, run_steps
+from nengo_dl.execution.graph_variables import GraphVariables
+from nengo_dl.execution.live_state import LiveState
+from nengo_dl.execution.step import Step
+from nengo_dl.graph.io_names import io_names
+from nengo_dl.graph.program import Settings, compile_model
 from nengo_dl.graph_optimizer import noop_planner
-from nengo_dl.graph_variables import GraphVariables
-from nengo_dl.io_names import io_names
-from nengo_dl.live_state import LiveState
-from nengo_dl.program import Settings, compile_model
-from nengo_dl.step import Step
 from nengo_dl.tensor_node import SimTensorNode, TensorNode, prepare_layers
 from nengo_dl.utils import ErrorBox, describe_operator, numpy_function
 

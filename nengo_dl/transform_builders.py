@@ -16,8 +16,8 @@ import tensorflow as tf
 from nengo.builder.transforms import ConvInc, ConvTransposeInc
 
 from nengo_dl.builder import Builder
+from nengo_dl.graph.operators import ConvSet, ConvTransposeSet
 from nengo_dl.op_builders import OverwritingBuilder, view_key, write_mode
-from nengo_dl.operators import ConvSet, ConvTransposeSet
 
 # TensorFlow's names of the spatial axes, by number of axes
 SPATIAL_AXES = {1: "W", 2: "HW", 3: "DHW"}

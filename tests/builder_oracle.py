@@ -16,10 +16,10 @@ import nengo_dl.learning_rule_builders
 import nengo_dl.op_builders
 import nengo_dl.transform_builders  # noqa: F401
 from nengo_dl.builder import BuildConfig
+from nengo_dl.execution.step import Step
+from nengo_dl.graph.layout import lay_out, sparse_indices
+from nengo_dl.graph.program import Settings
 from nengo_dl.graph_optimizer import mergeable
-from nengo_dl.layout import lay_out, sparse_indices
-from nengo_dl.program import Settings
-from nengo_dl.step import Step
 from nengo_dl.utils import ErrorBox
 
 

@@ -32,7 +32,7 @@ from nengo.dists import Choice, Uniform
 from nengo.synapses import LinearFilter, Triangle
 
 import nengo_dl
-from nengo_dl.operators import (
+from nengo_dl.graph.operators import (
     ConvSet,
     ConvTransposeSet,
     DotSet,

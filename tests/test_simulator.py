@@ -101,7 +101,7 @@ def test_invalid_device(net):
 
 def test_no_gpu_warning(net, monkeypatch):
     monkeypatch.setattr(
-        nengo_dl.environment.tf.config, "list_physical_devices", lambda kind: []
+        nengo_dl.simulation.device.tf.config, "list_physical_devices", lambda kind: []
     )
     with pytest.warns(UserWarning) as caught:
         nengo_dl.Simulator(net, progress_bar=False).close()

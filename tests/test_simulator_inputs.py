@@ -7,8 +7,8 @@ import tensorflow as tf
 from nengo.exceptions import SimulationError, ValidationError
 from nengo.processes import Piecewise, WhiteNoise, WhiteSignal
 
-from nengo_dl import engine
 from nengo_dl.config import configure_settings
+from nengo_dl.execution import engine
 
 
 @pytest.fixture(scope="module")

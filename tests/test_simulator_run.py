@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from nengo.exceptions import ValidationError
 
-from nengo_dl import engine
 from nengo_dl.config import configure_settings
+from nengo_dl.execution import engine
 
 
 def spiking_network(**settings):

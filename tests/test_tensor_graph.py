@@ -6,7 +6,7 @@ from nengo.exceptions import BuildError
 
 from nengo_dl.builder import build_model
 from nengo_dl.config import configure_settings
-from nengo_dl.io_names import io_names
+from nengo_dl.graph.io_names import io_names
 from nengo_dl.tensor_graph import TensorGraph
 
 

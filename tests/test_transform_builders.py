@@ -18,8 +18,8 @@ from nengo.builder.signal import Signal
 from nengo.builder.transforms import ConvInc, ConvTransposeInc
 from nengo.exceptions import ValidationError
 
+from nengo_dl.graph.operators import ConvSet, ConvTransposeSet
 from nengo_dl.graph_optimizer import mergeable
-from nengo_dl.operators import ConvSet, ConvTransposeSet
 from nengo_dl.transform_builders import ConvIncBuilder, grouped_convolution
 
 ignores_channels_first = pytest.mark.filterwarnings("ignore:.*channels_last=False")

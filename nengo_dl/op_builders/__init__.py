@@ -4,6 +4,7 @@ Builders of Nengo's basic operators.
 In: groups of merged operators. Out: TensorFlow operations of one simulation step.
 """
 
+from nengo_dl.graph.operators import DotSet, ElementwiseSet, ResetInc, SparseDotSet
 from nengo_dl.op_builders.base import OverwritingBuilder, view_key, write_mode
 from nengo_dl.op_builders.basic import (
     CopyBuilder,
@@ -19,7 +20,6 @@ from nengo_dl.op_builders.products import (
     SparseDotIncBuilder,
 )
 from nengo_dl.op_builders.python import SimPyFuncBuilder
-from nengo_dl.operators import DotSet, ElementwiseSet, ResetInc, SparseDotSet
 
 __all__ = [
     "CopyBuilder",

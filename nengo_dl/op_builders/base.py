@@ -8,7 +8,7 @@ from nengo.builder.operator import Operator
 from nengo.builder.signal import Signal
 
 from nengo_dl.builder import OpBuilder
-from nengo_dl.operators import is_increment
+from nengo_dl.graph.operators import is_increment
 
 
 class OverwritingBuilder(OpBuilder):

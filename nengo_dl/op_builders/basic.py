@@ -12,10 +12,10 @@ from nengo.builder.operator import Copy, Reset, TimeUpdate
 from nengo.builder.probe import SimProbe
 from nengo.exceptions import BuildError
 
-from nengo_dl import rows
 from nengo_dl.builder import Builder, OpBuilder
+from nengo_dl.graph.operators import Feed, ResetInc, is_increment
 from nengo_dl.op_builders.base import OverwritingBuilder, write_mode
-from nengo_dl.operators import Feed, ResetInc, is_increment
+from nengo_dl.signals import rows
 
 
 @Builder.register(TimeUpdate)

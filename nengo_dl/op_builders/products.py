@@ -13,12 +13,12 @@ import tensorflow as tf
 from nengo.builder.operator import DotInc, ElementwiseInc, SparseDotInc
 from nengo.exceptions import BuildError
 
-from nengo_dl import rows
 from nengo_dl.builder import Builder
-from nengo_dl.layout import sparse_indices
+from nengo_dl.graph.layout import sparse_indices
+from nengo_dl.graph.operators import DotSet, ElementwiseSet, SparseDotSet
 from nengo_dl.op_builders.base import OverwritingBuilder, view_key, write_mode
 from nengo_dl.op_builders.matvec import sparse_matmul, stacked_matvec
-from nengo_dl.operators import DotSet, ElementwiseSet, SparseDotSet
+from nengo_dl.signals import rows
 
 
 class StackedBuilder(OverwritingBuilder):

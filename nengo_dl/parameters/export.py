@@ -10,7 +10,7 @@ from __future__ import annotations
 import nengo
 import numpy as np
 
-from nengo_dl.layout import sparse_indices
+from nengo_dl.graph.layout import sparse_indices
 from nengo_dl.parameters.live import layer_weights
 from nengo_dl.parameters.names import object_names
 

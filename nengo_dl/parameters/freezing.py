@@ -23,7 +23,7 @@ from nengo.transforms import (
     SparseMatrix,
 )
 
-from nengo_dl.layout import sparse_indices
+from nengo_dl.graph.layout import sparse_indices
 from nengo_dl.parameters.matching import shared_value
 
 

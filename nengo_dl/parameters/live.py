@@ -17,9 +17,9 @@ import nengo
 import numpy as np
 from nengo.builder.signal import Signal
 
-from nengo_dl.layout import dense_values, element_positions, sparse_indices
+from nengo_dl.graph.layout import dense_values, element_positions, sparse_indices
+from nengo_dl.graph.trainability import is_minibatched, parameter_signals
 from nengo_dl.parameters.names import object_names, quote
-from nengo_dl.trainability import is_minibatched, parameter_signals
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,8 +17,8 @@ import numpy as np
 from nengo_dl.parameters.export import export
 from nengo_dl.parameters.freezing import freeze, nengo_arguments
 from nengo_dl.parameters.saving import load, save
-from nengo_dl.simulation import Simulation
-from nengo_dl.simulation_data import SimulationData
+from nengo_dl.simulation.live_data import SimulationData
+from nengo_dl.simulation.simulation import Simulation
 from nengo_dl.utils import require_open
 
 

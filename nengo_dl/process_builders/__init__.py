@@ -5,7 +5,7 @@ In: groups of merged ``SimProcess`` operators. Out: TensorFlow operations of one
 native ones for Nengo's synapses, calls of NumPy code for all other processes.
 
 Processes without input never get here: what depends on time alone is fed in (see
-`nengo_dl.program.feed_inputs`).
+`nengo_dl.graph.program.feed_inputs`).
 """
 
 from __future__ import annotations

@@ -1,0 +1,256 @@
+"""
+The one registry of operator builders.
+
+In: Nengo operators. Out: the :class:`OpBuilder` class that turns a group of merged
+operators into TensorFlow operations. Nothing in this file creates a tensor.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, NamedTuple
+
+import numpy as np
+from nengo.exceptions import BuildError
+
+
+class BuildConfig(NamedTuple):
+    """
+    What operator builders are told about the simulation they are built for.
+
+    Parameters
+    ----------
+    inference_only : bool
+        True if the network will never be trained.
+    lif_smoothing : float or None
+        Smoothing (``sigma``) of the rate version of `nengo.LIF` used in training.
+    cpu_only : bool
+        True if all operations run on the CPU.
+    rng : numpy.random.RandomState
+        Source of random numbers (seeds) for builders.
+    training : bool
+        True while the training version of the network is built.
+    """
+
+    inference_only: bool
+    lif_smoothing: float | None
+    cpu_only: bool
+    rng: np.random.RandomState
+    training: bool
+
+
+class OpBuilder:
+    """
+    Base class of operator builders; builds one group of merged operators.
+
+    The life of a builder: ``__init__`` (no TensorFlow there), :meth:`build_pre`
+    (constants, combined signals), :meth:`build_step` (the operations of one
+    simulation step), and :meth:`build_post` (whatever restarts with the simulation,
+    such as the state of Python functions). ``build_pre`` and ``build_step`` run in
+    the same trace and may run several times, once for each traced function.
+
+    Parameters
+    ----------
+    ops : list of nengo.builder.Operator
+        The merged operators, all of one type.
+
+    Attributes
+    ----------
+    planner_priority : int
+        Class attribute. `.transitive_planner` merges operator types in ascending
+        order of this number.
+    pure : bool
+        False if a step calls back into Python, so that it cannot be compiled.
+        May be set for the class or for an instance.
+    differentiable : bool or None
+        Whether gradients flow through the step in training; None if they do where it is
+        ``pure``. May be set like ``pure``.
+    adds_losses : bool
+        True if a step appends scalars to ``signals.losses``: what is to be added to the
+        loss in training, beyond the losses of Probes. May be set like ``pure``.
+    """
+
+    planner_priority = 50
+    pure = True
+    differentiable: bool | None = None
+    adds_losses = False
+
+    def __init__(self, ops):
+        self.ops = ops
+        self.config: BuildConfig | None = None
+
+    def build_pre(self, signals, config: BuildConfig) -> None:
+        """Prepare what the step needs (constants, combined signals)."""
+        self.config = config
+
+    def build_step(self, signals) -> Any:
+        """Add the operations of one simulation step."""
+        raise BuildError(
+            f"`{type(self).__name__}` builds no operations: OpBuilders must implement "
+            "a `build_step` function"
+        )
+
+    def build_post(self, signals) -> None:
+        """(Re)start whatever lives outside of the compiled step."""
+
+    def rngs(self) -> list[np.random.RandomState]:
+        """
+        Return the random number generators that Python functions of the step use.
+
+        Their states are part of the state of the simulation. Not among them are those
+        in ``signals.process_rngs``, which belong to the simulator.
+        """
+        return []
+
+    def runs_faster_in_xla(self, cpu_only: bool, minibatch_size: int) -> bool:
+        """
+        Say whether compiling the group with XLA is worth it.
+
+        Asked only with ``jit_compile="auto"``. A group that is not compiled cuts the
+        step into pieces, which costs some 50 microseconds per step.
+        """
+        return True
+
+    @staticmethod
+    def carried(op) -> list:
+        """
+        Return the signals in ``op.sets`` whose previous values the step needs.
+
+        All of them by default, which is always right. Builders that overwrite their
+        ``sets`` without reading them return an empty list; the values then need not
+        be kept from step to step, which is faster.
+        """
+        return list(op.sets)
+
+    @staticmethod
+    def unused(op) -> list:
+        """
+        Return the signals of an operator that its builder neither reads nor writes.
+
+        Operators that differ in these only can be merged.
+        """
+        return []
+
+    @staticmethod
+    def mergeable(x, y) -> bool:
+        """
+        Say whether ``y`` can join a group of operators that contains ``x``.
+
+        Called only for operators that pass the general checks of
+        `nengo_dl.graph_optimizer.mergeable`. By default nothing is merged.
+        """
+        return False
+
+
+class Builder:
+    """
+    The registry of operator builders, and the builders of one plan.
+
+    Parameters
+    ----------
+    plan : list of tuple of nengo.builder.Operator
+        The groups of operators, in the order in which they are executed.
+
+    Attributes
+    ----------
+    builders : dict
+        Class attribute: ``{operator type: OpBuilder subclass}``. Types are looked up
+        exactly, so that a subclass that changes its maths is never built as its
+        parent.
+    op_builds : dict
+        ``{group: OpBuilder instance}`` for the groups of ``plan``, in plan order.
+    """
+
+    builders: dict[type, type[OpBuilder]] = {}
+
+    def __init__(self, plan):
+        self.plan = plan
+        self.op_builds = {ops: self.builder_of(ops[0])(ops) for ops in plan}
+
+    @classmethod
+    def builder_of(cls, op) -> type[OpBuilder]:
+        """
+        Return the builder class registered for the type of ``op``.
+
+        Raises
+        ------
+        nengo.exceptions.BuildError
+            If there is none.
+        """
+        try:
+            return cls.builders[type(op)]
+        except KeyError:
+            raise BuildError(
+                f"No registered builder for operators of type "
+                f"`{type(op).__name__}` ({op}); write an `nengo_dl.builder.OpBuilder` "
+                "for it and register it with `@nengo_dl.builder.Builder.register`"
+            ) from None
+
+    def build_pre(self, signals, config, progress=None) -> None:
+        """Run the ``build_pre`` of every group."""
+        for build in self._with_progress(progress):
+            build.build_pre(signals, config)
+
+    def build_step(self, signals, progress=None) -> list:
+        """
+        Run the ``build_step`` of every group.
+
+        Returns
+        -------
+        side_effects : list
+            Whatever the builders returned: tensors and other values one by one,
+            lists and tuples taken apart.
+        """
+        side_effects: list = []
+        for build in self._with_progress(progress):
+            output = build.build_step(signals)
+            if isinstance(output, (list, tuple)):
+                side_effects.extend(output)
+            elif output is not None:
+                side_effects.append(output)
+        return side_effects
+
+    def build_post(self, signals, progress=None) -> None:
+        """Run the ``build_post`` of every group."""
+        for build in self._with_progress(progress):
+            build.build_post(signals)
+
+    def _with_progress(self, progress):
+        for ops in self.plan:
+            yield self.op_builds[ops]
+            if progress is not None:
+                progress.step()
+
+    @staticmethod
+    def name_scope(ops) -> str:
+        """Return a name for the operations of a group."""
+        name = type(ops[0]).__name__
+        return name if len(ops) == 1 else f"{name}_{len(ops)}"
+
+    @classmethod
+    def register(cls, nengo_op):
+        """
+        Return a decorator that registers an `OpBuilder` for an operator type.
+
+        Parameters
+        ----------
+        nengo_op : type
+            The subclass of `nengo.builder.Operator` that the builder builds.
+        """
+
+        def register_builder(build_cls):
+            if not issubclass(build_cls, OpBuilder):
+                warnings.warn(
+                    f"`{build_cls.__name__}` is registered as a builder but does not "
+                    "inherit from `OpBuilder`"
+                )
+            if nengo_op in cls.builders:
+                warnings.warn(
+                    f"Operator type `{nengo_op.__name__}` already has a builder "
+                    f"(`{cls.builders[nengo_op].__name__}`), which is overwritten by "
+                    f"`{build_cls.__name__}`"
+                )
+            cls.builders[nengo_op] = build_cls
+            return build_cls
+
+        return register_builder

@@ -1,0 +1,1 @@
+"""A `Program` in TensorFlow: the step, its variables, feeds, and compiled loops."""

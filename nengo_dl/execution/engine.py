@@ -1,0 +1,374 @@
+"""
+Run the step many times (stage 10 of the pipeline).
+
+In: a `Step`. Out: compiled functions that simulate a block of steps, and the `Engine`
+that calls them block by block.
+
+A block has a capacity: the size of the buffers for what is fed in and what is probed.
+How many steps of it are simulated is an argument of the function, so that one compiled
+function serves any number of steps. A block is a function of values: what it started
+from stays as it was, until the caller decides to keep the result.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from nengo_dl.execution.step import Step
+from nengo_dl.graph.layout import BaseArray
+
+# Buffers of one block take up to so many bytes ...
+BLOCK_BYTES = 2**26
+# ... and hold no more steps than this.
+MAX_BLOCK_STEPS = 1024
+# A few steps are simulated in a full-size block, which needs no compilation of its own,
+# if the buffers of the block are not larger than this (in bytes).
+SMALL_BLOCK_BYTES = 2**18
+# Constants up to this size (in bytes) become part of the compiled program.
+SMALL_CONSTANT_BYTES = 2**16
+
+
+def run_steps(
+    step: Step,
+    carried,
+    feeds,
+    n_steps,
+    capacity,
+    unroll: int = 1,
+    call_functions: bool = False,
+):
+    """
+    Simulate up to ``capacity`` steps.
+
+    Parameters
+    ----------
+    step : Step
+        The step, after `Step.start`.
+    carried : list of tf.Tensor
+        Values of the carried base arrays.
+    feeds : list of (minibatch_size, capacity, size) tf.Tensor
+        What is fed in.
+    n_steps : int or scalar tf.Tensor
+        Number of steps to simulate. XLA needs an int to compile gradients.
+    capacity : int or scalar tf.Tensor
+        The largest possible ``n_steps``; a multiple of ``unroll``.
+    unroll : int
+        Number of steps per iteration of the loop.
+    call_functions : bool
+        Whether values that come from functions are computed by `Step.functions`, and
+        not taken from ``feeds``.
+
+    Returns
+    -------
+    carried : list of tf.Tensor
+        Values after the last step.
+    outputs : list of tf.Tensor
+        For every output of the step, the values of all steps (``(capacity, ...)``,
+        undefined from ``n_steps`` on), or of the last step (``(1, ...)``) if it keeps
+        no history.
+    """
+    if isinstance(capacity, int) and capacity == unroll:
+        return run_without_loop(step, carried, feeds, capacity, call_functions)
+    keeps = [keep for _, keep in step.output_specs()]
+    buffers = [
+        tf.TensorArray(spec.dtype, size=capacity, element_shape=spec.shape)
+        if keep
+        else tf.zeros(spec.shape, spec.dtype)
+        for spec, keep in step.output_specs()
+    ]
+
+    def body(i, carried, buffers):
+        for _ in range(unroll):
+            carried, values = step(
+                carried, [feed[:, i] for feed in feeds], call_functions
+            )
+            buffers = [
+                buffer.write(i, value) if keep else value
+                for keep, buffer, value in zip(keeps, buffers, values)
+            ]
+            i = i + 1
+        return i, carried, buffers
+
+    loop_vars = (tf.constant(0), list(carried), buffers)
+    # gradients need a number of iterations that is known, simulations do not
+    n_iterations = capacity // unroll if isinstance(n_steps, int) else None
+    _, carried, buffers = tf.while_loop(
+        lambda i, *_: i < n_steps,
+        body,
+        loop_vars,
+        parallel_iterations=1,
+        maximum_iterations=n_iterations,
+    )
+    outputs = [
+        buffer.stack() if keep else buffer[None] for keep, buffer in zip(keeps, buffers)
+    ]
+    return carried, outputs
+
+
+def run_without_loop(step: Step, carried, feeds, n_steps: int, call_functions: bool):
+    """Simulate exactly ``n_steps`` steps; arguments and results as for `run_steps`."""
+    values = []
+    for i in range(n_steps):
+        inputs = [
+            tf.squeeze(feed, 1) if feed.shape[1] == 1 else feed[:, i] for feed in feeds
+        ]
+        carried, outputs = step(carried, inputs, call_functions)
+        values.append(outputs)
+    outputs = [
+        tf.stack(history) if keep and n_steps > 1 else tf.expand_dims(history[-1], 0)
+        for (_, keep), history in zip(step.output_specs(), zip(*values))
+    ]
+    return carried, outputs
+
+
+class Packing:
+    """
+    How the carried base arrays are joined into one vector per type of elements.
+
+    Every tensor that goes into a compiled function and comes out of it costs some
+    20 microseconds per call, which is what a single step of a small network takes.
+
+    Parameters
+    ----------
+    shapes : dict of {str: tuple of int}
+        Shapes of the arrays by key.
+    dtypes : dict of {str: str}
+        Their types.
+    """
+
+    def __init__(self, shapes: dict[str, tuple[int, ...]], dtypes: dict[str, str]):
+        self._shapes = shapes
+        self.dtypes = list(dict.fromkeys(dtypes.values()))
+        self.sizes = [0] * len(self.dtypes)
+        self._places = {}
+        for key, shape in shapes.items():
+            vector = self.dtypes.index(dtypes[key])
+            size = math.prod(shape)
+            self._places[key] = (vector, self.sizes[vector], size)
+            self.sizes[vector] += size
+
+    def pack(self, arrays: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        """Join the arrays, given in the order of their keys."""
+        parts: list[list[tf.Tensor]] = [[] for _ in self.dtypes]
+        for (vector, _, _), array in zip(self._places.values(), arrays):
+            parts[vector].append(tf.reshape(array, (-1,)))
+        return [p[0] if len(p) == 1 else tf.concat(p, axis=0) for p in parts]
+
+    def take(self, vectors: Sequence[tf.Tensor], key: str) -> tf.Tensor:
+        """Return one of the arrays that were joined."""
+        vector, start, size = self._places[key]
+        return tf.reshape(vectors[vector][start : start + size], self._shapes[key])
+
+    def unpack(self, vectors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        """Take the vectors apart."""
+        return [self.take(vectors, key) for key in self._shapes]
+
+
+class Engine:
+    """
+    Compiled functions of a step, and the loop over blocks.
+
+    Parameters
+    ----------
+    step : Step
+        The step in inference mode.
+    constants : callable
+        Returns the values of the base arrays that no operator writes; called within
+        each trace.
+    jit_compile : bool
+        Whether whole blocks are XLA programs.
+    unroll : int
+        Blocks are multiples of so many steps. That is also the number of steps per
+        iteration of the loop, unless it is compiled: XLA takes long to compile large
+        loop bodies, and they run slower than small ones.
+    use_loop : bool
+        If False, a block is ``unroll`` steps without a loop.
+    """
+
+    def __init__(self, step, constants, jit_compile: bool, unroll=1, use_loop=True):
+        self.step = step
+        self._constants = constants
+        self._jit_compile = jit_compile
+        self._unroll = unroll
+        self._unroll_body = 1 if jit_compile and use_loop else unroll
+        self._functions: dict[int, tf.types.experimental.ConcreteFunction] = {}
+        arrays, batch = step.program.layout.arrays, step.minibatch_size
+        self.packing = Packing(
+            {key: arrays[key].full_shape(batch) for key in step.program.carried},
+            {key: arrays[key].dtype for key in step.program.carried},
+        )
+        self._feed_sizes = [feed.signal.size for feed in step.program.feeds]
+        self.block_steps = unroll
+        if use_loop:
+            steps = min(MAX_BLOCK_STEPS, BLOCK_BYTES // max(1, self.bytes_per_step()))
+            self.block_steps *= max(2, steps // unroll)
+        full_bytes = self.block_steps * self.bytes_per_step()
+        self._has_small_blocks = full_bytes <= SMALL_BLOCK_BYTES
+
+    def bytes_per_step(self) -> int:
+        """Return the size of what is fed in and probed in one step."""
+        program = self.step.program
+        n_floats = self.step.minibatch_size * sum(self._feed_sizes)
+        for probe, signal in program.probes.items():
+            if program.keeps_history(probe):
+                n_floats += math.prod(self.step.place(signal).full_shape)
+        return n_floats * self.step.signals.dtype.size
+
+    def capacity(self, n_steps: int) -> int:
+        """
+        Return the capacity of the block that simulates ``n_steps`` steps best.
+
+        If the buffers of a full-size block are large, it is the next of few smaller
+        sizes (every one of them has to be compiled).
+        """
+        if self._has_small_blocks:
+            # without XLA, a loop takes longer than the single step in it
+            is_single = n_steps <= self._unroll and not self._jit_compile
+            return self._unroll if is_single else self.block_steps
+        iterations = max(1, math.ceil(n_steps / self._unroll))
+        capacity = self._unroll * 2 ** math.ceil(math.log2(iterations))
+        return min(capacity, self.block_steps)
+
+    def run_block(self, state, feeds, n_steps: int):
+        """
+        Simulate one block.
+
+        Parameters
+        ----------
+        state : list of tf.Tensor
+            Values of the carried base arrays, packed by `packing`.
+        feeds : list of (minibatch_size, capacity(n_steps), size) array or tensor
+            What is fed in.
+        n_steps : int
+            Number of steps, at most ``block_steps``.
+
+        Returns
+        -------
+        state : list of tf.Tensor
+            Values after the last step.
+        outputs : list of array
+            For every probe, ``(n_steps, ...)`` values, or ``(1, ...)`` if it keeps no
+            history.
+        """
+        function = self.function(self.capacity(n_steps))
+        with self.step.signals.errors.unwrap():
+            state, outputs = function(
+                state, [tf.convert_to_tensor(f) for f in feeds], tf.constant(n_steps)
+            )
+            # reading the values waits for the functions, and raises their errors
+            n_probes = len(self.step.program.probes)
+            outputs = [output.numpy() for output in outputs[:n_probes]]
+        return state, [output[:n_steps] for output in outputs]
+
+    def run(self, state, feeds, n_steps):
+        """
+        Simulate any number of steps, as part of a function that is being traced.
+
+        Parameters
+        ----------
+        state : list of tf.Tensor
+            Values of the carried base arrays, packed by `packing`.
+        feeds : list of (minibatch_size, n_steps, size) tf.Tensor
+            What is fed in.
+        n_steps : int or scalar tf.Tensor
+            Number of steps.
+
+        Returns
+        -------
+        state : list of tf.Tensor
+            Values after the last step.
+        outputs : list of tf.Tensor
+            For every output of the step, ``(n_steps, ...)`` values, or ``(1, ...)`` if
+            it keeps no history.
+        """
+        is_short = isinstance(n_steps, int) and n_steps <= self.block_steps
+        capacity = self.capacity(n_steps) if is_short else self.block_steps
+        n_blocks = 1 if is_short else -(-n_steps // capacity)
+        missing = n_blocks * capacity - n_steps
+        feeds = [tf.pad(feed, [[0, 0], [0, missing], [0, 0]]) for feed in feeds]
+        function = self.function(capacity)
+        if is_short:
+            state, outputs = function(state, feeds, tf.constant(n_steps))
+            return state, [output[:n_steps] for output in outputs]
+        specs = function.structured_outputs[1]
+        keeps = [keep for _, keep in self.step.output_specs()]
+
+        def body(i, state, buffers):
+            start = i * capacity
+            parts = [feed[:, start : start + capacity] for feed in feeds]
+            n = tf.minimum(capacity, n_steps - start)
+            state, outputs = function(state, parts, n)
+            buffers = [
+                buffer.write(i, value) if keep else value
+                for buffer, value, keep in zip(buffers, outputs, keeps)
+            ]
+            return i + 1, state, buffers
+
+        buffers = [
+            tf.TensorArray(spec.dtype, size=n_blocks, element_shape=spec.shape)
+            if keep
+            else tf.zeros(spec.shape, spec.dtype)
+            for spec, keep in zip(specs, keeps)
+        ]
+        _, state, buffers = tf.while_loop(
+            lambda i, *_: i < n_blocks, body, (tf.constant(0), state, buffers)
+        )
+        outputs = [
+            buffer.concat()[:n_steps] if keep else buffer
+            for buffer, keep in zip(buffers, keeps)
+        ]
+        return state, outputs
+
+    def function(self, capacity: int):
+        """Return the compiled function for blocks of a capacity."""
+        if capacity not in self._functions:
+            self._functions[capacity] = self._trace(capacity)
+        return self._functions[capacity]
+
+    def _trace(self, capacity):
+        step, packing = self.step, self.packing
+
+        def block(state, feeds, n_steps):
+            step.start(self._constants())
+            carried, outputs = run_steps(
+                step,
+                packing.unpack(state),
+                feeds,
+                n_steps,
+                capacity,
+                self._unroll_body,
+                call_functions=step.program.is_interactive,
+            )
+            return packing.pack(carried), outputs
+
+        state_specs = [
+            tf.TensorSpec((size,), dtype)
+            for size, dtype in zip(packing.sizes, packing.dtypes)
+        ]
+        feed_specs = [
+            tf.TensorSpec((step.minibatch_size, capacity, size), step.signals.dtype)
+            for size in self._feed_sizes
+        ]
+        function = tf.function(
+            block, jit_compile=self._jit_compile or None, autograph=False
+        )
+        return function.get_concrete_function(
+            state_specs, feed_specs, tf.TensorSpec((), tf.int32)
+        )
+
+
+def constant_tensor(value: np.ndarray, array: BaseArray) -> np.ndarray | tf.Tensor:
+    """
+    Return the value of a constant base array in the form that suits its size.
+
+    Small arrays are compiled into the program, where they can be folded into other
+    constants; large ones are passed to it.
+    """
+    value = value.astype(array.dtype)
+    if value.nbytes <= SMALL_CONSTANT_BYTES:
+        return value
+    return tf.constant(value)

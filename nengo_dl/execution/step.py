@@ -1,0 +1,252 @@
+"""
+The simulation step as a function of tensors (stage 9 of the pipeline).
+
+In: a `Program` and the builders of its groups. Out: a function from the values of the
+carried base arrays, and what is fed in, to their values one step later, and the values
+of the probed signals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import groupby
+
+import numpy as np
+import tensorflow as tf
+from nengo.builder.signal import Signal
+
+from nengo_dl.builder import BuildConfig, Builder, OpBuilder
+from nengo_dl.graph.layout import element_positions, row_slices
+from nengo_dl.graph.program import Program
+from nengo_dl.signals import SignalDict, TensorSignal
+from nengo_dl.utils import ErrorBox, numpy_function
+
+# A call of a compiled function within a plain TensorFlow step takes about as long as
+# this many single operations; shorter segments are not worth compiling.
+MIN_SEGMENT = 2
+
+
+class Step:
+    """
+    One step of a program.
+
+    Parameters
+    ----------
+    program : Program
+        What is executed.
+    minibatch_size : int
+        Number of items in a minibatch.
+    config : BuildConfig
+        Passed on to the builders.
+    errors : ErrorBox
+        Where Python functions leave their exceptions.
+    jit_compile : bool or "auto"
+        Whether to compile the groups between those that cannot be compiled (because
+        they call Python, or with "auto" because TensorFlow itself is faster), each run
+        of them as a program of its own.
+
+    Attributes
+    ----------
+    functions : callable
+        Maps the number of a step (an int) to the values of all
+        ``program.function_feeds``, a ``(minibatch_size, n)`` array. To be set before a
+        step calls functions.
+    pure : bool
+        Whether no group of the program calls Python.
+    compiles : bool
+        Whether the whole step is to be compiled.
+    adds_losses : bool
+        Whether groups add to the loss in training.
+    """
+
+    functions: Callable[[int], np.ndarray]
+
+    def __init__(
+        self,
+        program: Program,
+        minibatch_size: int,
+        config: BuildConfig,
+        errors: ErrorBox,
+        jit_compile: bool | str = False,
+    ):
+        self.program = program
+        self.minibatch_size = minibatch_size
+        self.config = config
+        self.builder = Builder(program.plan)
+        self.jit_compile = jit_compile
+        self.signals = self._place_signals(errors)
+        builds = list(self.builder.op_builds.values())
+        self.pure = all(build.pure for build in builds)
+        self.adds_losses = any(build.adds_losses for build in builds)
+        segments = [(c, list(g)) for c, g in groupby(builds, key=self._is_compiled)]
+        self.compiles = all(is_compiled for is_compiled, _ in segments)
+        self._segments = segments
+        self._used_after = self._find_used_after()
+
+    def _is_compiled(self, build: OpBuilder) -> bool:
+        if self.jit_compile == "auto":
+            return build.pure and build.runs_faster_in_xla(
+                self.config.cpu_only, self.minibatch_size
+            )
+        return bool(self.jit_compile) and build.pure
+
+    def _place_signals(self, errors) -> SignalDict:
+        settings, layout = self.program.settings, self.program.layout
+        signals = SignalDict(settings.dtype, self.minibatch_size)
+        signals.errors = errors
+        signals.dt_val = self.program.dt
+        for key, array in layout.arrays.items():
+            signals.base_shapes[key] = array.full_shape(self.minibatch_size)
+        placed = dict.fromkeys(layout.places)
+        for group in self.program.plan:
+            placed.update(dict.fromkeys(s for op in group for s in op.all_signals))
+        for signal in placed:
+            signals.sig_map[signal] = self.place(signal)
+        return signals
+
+    def place(self, signal: Signal) -> TensorSignal:
+        """Return where a signal (or a view) of the program lives."""
+        layout = self.program.layout
+        key, start, stop = layout.places[signal.base]
+        array = layout.arrays[key]
+        shape = (stop - start,) if signal.sparse else signal.shape
+        slices = None if signal.sparse else row_slices(signal, start)
+        elements = None
+        if slices is None and not signal.sparse:
+            elements = element_positions(signal)
+        return TensorSignal(
+            slices or [(start, stop)],
+            key,
+            array.dtype,
+            shape,
+            self.minibatch_size if array.minibatched else None,
+            label=signal.name,
+            elements=elements,
+        )
+
+    def output_specs(self) -> list[tuple[tf.TensorSpec, bool]]:
+        """Return what a step puts out, and whether all steps of it are kept."""
+        specs = []
+        for probe, signal in self.program.probes.items():
+            place = self.place(signal)
+            spec = tf.TensorSpec(place.full_shape, place.dtype)
+            specs.append((spec, self.program.keeps_history(probe)))
+        if self.adds_losses:
+            specs.append((tf.TensorSpec((), self.signals.dtype), True))
+        return specs
+
+    def _find_used_after(self) -> list[set[str]]:
+        """Return which base arrays are needed after each segment."""
+        places = self.program.layout.places
+        needed = set(self.program.carried)
+        needed.update(places[s.base][0] for s in self.program.probes.values())
+        used_after = []
+        for _, segment in reversed(self._segments):
+            used_after.append(set(needed))
+            for build in segment:
+                for op in build.ops:
+                    needed.update(places[s.base][0] for s in op.all_signals)
+        return used_after[::-1]
+
+    def start(self, constants: dict[str, tf.Tensor]) -> None:
+        """
+        Begin a trace: create what all steps of the traced function share.
+
+        Parameters
+        ----------
+        constants : dict of {str: tf.Tensor}
+            Values of the base arrays that no operator writes.
+        """
+        self._constants = constants
+        self.signals.dt = tf.constant(self.program.dt, self.signals.dtype)
+        self.builder.build_pre(self.signals, self.config)
+
+    def __call__(
+        self,
+        carried: Sequence[tf.Tensor],
+        feeds: Sequence[tf.Tensor],
+        call_functions: bool = False,
+    ):
+        """
+        Execute one step.
+
+        Parameters
+        ----------
+        carried : sequence of tf.Tensor
+            Values of ``program.carried`` after the previous step.
+        feeds : sequence of (minibatch_size, size) tf.Tensor
+            What ``program.feeds`` feed in.
+        call_functions : bool
+            Whether ``functions`` are called for the values that come from them.
+
+        Returns
+        -------
+        carried : list of tf.Tensor
+            Values of ``program.carried`` after this step.
+        outputs : list of tf.Tensor
+            Values of the probed signals, in the order of ``program.probes``; and last,
+            if the step ``adds_losses``, their sum.
+        """
+        signals, program = self.signals, self.program
+        signals.bases = {**self._constants, **dict(zip(program.carried, carried))}
+        signals.feeds = dict(zip(program.feeds, feeds))
+        signals.losses = []
+        signals.step = signals.gather(program.model.step) + 1
+        if call_functions:
+            signals.feeds.update(self._call_functions())
+        for (is_compiled, segment), used_after in zip(self._segments, self._used_after):
+            if is_compiled and not self.compiles and len(segment) > MIN_SEGMENT:
+                self._run_compiled(segment, used_after)
+            else:
+                self._run(segment)
+        outputs = [
+            signals.gather(self._place_of_probe(s)) for s in program.probes.values()
+        ]
+        if self.adds_losses:
+            outputs.append(sum(signals.losses, signals.zero))
+        carried = [signals.bases[key] for key in program.carried]
+        return carried, outputs
+
+    def _call_functions(self) -> dict:
+        """Return the values of the feeds that come from functions."""
+        signals, feeds = self.signals, self.program.function_feeds
+        sizes = [feed.signal.size for feed in feeds]
+        values = numpy_function(
+            lambda step: self.functions(step.item()),
+            [signals.step],
+            signals.dtype,
+            errors=signals.errors,
+        )
+        values.set_shape((self.minibatch_size, sum(sizes)))
+        parts = tf.split(values, sizes, axis=1) if len(feeds) > 1 else [values]
+        return dict(zip(feeds, parts))
+
+    def _place_of_probe(self, signal) -> TensorSignal:
+        known = self.signals.sig_map.get(signal)
+        return self.place(signal) if known is None else known
+
+    def _run(self, builds: list[OpBuilder]) -> None:
+        for build in builds:
+            with tf.name_scope(self.builder.name_scope(build.ops)):
+                build.build_step(self.signals)
+
+    def _run_compiled(self, builds: list[OpBuilder], used_after: set[str]) -> None:
+        """Run some groups as one XLA program, which hands over what is needed later."""
+        signals = self.signals
+        before, losses = dict(signals.bases), signals.losses
+        changed = []
+
+        def segment():
+            signals.losses = []
+            self._run(builds)
+            changed.extend(
+                key
+                for key, value in signals.bases.items()
+                if value is not before.get(key) and key in used_after
+            )
+            return [signals.bases[key] for key in changed], signals.losses
+
+        function = tf.function(segment, jit_compile=True, autograph=False)
+        values, added_losses = function()
+        signals.bases = {**before, **dict(zip(changed, values))}
+        signals.losses = losses + added_losses

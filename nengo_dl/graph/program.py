@@ -1,0 +1,319 @@
+"""
+The whole compilation on one screen: from a built Nengo model to a `Program`.
+
+In: a `nengo.builder.Model` and the settings of the network. Out: a frozen `Program`,
+the only thing that the tensor layer receives. No tensor is created here, and the model
+is not changed (but for the marks of `nengo_dl.graph.trainability` on its signals).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import nengo
+from nengo.builder.operator import Operator, SimPyFunc
+from nengo.builder.processes import SimProcess
+
+from nengo_dl.builder import Builder
+from nengo_dl.config import get_setting
+from nengo_dl.graph.layout import Layout, lay_out
+from nengo_dl.graph.operators import Constant, Feed
+from nengo_dl.graph.simplify import simplify
+from nengo_dl.graph.trainability import mark_signals
+from nengo_dl.graph.verify import verify_plan
+from nengo_dl.graph_optimizer import (
+    default_simplifications,
+    order_signals,
+    tree_planner,
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """
+    How a network is compiled; see `nengo_dl.configure_settings` for the meaning.
+
+    Parameters
+    ----------
+    planner, sorter : callable
+        Stages 5 and 6 of the pipeline.
+    simplifications : tuple of callable
+        The passes of stage 4.
+    inference_only : bool
+        True if the network is never trained.
+    lif_smoothing : float or None
+        Smoothing of the rate version of LIF neurons in training.
+    dtype : str
+        Type of floating point numbers.
+    use_loop : bool
+        False if exactly one block of steps is built, without a loop.
+    learning_phase : bool or None
+        Forces training or inference mode.
+    jit_compile : bool or "auto"
+        Whether steps are compiled by XLA.
+    """
+
+    planner: Callable = tree_planner
+    sorter: Callable = order_signals
+    simplifications: tuple = default_simplifications
+    inference_only: bool = False
+    lif_smoothing: float | None = None
+    dtype: str = "float32"
+    use_loop: bool = True
+    learning_phase: bool | None = None
+    jit_compile: bool | str = "auto"
+
+    @classmethod
+    def of(cls, network) -> Settings:
+        """Return the settings configured on a network (or a built model)."""
+        chosen = {name: get_setting(network, name) for name in cls.__dataclass_fields__}
+        return cls(**{k: v for k, v in chosen.items() if v is not None})
+
+
+@dataclass(frozen=True)
+class Program:
+    """
+    A compiled network.
+
+    Parameters
+    ----------
+    model : nengo.builder.Model
+        The model that was compiled.
+    settings : Settings
+        How it was compiled.
+    plan : tuple of tuple of nengo.builder.Operator
+        Groups of merged operators in the order of execution.
+    layout : Layout
+        Where the signals live.
+    nodes : tuple of nengo.Node
+        The Nodes without input, in the order of the network.
+    feeds : tuple of Feed
+        What flows in from outside at every step.
+    producers : dict of {Feed: nengo.builder.Operator}
+        The operators whose place the feeds have taken. Feeds without one are constant,
+        with the initial value of their signal.
+    silent : tuple of nengo.builder.operator.SimPyFunc
+        Functions without input and output, called for their side effects.
+    probes : dict of {nengo.Probe: nengo.builder.Signal}
+        What flows out.
+    without_history : frozenset of nengo.Probe
+        Probes of which only the last value is kept.
+    carried : tuple of str
+        Base arrays whose values go from one step to the next. Arrays that are not
+        among them are constant, or are set afresh in every step.
+    constant : tuple of str
+        Base arrays that no operator writes.
+    """
+
+    model: nengo.builder.Model
+    settings: Settings
+    plan: tuple[tuple[Operator, ...], ...]
+    layout: Layout
+    nodes: tuple[nengo.Node, ...]
+    feeds: tuple[Feed, ...]
+    producers: dict = field(hash=False)
+    silent: tuple[SimPyFunc, ...]
+    probes: dict = field(hash=False)
+    without_history: frozenset = frozenset()
+    carried: tuple[str, ...] = ()
+    constant: tuple[str, ...] = ()
+
+    @property
+    def dt(self) -> float:
+        """Length of a simulation step in seconds."""
+        return self.model.dt
+
+    @cached_property
+    def is_interactive(self) -> bool:
+        """
+        Whether functions run within the step.
+
+        Functions of time alone may then depend on what those do (when they read the
+        sensors of a robot, say), so that they cannot run ahead of the step.
+        """
+        return any(isinstance(op, SimPyFunc) for group in self.plan for op in group)
+
+    @cached_property
+    def function_feeds(self) -> tuple[Feed, ...]:
+        """The feeds whose values come from functions."""
+        return tuple(
+            feed
+            for feed in self.feeds
+            if isinstance(self.producers.get(feed), SimPyFunc)
+        )
+
+    def keeps_history(self, probe) -> bool:
+        """Return whether all values of a probe are kept, or only the last one."""
+        return probe not in self.without_history
+
+    def __str__(self) -> str:
+        """Print the plan with its reads and writes, and the base arrays."""
+        lines = [f"Program of {self.model.label}", "", "Plan:"]
+        for i, group in enumerate(self.plan):
+            accesses = []
+            for access in ("sets", "incs", "reads", "updates"):
+                keys = {
+                    self.layout.places[s.base][0]: None
+                    for op in group
+                    for s in getattr(op, access)
+                }
+                if keys:
+                    accesses.append(f"{access} {', '.join(keys)}")
+            name = type(group[0]).__name__
+            lines.append(f"{i:4d} {name} x {len(group)}: {'; '.join(accesses)}")
+        lines += ["", "Base arrays:"]
+        for key, array in self.layout.arrays.items():
+            role = "constant" if key in self.constant else "computed in every step"
+            role = "carried" if key in self.carried else role
+            batch = "minibatch x " if array.minibatched else ""
+            lines.append(f"     {key}: {array.dtype} {batch}{array.shape}, {role}")
+        return "\n".join(lines)
+
+
+def compile_model(model, settings: Settings, progress=None) -> Program:
+    """
+    Compile a built model: stages 2 to 8 of the pipeline.
+
+    Parameters
+    ----------
+    model : nengo.builder.Model
+        The built network.
+    settings : Settings
+        How to compile it.
+    progress : ProgressBar, optional
+        Told of every finished stage.
+
+    Returns
+    -------
+    program : Program
+        What the tensor layer executes.
+
+    Raises
+    ------
+    nengo.exceptions.BuildError
+        If there is no builder for an operator.
+    """
+    for op in model.operators:
+        Builder.builder_of(op)
+
+    inputs = feed_inputs(model)
+    mark_signals(model, inputs.operators, settings.inference_only)
+    operators = simplify(inputs.operators, settings.simplifications)
+    constants = [op for op in operators if isinstance(op, Constant)]
+    operators = [op for op in operators if not isinstance(op, Constant)]
+    plan = settings.planner(operators)
+    verify_plan(operators, plan)
+    signals, plan = settings.sorter(plan)
+    layout = lay_out(signals, plan, constants, settings.dtype)
+    carried, constant = classify_arrays(layout, plan)
+    return Program(
+        model=model,
+        settings=settings,
+        plan=tuple(tuple(group) for group in plan),
+        layout=layout,
+        nodes=inputs.nodes,
+        feeds=tuple(op for op in operators if isinstance(op, Feed)),
+        producers=inputs.producers,
+        silent=inputs.silent,
+        probes={probe: model.sig[probe]["in"] for probe in model.probes},
+        without_history=frozenset(
+            probe
+            for probe in model.probes
+            if not get_setting(model, "keep_history", default=True, obj=probe)
+        ),
+        carried=carried,
+        constant=constant,
+    )
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """
+    What enters the step from outside; the fields are those of `Program`.
+
+    ``operators`` are the operators of the model, with the feeds in place of those that
+    produced the values.
+    """
+
+    operators: list[Operator]
+    nodes: tuple[nengo.Node, ...]
+    producers: dict
+    silent: tuple[SimPyFunc, ...]
+
+
+def feed_inputs(model) -> Inputs:
+    """
+    Replace what depends on time alone by `Feed` operators (stage 2).
+
+    These are Nodes without input, and processes without input (such as the noise of an
+    ensemble): they are run by NumPy ahead of the step, and their values are fed in.
+    """
+    setters = {signal: op for op in model.operators for signal in op.sets}
+    silent = tuple(
+        op
+        for op in model.operators
+        if isinstance(op, SimPyFunc) and op.output is None and op.x is None
+    )
+    feeds: list[Operator] = []
+    nodes: list[nengo.Node] = []
+    producers: dict = {}
+    all_nodes = () if model.toplevel is None else model.toplevel.all_nodes
+    # a network may be listed twice (in nengo.spa)
+    for node in dict.fromkeys(all_nodes):
+        signal = model.sig[node]["out"] if node in model.sig else None
+        producer = setters.get(signal)
+        # other operators (those of TensorNodes) have to run inside of the step
+        if node.size_in > 0 or not isinstance(
+            producer, (SimPyFunc, SimProcess, type(None))
+        ):
+            continue
+        nodes.append(node)
+        if signal is not None:
+            feeds.append(Feed(signal, node))
+            if producer is not None:
+                producers[feeds[-1]] = producer
+    fed = set(producers.values())
+    for op in model.operators:
+        if isinstance(op, SimProcess) and op.input is None and op not in fed:
+            if op.mode != "update":
+                feeds.append(Feed(op.output, op, mode=op.mode))
+                producers[feeds[-1]] = op
+    replaced = {*producers.values(), *silent}
+    operators = feeds + [op for op in model.operators if op not in replaced]
+    return Inputs(operators, tuple(nodes), producers, silent)
+
+
+def classify_arrays(layout: Layout, plan) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """
+    Find out which base arrays carry values from step to step, and which are constant.
+
+    An array is carried unless every element of it is set in every step by operators
+    that do not read its previous value.
+
+    Returns
+    -------
+    carried, constant : tuple of str
+        Keys of the arrays.
+    """
+    written: set[str] = set()
+    carried: set[str] = set()
+    n_set: dict[str, int] = dict.fromkeys(layout.arrays, 0)
+    for group in plan:
+        builder = Builder.builder_of(group[0])
+        for op in group:
+            for signal in builder.carried(op) + op.updates:
+                carried.add(layout.places[signal.base][0])
+            for signal in op.sets:
+                n_set[layout.places[signal.base][0]] += signal.size
+            for signal in op.sets + op.incs + op.updates:
+                written.add(layout.places[signal.base][0])
+    for key in written:
+        n_elements = sum(s.size for s in layout.arrays[key].signals)
+        if n_set[key] < n_elements:
+            carried.add(key)
+    return (
+        tuple(k for k in layout.arrays if k in carried),
+        tuple(k for k in layout.arrays if k not in written),
+    )

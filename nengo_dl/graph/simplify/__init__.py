@@ -1,0 +1,78 @@
+"""
+Simplifications: fewer operators that do the same (stage 4 of the pipeline).
+
+In: operators. Out: operators. Each pass is a function from a list of operators to a new
+list, in a file of its own; it replaces operators by new ones, and never changes any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from nengo.builder.operator import Operator
+
+from nengo_dl.graph.simplify.remove_constant_copies import (
+    remove_constant_copies,
+)
+from nengo_dl.graph.simplify.remove_identity_muls import (
+    remove_identity_muls,
+)
+from nengo_dl.graph.simplify.remove_pes_deltas import remove_pes_deltas
+from nengo_dl.graph.simplify.remove_reset_incs import remove_reset_incs
+from nengo_dl.graph.simplify.remove_unmodified_resets import (
+    remove_unmodified_resets,
+)
+from nengo_dl.graph.simplify.remove_zero_incs import remove_zero_incs
+
+__all__ = [
+    "default_simplifications",
+    "remove_constant_copies",
+    "remove_identity_muls",
+    "remove_pes_deltas",
+    "remove_reset_incs",
+    "remove_unmodified_resets",
+    "remove_zero_incs",
+    "simplify",
+]
+
+Pass = Callable[[Sequence[Operator]], Sequence[Operator]]
+
+default_simplifications: tuple[Pass, ...] = (
+    remove_unmodified_resets,
+    remove_zero_incs,
+    remove_identity_muls,
+    remove_constant_copies,
+    remove_pes_deltas,
+    remove_reset_incs,
+)
+
+
+def simplify(
+    operators: Sequence[Operator], passes: Sequence[Pass] = default_simplifications
+) -> list[Operator]:
+    """
+    Apply passes, over and over, until none of them changes anything.
+
+    Parameters
+    ----------
+    operators : sequence of nengo.builder.Operator
+        The operators.
+    passes : sequence of callable
+        Functions from a list of operators to a list of operators, which are applied in
+        the given order. They must return the same operators if there is nothing to do.
+
+    Returns
+    -------
+    operators : list of nengo.builder.Operator
+        The operators after the last pass.
+    """
+    operators = list(operators)
+    n_idle = 0
+    while n_idle < len(passes):
+        for simplification in passes:
+            simplified = list(simplification(operators))
+            n_idle = n_idle + 1 if simplified == operators else 0
+            operators = simplified
+            if n_idle >= len(passes):
+                break
+    return operators

@@ -1,0 +1,428 @@
+"""
+Where signals live in the base arrays, and how the step reads and writes them.
+
+In: the placement of signals computed by `nengo_dl.graph.layout`. Out: the tensors that
+operator builders work on. This is the public API of operator builders:
+`SignalDict.gather`, `SignalDict.scatter`, `SignalDict.combine` and
+`SignalDict.op_constant`.
+
+A base array has shape ``([minibatch_size,] n, ...)``: many signals side by side along
+their first axis. All positions are known when the step is traced, so that a read
+becomes a slice (or nothing at all), and a write replaces an array, or a slice of it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from itertools import groupby
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from nengo.builder.signal import Signal
+from nengo.exceptions import BuildError
+
+from nengo_dl.graph.trainability import is_minibatched
+from nengo_dl.signals import rows
+from nengo_dl.signals.tensor_signal import TensorSignal
+from nengo_dl.utils import ErrorBox
+
+
+class SignalDict(Mapping):
+    """
+    The signals of a step: a mapping `Signal` → `TensorSignal`, and their values.
+
+    Parameters
+    ----------
+    dtype : str
+        Type of floating point numbers, such as ``"float32"``.
+    minibatch_size : int
+        Number of items in a minibatch.
+
+    Attributes
+    ----------
+    bases : dict
+        Base arrays by key: the value that each has at this point of the step.
+    base_shapes : dict
+        Shapes of the base arrays, including the minibatch axis.
+    sig_map : dict
+        The position of every signal.
+    read_types, write_types : collections.Counter
+        Which kinds of reads and writes were built.
+    feeds : dict of {Feed: (minibatch_size, size) tf.Tensor}
+        What is fed in for this step.
+    step : tf.Tensor
+        Number of this step; the first one is 1.
+    dt : tf.Tensor
+        Length of a simulation step in seconds (set before the step is built).
+    dt_val : float
+        The same as a number.
+    errors : nengo_dl.utils.ErrorBox
+        Where Python functions called by the step leave their exceptions.
+    feeds : dict
+        What `nengo_dl.graph.operators.Feed` operators feed in at this step.
+    losses : list of scalar tf.Tensor
+        What builders add to the loss at this step.
+    step : scalar int32 tf.Tensor
+        Number of the step that is being computed; the first one is 1.
+    process_rngs : dict of {SimProcess: list of numpy.random.RandomState}
+        Random number generators of processes, for every item of the minibatch.
+    """
+
+    def __init__(self, dtype: str, minibatch_size: int):
+        self.dtype = tf.as_dtype(dtype)
+        self.minibatch_size = minibatch_size
+        self.bases: dict = {}
+        self.base_shapes: dict = {}
+        self.sig_map: dict[Signal, TensorSignal] = {}
+        self.read_types: Counter = Counter()
+        self.write_types: Counter = Counter()
+        self.feeds: dict = {}
+        self.losses: list[tf.Tensor] = []
+        self.step: Any = None
+        self.dt: tf.Tensor | None = None
+        self.dt_val: float | None = None
+        self.errors: ErrorBox | None = None
+        self.process_rngs: dict = {}
+        # what was written to whole arrays, before and after it was broadcast
+        self._broadcasts: dict[str, tuple[tf.Tensor, tf.Tensor]] = {}
+
+    @property
+    def zero(self) -> tf.Tensor:
+        """The number 0 in the simulator's type."""
+        return tf.constant(0, dtype=self.dtype)
+
+    @property
+    def one(self) -> tf.Tensor:
+        """The number 1 in the simulator's type."""
+        return tf.constant(1, dtype=self.dtype)
+
+    def __getitem__(self, signal: Signal) -> TensorSignal:
+        return self.sig_map[signal]
+
+    def __iter__(self):
+        return iter(self.sig_map)
+
+    def __len__(self) -> int:
+        return len(self.sig_map)
+
+    def __contains__(self, signal) -> bool:
+        return signal in self.sig_map
+
+    def reset(self) -> None:
+        """Forget the values of the base arrays."""
+        self.bases = {}
+        self._broadcasts = {}
+
+    def get_tensor_signal(
+        self,
+        slices,
+        key,
+        dtype,
+        shape,
+        minibatched,
+        signal: Signal | None = None,
+        label: str = "TensorSignal",
+    ) -> TensorSignal:
+        """
+        Create a `TensorSignal`, and register it as the place of ``signal`` if given.
+
+        Parameters
+        ----------
+        slices, key, dtype, shape, label
+            As for `TensorSignal`.
+        minibatched : bool
+            Whether the signal has a minibatch axis.
+        signal : nengo.builder.Signal, optional
+            The signal that lives there.
+
+        Raises
+        ------
+        nengo.exceptions.BuildError
+            If ``signal`` does not fit there.
+        """
+        tensor_signal = TensorSignal(
+            slices,
+            key,
+            dtype,
+            shape,
+            self.minibatch_size if minibatched else None,
+            label=label,
+        )
+        if signal is not None:
+            if tensor_signal.ndim != signal.ndim or tensor_signal.size != signal.size:
+                raise BuildError(
+                    f"`{signal}` has shape {signal.shape} but its place has shape "
+                    f"{tensor_signal.shape}"
+                )
+            if tensor_signal.minibatched != is_minibatched(signal):
+                raise BuildError(
+                    f"`{signal}` and its place must both have a minibatch axis, or "
+                    f"both have none; the place has shape {tensor_signal.full_shape}"
+                )
+            self.sig_map[signal] = tensor_signal
+        return tensor_signal
+
+    def combine(self, sigs, label: str = "Combined"):
+        """
+        Combine several signals into one, side by side along the first axis.
+
+        Parameters
+        ----------
+        sigs : list of (Signal or TensorSignal)
+            Signals that agree in all but the first axis.
+
+        Returns
+        -------
+        combined : TensorSignal
+            An empty list if ``sigs`` is empty.
+
+        Raises
+        ------
+        nengo.exceptions.BuildError
+            If the signals cannot be combined.
+        """
+        if len(sigs) == 0:
+            return []
+        places = [self._place(s) for s in sigs]
+        places = [p if p.ndim > 0 else p.reshape((1,)) for p in places]
+        if len({(p.shape[1:], p.minibatch_size) for p in places}) > 1:
+            raise BuildError(
+                "Signals can only be combined if they agree in all but the first axis; "
+                f"received {', '.join(map(str, places))}"
+            )
+        shape = (sum(p.shape[0] for p in places), *places[0].shape[1:])
+        elements = None
+        if any(p.elements is not None for p in places):
+            elements = self._combined_elements(places)
+        return TensorSignal(
+            [piece[1:] for p in places for piece in p.pieces],
+            tuple(piece[0] for p in places for piece in p.pieces),
+            places[0].dtype,
+            shape,
+            places[0].minibatch_size,
+            label=label,
+            elements=elements,
+        )
+
+    def _combined_elements(self, places) -> np.ndarray:
+        """Find the elements of several places in their joined pieces."""
+        elements = []
+        offset = 0
+        for place in places:
+            own = np.arange(place.size) if place.elements is None else place.elements
+            elements.append(own + offset)
+            axis = int(place.minibatched)
+            offset += sum(self._n_elements(piece, axis) for piece in place.pieces)
+        return np.concatenate(elements)
+
+    def op_constant(self, ops, op_sizes, attr, dtype, shape=(1, -1)) -> tf.Tensor:
+        """
+        Return an attribute of merged operators as a constant.
+
+        Parameters
+        ----------
+        ops : list of object
+            The objects that have the attribute.
+        op_sizes : list of int
+            How many elements each of them stands for.
+        attr : str
+            Name of the attribute.
+        dtype : tf.DType
+            Type of the constant.
+        shape : tuple of int
+            Shape of the constant if the objects differ.
+
+        Returns
+        -------
+        constant : tf.Tensor
+            A scalar if all objects agree, else an array of ``sum(op_sizes)`` values.
+        """
+        values = [getattr(op, attr) for op in ops]
+        np_dtype = tf.as_dtype(dtype).as_numpy_dtype
+        if all(np.ndim(v) == 0 for v in values) and len(set(values)) == 1:
+            return tf.constant(values[0], dtype=dtype)
+        values = [np.broadcast_to(v, (n,)) for v, n in zip(values, op_sizes)]
+        return tf.constant(np.concatenate(values).astype(np_dtype).reshape(shape))
+
+    # -- reads ------------------------------------------------------------------------
+
+    def gather(self, src, force_copy: bool = False) -> tf.Tensor:
+        """
+        Read the current value of a signal.
+
+        Parameters
+        ----------
+        src : Signal or TensorSignal
+            What to read.
+        force_copy : bool
+            Read by an explicit gather operation.
+
+        Returns
+        -------
+        value : ``src.full_shape`` tensor
+            With minibatch axis only if the signal has one.
+        """
+        src = self._place(src)
+        axis = int(src.minibatched)
+        values = [
+            self._read_base(key, [piece[1:] for piece in pieces], axis, force_copy)
+            for key, pieces in groupby(src.pieces, key=lambda piece: piece[0])
+        ]
+        value = values[0] if len(values) == 1 else tf.concat(values, axis=axis)
+        if src.elements is not None:
+            value = tf.reshape(value, (*src.full_shape[:axis], -1))
+            value = tf.gather(value, src.elements.astype(np.int32), axis=axis)
+        return rows.reshape(value, src.full_shape)
+
+    def _read_base(self, key, slices, axis: int, force_copy: bool) -> tf.Tensor:
+        base = self.bases.get(key)
+        if base is None or isinstance(base, tuple):  # only the shape is known
+            raise BuildError(
+                f"Base array `{key}` is read before anything has set it; let the "
+                "`carried` method of the builder of the operator that sets it return "
+                "the signals whose previous values it reads"
+            )
+        if force_copy:
+            self.read_types["gather"] += 1
+            return tf.gather(base, rows.positions(slices), axis=axis)
+        if slices == [(0, base.shape[axis])]:
+            self.read_types["identity"] += 1
+            return base
+        self.read_types["strided_slice" if len(slices) == 1 else "gather"] += 1
+        return rows.read_rows(base, slices, axis)
+
+    def materialize(self, value: tf.Tensor) -> tf.Tensor:
+        """
+        Make XLA compute a value only once, although it is broadcast.
+
+        XLA repeats cheap operations for every element that depends on them, in loops
+        that it can then not vectorize. It never repeats divisions, and does not know
+        that this divisor is one.
+        """
+        return value / tf.cast(self.step > 0, value.dtype)
+
+    # -- writes -----------------------------------------------------------------------
+
+    def scatter(self, dst, val: tf.Tensor, mode: str = "update") -> None:
+        """
+        Write or increment the value of a signal.
+
+        Parameters
+        ----------
+        dst : Signal or TensorSignal
+            What to write. Elements that occur several times accumulate in mode
+            ``"inc"``.
+        val : tensor
+            The new value, or the increment. May lack the minibatch axis.
+        mode : "update" or "inc"
+            Whether to replace the value or to add to it.
+        """
+        dst = self._place(dst)
+        if val.dtype != tf.as_dtype(dst.dtype):
+            raise BuildError(
+                f"Tensor of the wrong dtype for `{dst.label}`: expected {dst.dtype}, "
+                f"received {val.dtype.name}; cast it first"
+            )
+        axis = int(dst.minibatched)
+        if (
+            axis
+            and val.shape.num_elements() == dst.size
+            and val.shape != dst.full_shape
+        ):
+            val = tf.reshape(val, (1, *dst.shape))  # one value for all items
+        if dst.elements is not None:
+            val = self._for_all_items(val) if axis else val
+            self._scatter_elements(dst, val, mode)
+            return
+
+        # rows of the base array (or arrays)
+        row_shape = self._row_shape(dst.pieces[0][0], axis)
+        val = rows.reshape(val, (*val.shape[:axis], -1, *row_shape))
+        offset = 0
+        parts: dict = {}
+        for key, start, stop in dst.pieces:
+            slices, offsets = parts.setdefault(key, ([], []))
+            slices.append((start, stop))
+            offsets.append((offset, offset + stop - start))
+            offset += stop - start
+        for key, (slices, offsets) in parts.items():
+            part = val if len(parts) == 1 else rows.read_rows(val, offsets, axis)
+            self._write_base(key, slices, part, mode, axis)
+
+    def _for_all_items(self, val: tf.Tensor) -> tf.Tensor:
+        """Give every item of the minibatch a value."""
+        n = self.minibatch_size
+        return val if val.shape[0] == n else tf.broadcast_to(val, (n, *val.shape[1:]))
+
+    def _write_base(self, key, slices, val: tf.Tensor, mode: str, axis: int) -> None:
+        """Write ``val`` to the rows of a base array."""
+        shape = self._base_shape(key)
+        old = self.bases.get(key)
+        if isinstance(old, (tf.Variable, keras.Variable)):
+            raise BuildError(
+                f"Base array `{key}` should not be a Variable when it is written; "
+                "read its value before the step starts"
+            )
+        if isinstance(old, tuple):  # only the shape is known: nothing was written yet
+            old = None
+        one_item, val = val, self._for_all_items(val) if axis else val
+        is_whole = slices == [(0, shape[axis])]
+        if is_whole and (mode == "update" or old is None):
+            self.write_types["assign"] += 1
+            self.bases[key] = val
+            self._broadcasts[key] = (one_item, val)
+            return
+        if old is None:
+            old = tf.zeros(shape, dtype=val.dtype)
+        if mode == "update":
+            self.write_types["scatter_update"] += 1
+            self.bases[key] = rows.set_rows(old, slices, val, axis)
+        else:
+            self.write_types["assign_add" if is_whole else "scatter_add"] += 1
+            one_item, broadcast = self._broadcasts.get(key, (None, None))
+            if is_whole and old is broadcast:
+                old = one_item  # the sum broadcasts it, and saves a pass over memory
+            self.bases[key] = rows.add_rows(old, slices, val, axis)
+
+    def _scatter_elements(self, dst: TensorSignal, val: tf.Tensor, mode: str) -> None:
+        """Write single elements: read the flattened pieces, change, write back."""
+        axis = int(dst.minibatched)
+        whole = TensorSignal(
+            dst.slices,
+            tuple(key for key, _, _ in dst.pieces),
+            dst.dtype,
+            (sum(self._n_elements(piece, axis) for piece in dst.pieces),),
+            dst.minibatch_size,
+            label=dst.label,
+        )
+        for key, _, _ in whole.pieces:
+            if isinstance(self.bases.get(key), (tuple, type(None))):
+                self.bases[key] = tf.zeros(self._base_shape(key), dtype=val.dtype)
+        val = rows.reshape(val, (*val.shape[:axis], dst.size))
+        write = rows.set_rows if mode == "update" else rows.add_rows
+        new = write(self.gather(whole), rows.runs(np.asarray(dst.elements)), val, axis)
+        self.scatter(whole, new)
+
+    # -- helpers ----------------------------------------------------------------------
+
+    def _place(self, signal) -> TensorSignal:
+        return signal if isinstance(signal, TensorSignal) else self.sig_map[signal]
+
+    def _base_shape(self, key) -> tuple[int, ...]:
+        if key in self.base_shapes:
+            return self.base_shapes[key]
+        base = self.bases[key]
+        return tuple(base) if isinstance(base, tuple) else tuple(base.shape)
+
+    def _row_shape(self, key, axis: int) -> tuple[int, ...]:
+        """Return the shape of one row of a base array."""
+        return self._base_shape(key)[1 + axis :]
+
+    def _n_elements(self, piece, axis: int) -> int:
+        """Return the number of elements of a piece (of one minibatch item)."""
+        key, start, stop = piece
+        return (stop - start) * math.prod(self._row_shape(key, axis))

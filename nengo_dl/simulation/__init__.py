@@ -1,0 +1,1 @@
+"""A simulation in progress: its state, its inputs, and what it has recorded."""

@@ -1,0 +1,256 @@
+"""
+What `Simulator.data` and `Simulator.signals` give: recorded data and live values.
+
+In: the values of the simulator's variables. Out: the same objects that
+`nengo.Simulator` gives, with the parameters as they are now.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import nengo
+import numpy as np
+from nengo.builder.connection import BuiltConnection
+from nengo.builder.ensemble import BuiltEnsemble
+from nengo.exceptions import ValidationError
+
+from nengo_dl.graph.layout import dense_values
+
+
+class SimulationData(Mapping):
+    """
+    Simulation results and parameters by Nengo object.
+
+    Parameters
+    ----------
+    sim : nengo_dl.Simulator
+        The simulator.
+    minibatched : bool
+        If False, arrays are given without their minibatch axis.
+    """
+
+    def __init__(self, sim, minibatched: bool):
+        self.sim = sim
+        self.minibatched = minibatched
+
+    def __getitem__(self, obj) -> Any:
+        """
+        Return the data of an object.
+
+        Parameters
+        ----------
+        obj : Nengo object
+            An object of the simulated network.
+
+        Returns
+        -------
+        data : object
+            The read-only ``([minibatch_size,] n_steps, size)`` array recorded by a
+            Probe, the `~nengo.builder.ensemble.BuiltEnsemble` of an Ensemble, the
+            `~nengo.builder.connection.BuiltConnection` of a Connection.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If the object is not part of the network.
+        """
+        built = self.built(obj)
+        if isinstance(obj, nengo.Probe):
+            return self._probe_data(obj)
+        if isinstance(obj, nengo.Ensemble):
+            return self._ensemble(obj, built)
+        if isinstance(obj, nengo.Connection):
+            return self._connection(obj, built)
+        return built
+
+    def built(self, obj) -> Any:
+        """Return what Nengo built for an object, with the initial parameters."""
+        params = self.sim.model.params
+        if obj not in params:
+            raise ValidationError(
+                f"{obj} is not part of the simulated network; data can only be looked "
+                "up for objects that existed when the Simulator was built",
+                attr="data",
+                obj=self.sim,
+            )
+        return params[obj]
+
+    def __contains__(self, obj) -> bool:
+        return obj in self.sim.model.params
+
+    def __iter__(self) -> Iterator:
+        return iter(self.sim.model.params)
+
+    def __len__(self) -> int:
+        return len(self.sim.model.params)
+
+    def _probe_data(self, probe) -> np.ndarray | list:
+        data = self.sim.recording.data(probe)
+        if data is None:
+            return []
+        return data if self.minibatched else data[0]
+
+    def _ensemble(self, ens, built: BuiltEnsemble) -> BuiltEnsemble:
+        scaled, bias = self.get_params((ens, "scaled_encoders"), (ens, "bias"))
+        if scaled is built.scaled_encoders and bias is built.bias:
+            return built
+        if built.gain is None:  # Direct mode
+            return built._replace(encoders=scaled, scaled_encoders=scaled)
+        gain, encoders = built.gain, built.encoders
+        if scaled is not built.scaled_encoders:
+            gain, encoders = unscale(scaled, built.encoders, ens.radius)
+        max_rates, intercepts = max_rates_intercepts(ens.neuron_type, gain, bias)
+        return BuiltEnsemble(
+            built.eval_points, encoders, intercepts, max_rates, scaled, gain, bias
+        )
+
+    def _connection(self, conn, built: BuiltConnection) -> BuiltConnection:
+        weights = self.get_params((conn, "weights"))[0]
+        if weights is built.weights:
+            return built
+        return BuiltConnection(
+            built.eval_points, built.solver_info, weights, built.transform
+        )
+
+    def get_params(self, *requests) -> list:
+        """
+        Return the live values of parameters.
+
+        Parameters
+        ----------
+        requests : tuples of (Nengo object, str)
+            Objects and the names of their parameters: ``"weights"`` of connections,
+            ``"encoders"``, ``"scaled_encoders"`` or ``"bias"`` of ensembles.
+
+        Returns
+        -------
+        values : list of array
+            The built value itself (the same object) where it has not changed.
+        """
+        if self.sim.closed:
+            warnings.warn(
+                "The Simulator is closed: parameters have the values they had when it "
+                "was built. Read them before closing it."
+            )
+        return [self._value(*request) for request in requests]
+
+    def _value(self, obj, attr):
+        built = getattr(self.sim.model.params[obj], attr)
+        if self.sim.closed or built is None:
+            return built
+        signal = self._signal(obj, attr)
+        value = None if signal is None else self.sim.tensor_graph.live_value(signal)
+        if value is None:  # optimised away
+            return built
+        initial = dense_values(signal)
+        if not self.minibatched and value.ndim > initial.ndim:
+            value = value[0]
+        # Nengo builds kernels of convolutions with double precision, whatever is wanted
+        is_kernel = attr == "weights" and value.dtype != initial.dtype
+        if np.array_equal(value, initial.astype(value.dtype)) and (
+            signal.sparse or not is_kernel
+        ):
+            return built
+        if attr == "encoders":
+            return unscale(value, built, obj.radius)[1]
+        return value
+
+    def _signal(self, obj, attr):
+        sig = self.sim.model.sig
+        if attr in ("encoders", "scaled_encoders"):
+            return sig[obj].get("encoders")
+        return sig[obj.neurons if attr == "bias" else obj].get(attr)
+
+
+def unscale(scaled, built_encoders, radius: float) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Take scaled encoders apart.
+
+    Parameters
+    ----------
+    scaled : ([minibatch_size,] n_neurons, size_in) array
+        The scaled encoders, ``encoders * gain / radius``.
+    built_encoders : (n_neurons, size_in) array
+        The encoders when they were built, of which the lengths are kept.
+    radius : float
+        Radius of the ensemble.
+
+    Returns
+    -------
+    gain : ([minibatch_size,] n_neurons) array
+    encoders : ([minibatch_size,] n_neurons, size_in) array
+        The built ones where the gain is zero.
+    """
+    length = np.linalg.norm(built_encoders, axis=-1)
+    gain = (radius * np.linalg.norm(scaled, axis=-1) / length).astype(scaled.dtype)
+    encoders = np.broadcast_to(built_encoders, scaled.shape).astype(scaled.dtype)
+    gains = gain[..., None]
+    np.divide(radius * scaled, gains, out=encoders, where=gains != 0)
+    return gain, encoders
+
+
+def max_rates_intercepts(neuron_type, gain, bias) -> tuple:
+    """
+    Return maximum rates and intercepts of neurons.
+
+    Parameters
+    ----------
+    neuron_type : nengo.neurons.NeuronType
+        Type of the neurons.
+    gain, bias : ([minibatch_size,] n_neurons) array
+        Gains and biases; at most one of them without the minibatch axis.
+
+    Returns
+    -------
+    max_rates, intercepts : ([minibatch_size,] n_neurons) array
+        Not finite for neurons that are never active, or always; such neurons are not
+        built by Nengo, but can come out of training.
+    """
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        if gain.ndim == bias.ndim == 1:
+            return neuron_type.max_rates_intercepts(gain, bias)
+        # neuron types need not know of minibatches
+        items = [
+            neuron_type.max_rates_intercepts(*item)
+            for item in zip(*np.broadcast_arrays(gain, bias))
+        ]
+    max_rates, intercepts = (np.stack(values) for values in zip(*items))
+    return max_rates, intercepts
+
+
+class LiveSignals(Mapping):
+    """
+    Live values by Signal, for looking inside of a simulation.
+
+    Signals that are computed afresh in every step are not kept, and not part of the
+    mapping; record them with a Probe.
+
+    Parameters
+    ----------
+    tensor_graph : TensorGraph
+        The compiled network.
+    minibatched : bool
+        If False, values are given without their minibatch axis.
+    """
+
+    def __init__(self, tensor_graph, minibatched: bool):
+        self._tensor_graph = tensor_graph
+        self._minibatched = minibatched
+
+    def __getitem__(self, signal) -> np.ndarray:
+        value = self._tensor_graph.live_value(signal)
+        if value is None:
+            return signal.initial_value
+        if not self._minibatched and value.ndim > dense_values(signal).ndim:
+            value = value[0]
+        return np.asarray(value, dtype=signal.dtype)
+
+    def __iter__(self) -> Iterator:
+        return iter(self._tensor_graph.kept_signals())
+
+    def __len__(self) -> int:
+        return len(self._tensor_graph.kept_signals())

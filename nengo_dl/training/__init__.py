@@ -1,0 +1,1 @@
+"""The part of the simulator that works like a Keras model."""

@@ -1,0 +1,414 @@
+"""
+Bring inputs, targets and weights into the form in which Keras gets them.
+
+In: whatever a user passes to `fit`, `evaluate` or `predict`. Out: a list of input
+arrays, and dictionaries of targets and weights by the name of the probe; or an error
+that says what to change. Generators and data sets pass through.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import keras
+import nengo
+import numpy as np
+import tensorflow as tf
+from nengo.exceptions import SimulationError, ValidationError
+
+from nengo_dl.simulation.inputs import as_array, check_inputs, check_n_steps, name_data
+from nengo_dl.training.streams import BatchCheck, checked_batches
+from nengo_dl.utils import ErrorBox
+
+
+class TrainingData:
+    """
+    The forms of data that one simulator accepts.
+
+    Parameters
+    ----------
+    node_names, probe_names : dict of {object: str}
+        Names of the Nodes that may have inputs, and of the Probes, in order.
+    minibatch_size : int
+        Number of items in a minibatch.
+    unroll : int
+        Numbers of steps must be multiples of this.
+    use_loop : bool
+        If False, the number of steps must be ``unroll``.
+    generate : callable
+        Maps number of steps, number of items, and given inputs by Node to the inputs of
+        all other Nodes.
+    errors : ErrorBox
+        Where exceptions of generators are left.
+    """
+
+    def __init__(
+        self,
+        node_names: Mapping[nengo.Node, str],
+        probe_names: Mapping[nengo.Probe, str],
+        minibatch_size: int,
+        unroll: int,
+        use_loop: bool,
+        generate: Callable[[int, int, Mapping], Mapping],
+        errors: ErrorBox,
+    ):
+        self.node_names = node_names
+        self.probe_names = probe_names
+        self.minibatch_size = minibatch_size
+        self._unroll = unroll
+        self._use_loop = use_loop
+        self._generate = generate
+        self._errors = errors
+
+    def prepare(
+        self, x: Any, y: Any, n_steps: int | None, objectives, kwargs: Mapping
+    ) -> tuple[Any, Any, dict[str, Any]]:
+        """
+        Return inputs, targets, and keyword arguments for Keras.
+
+        Parameters
+        ----------
+        x, n_steps
+            See `inputs`.
+        y, objectives
+            See `targets`.
+        kwargs : dict
+            Keyword arguments of `fit` or `evaluate`, maybe with weights (see
+            `sample_weights`) and a split (see `check_split`).
+
+        Returns
+        -------
+        x, y, kwargs
+            In the form in which Keras gets them.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If there is something wrong with them.
+        """
+        x, n_items = self.inputs(x, n_steps)
+        kwargs = dict(kwargs)
+        if not isinstance(x, list):
+            x = self.stream(x, kwargs["batch_size"], objectives.needing_targets)
+            return x, y, kwargs
+        if kwargs.get("validation_split"):
+            self.check_split(self._n_used(n_items), kwargs["validation_split"])
+        y = self.targets(y, objectives, n_items)
+        weights = kwargs.pop("sample_weight", None)
+        weights = self.sample_weights(weights, y, n_items)
+        if weights is not None:
+            kwargs["sample_weight"] = weights
+        return x, y, kwargs
+
+    def validation_data(
+        self, data: Any, n_steps: int | None, objectives, batch_size: int
+    ) -> Any:
+        """Return data for validation in the form in which Keras gets them."""
+        if not isinstance(data, (list, tuple)):
+            return self.stream(data, batch_size, objectives.needing_targets)
+        x, y, *weights = data
+        kwargs = {"batch_size": batch_size}
+        if weights:
+            kwargs["sample_weight"] = weights[0]
+        x, y, kwargs = self.prepare(x, y, n_steps, objectives, kwargs)
+        if "sample_weight" in kwargs:
+            return x, y, kwargs["sample_weight"]
+        return x, y
+
+    def target_specs(self, x: Any, y: Any) -> Any:
+        """
+        Return the shapes of the targets of a minibatch.
+
+        Parameters
+        ----------
+        x, y : object
+            Inputs and targets, as `prepare` returns them.
+
+        Returns
+        -------
+        specs : structure of tf.TensorSpec
+            None if they are not known.
+        """
+        if isinstance(x, tf.data.Dataset):
+            _, y, _ = keras.utils.unpack_x_y_sample_weight(x.element_spec)
+        if y is None or not isinstance(x, (list, tf.data.Dataset)):
+            return None
+        steps = number_of_steps(x)
+
+        def spec(target):
+            shape = [steps if n is None else n for n in target.shape[1:]]
+            return tf.TensorSpec((self.minibatch_size, *shape), target.dtype)
+
+        return tf.nest.map_structure(spec, y)
+
+    def inputs(
+        self, x: Any, n_steps: int | None = None, batch_size: int | None = None
+    ) -> tuple[Any, int]:
+        """
+        Return the inputs of the Keras model.
+
+        Parameters
+        ----------
+        x : object
+            Inputs by Node or name, a list, one array, None, or a generator or data set.
+        n_steps : int, optional
+            Number of steps; by default that of the inputs.
+        batch_size : int, optional
+            The required number of items.
+
+        Returns
+        -------
+        inputs : list of array
+            ``(n_items, n_steps, size_out)`` arrays for all Nodes, and the number of
+            steps, ``(n_items, 1)``. The number of items is a multiple of
+            ``minibatch_size``. Generators and data sets are returned as they are.
+        n_given : int
+            The number of items before it was rounded down to whole minibatches.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If there is something wrong with the inputs.
+        nengo.exceptions.SimulationError
+            If ``n_steps`` is given along with a generator or data set.
+        """
+        named = name_data(x, self.node_names, "Nodes")
+        if not isinstance(named, Mapping):
+            if n_steps is not None:
+                raise SimulationError(
+                    "Cannot automatically add n_steps to data of type "
+                    f"`{type(named).__name__}`; include them under the key 'n_steps', "
+                    "as an array of shape (batch size, 1)"
+                )
+            return named, 0
+        arrays = dict(named)
+        counts = arrays.pop("n_steps", None)
+        sizes = {name: node.size_out for node, name in self.node_names.items()}
+        arrays = check_inputs(arrays, sizes, self.minibatch_size, n_steps, batch_size)
+        n_given = self.minibatch_size
+        if counts is not None and np.ndim(counts) > 0:
+            n_given = max(n_given, len(counts))
+        for array in arrays.values():
+            n_given, n_steps = array.shape[:2]
+        if counts is not None:
+            n_steps = check_n_steps(counts, n_given, n_steps)
+        n_steps = self._check_n_steps(n_steps)
+        n_items = self.whole_minibatches(n_given)
+        given = {
+            node: arrays[name][:n_items]
+            for node, name in self.node_names.items()
+            if name in arrays
+        }
+        given.update(self._generate(n_steps, n_items, given))
+        values = [given[node] for node in self.node_names]
+        return [*values, np.full((n_items, 1), n_steps, np.int32)], n_given
+
+    def stream(self, data: Any, batch_size: int, needed: Collection[str] = ()) -> Any:
+        """
+        Return data whose batches are checked, as far as `checked_batches` can do that.
+
+        Parameters
+        ----------
+        data
+            See `checked_batches`.
+        batch_size : int
+            The required number of items in a batch.
+        needed : collection of str
+            Names of the probes for which there have to be targets.
+        """
+        check = BatchCheck(
+            {name: node.size_out for node, name in self.node_names.items()},
+            list(self.probe_names.values()),
+            batch_size,
+            needed,
+            self._check_n_steps,
+        )
+        return checked_batches(data, check, self._errors)
+
+    def _check_n_steps(self, n_steps: int | None) -> int:
+        if n_steps is None:
+            raise ValidationError(
+                "Must specify either input data or n_steps: pass an array, or the "
+                "number of steps to simulate",
+                "n_steps",
+            )
+        if not isinstance(n_steps, (int, np.integer)) or n_steps < 1:
+            raise ValidationError(
+                f"must be an integer of at least 1 (received {n_steps!r})", "n_steps"
+            )
+        if not self._use_loop and n_steps != self._unroll:
+            raise ValidationError(
+                f"With use_loop=False exactly unroll_simulation={self._unroll} steps "
+                f"can be simulated at a time (received {n_steps} steps)",
+                "n_steps",
+            )
+        if n_steps % self._unroll != 0:
+            raise ValidationError(
+                f"The number of timesteps ({n_steps}) must be evenly divisible by "
+                f"unroll_simulation={self._unroll}",
+                "n_steps",
+            )
+        return int(n_steps)
+
+    def whole_minibatches(self, n_items: int) -> int:
+        """Return the number of items that can be used."""
+        n_used = self._n_used(n_items)
+        if n_used != n_items:
+            warnings.warn(
+                f"The batch size of the data ({n_items}) is not evenly divisible by "
+                f"the minibatch_size of the Simulator ({self.minibatch_size}); the "
+                f"last {n_items - n_used} items are not used"
+            )
+        return n_used
+
+    def _n_used(self, n_items: int) -> int:
+        return n_items // self.minibatch_size * self.minibatch_size
+
+    def targets(self, y: Any, objectives, batch_size: int) -> dict | None:
+        """
+        Return the targets of the Keras model.
+
+        Parameters
+        ----------
+        y : object
+            Targets by Probe or name, a list, or one array.
+        objectives : Objectives
+            Losses and metrics.
+        batch_size : int
+            The required number of items.
+
+        Returns
+        -------
+        targets : dict of {str: (n_items, ...) array}
+            Targets of those probes that have a loss or a metric; None if there are
+            none.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If there is something wrong with the targets, or some are missing.
+        """
+        named = name_data(y, self.probe_names, "Probes")
+        if not isinstance(named, Mapping):
+            raise ValidationError(
+                f"Targets must be an array, a list or a dictionary, received "
+                f"`{type(y).__name__}`; generators and data sets have targets of their "
+                "own, along with the inputs",
+                "y",
+            )
+        arrays = {name: as_array(name, value) for name, value in named.items()}
+        for name, array in arrays.items():
+            _check_target(name, array.shape, batch_size)
+        unused = set(arrays) - objectives.names
+        if unused and objectives.names:
+            warnings.warn(
+                f"There are targets for {sorted(unused)}, which have neither a loss "
+                "nor a metric: they are ignored. Compile with a loss for these probes, "
+                "or leave their targets out."
+            )
+        missing = objectives.needing_targets - set(arrays)
+        if missing:
+            raise ValidationError(
+                f"There are no targets for {sorted(missing)}, which have a loss or a "
+                "metric; pass them as `y`, for example as a dictionary by Probe",
+                "y",
+            )
+        n_items = self._n_used(batch_size)
+        used = {n: a[:n_items] for n, a in arrays.items() if n in objectives.names}
+        return used or None
+
+    def sample_weights(
+        self, weights: Any, targets: Mapping | None, batch_size: int
+    ) -> dict | None:
+        """
+        Return the weights of items by the name of the probe.
+
+        Parameters
+        ----------
+        weights : object
+            An array for all probes, a list in the order of the Probes, a dictionary by
+            Probe or name, or None. Arrays are ``(n_items,)``, or have more axes of what
+            the loss function returns, as ``(n_items, n_steps)``.
+        targets : dict of {str: array} or None
+            The targets: Keras insists on weights for each of them.
+        batch_size : int
+            The required number of items.
+
+        Returns
+        -------
+        weights : dict of {str: array}
+            None if there are none.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If their number is not that of the items.
+        """
+        if weights is None:
+            return None
+        if hasattr(weights, "shape"):
+            weights = dict.fromkeys(targets or {}, weights)
+        named = name_data(weights, self.probe_names, "Probes")
+        n_items = self._n_used(batch_size)
+        arrays = {name: np.ones((n_items, 1)) for name in targets or {}}
+        for name, value in named.items():
+            array = as_array(name, value)
+            if array.ndim == 0 or len(array) != batch_size:
+                raise ValidationError(
+                    f"Sample weights for '{name}' have shape {array.shape}; there must "
+                    f"be one (or one row) for each of the {batch_size} items",
+                    "sample_weight",
+                )
+            if name in arrays:
+                # of one rank, or Keras loses track of it
+                shape = array.shape if array.ndim > 1 else (len(array), 1)
+                arrays[name] = array.reshape(shape)[:n_items]
+        return arrays or None
+
+    def check_split(self, n_items: int, validation_split: float) -> None:
+        """
+        Check that both parts of the data are whole minibatches.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If they are not.
+        """
+        n_train = int(n_items * (1 - validation_split))
+        for n, what in ((n_train, "training"), (n_items - n_train, "validation")):
+            if n % self.minibatch_size != 0:
+                raise ValidationError(
+                    f"With validation_split={validation_split:g}, {n} of {n_items} "
+                    f"items are for {what}, which is not evenly divisible by "
+                    f"minibatch_size={self.minibatch_size}; choose another split, or "
+                    "pass validation_data",
+                    "validation_split",
+                )
+
+
+def number_of_steps(x: Any) -> int | None:
+    """Return the number of steps if it is the same for all batches, else None."""
+    if isinstance(x, list):
+        return int(x[-1][0, 0])
+    if isinstance(x, tf.data.Dataset):
+        shape = tf.nest.flatten(x.element_spec)[0].shape
+        return shape[1] if len(shape) == 3 else None
+    return None
+
+
+def _check_target(name, shape, batch_size) -> None:
+    if len(shape) < 3:
+        raise ValidationError(
+            f"Targets for '{name}' should have rank 3 (batch size, number of "
+            f"timesteps, size), received shape {shape}; add the missing axes, for "
+            "example with `targets[:, None, :]` for a single timestep",
+            "y",
+        )
+    if shape[0] != batch_size:
+        raise ValidationError(
+            f"Batch size of data ({shape[0]}) for '{name}' does not match expected "
+            f"size ({batch_size}), the batch size of the inputs",
+            "y",
+        )

@@ -1,0 +1,215 @@
+"""
+The Keras model of a simulator.
+
+In: a `TensorGraph`, and losses and metrics by the name of the probe. Out: a
+`keras.Model` from the outputs of Nodes to those of Probes, with Keras's training loop
+around our own losses and metrics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from nengo_dl.tensor_graph import TensorGraph
+from nengo_dl.training.objectives import Objectives
+from nengo_dl.training.streams import by_name
+from nengo_dl.utils import xla_compiles
+
+
+class SimulatorModel(keras.Model):
+    """
+    A `keras.Model` with losses and metrics for any of its outputs.
+
+    Made by `simulator_model`. Outputs are a dictionary by name.
+
+    Attributes
+    ----------
+    input_names : list of str
+        Names of the Nodes, and ``"n_steps"``.
+    output_names : list of str
+        Names of the Probes, and ``"steps_run"``.
+    outputs_by_name : dict of {str: keras.KerasTensor}
+        The outputs by name.
+    objectives : Objectives
+        Losses and metrics; none before `compile`.
+    compiles_training : bool
+        Whether XLA compiles whole batches of training.
+    """
+
+    input_names: list[str]
+    objectives: Objectives
+    compiles_training = False
+
+    def compile(
+        self,
+        optimizer="rmsprop",
+        loss: Mapping[str, Any] | None = None,
+        loss_weights: Mapping[str, float] | None = None,
+        metrics: Mapping[str, list] | None = None,
+        weighted_metrics: Mapping[str, list] | None = None,
+        **kwargs,
+    ) -> None:
+        """
+        Choose how to train, and what to report.
+
+        Parameters
+        ----------
+        optimizer : str or keras.optimizers.Optimizer
+            The optimizer.
+        loss, loss_weights, metrics, weighted_metrics : dict by str
+            See `Objectives`.
+        kwargs
+            Passed on to `keras.Model.compile`.
+        """
+        objectives = Objectives(
+            loss or {}, metrics or {}, loss_weights or {}, weighted_metrics or {}
+        )
+        kwargs.setdefault("jit_compile", False)
+        super().compile(optimizer=optimizer, **kwargs)
+        self.objectives = objectives
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """What Keras resets at the beginning of an epoch."""
+        return self.objectives.keras_metrics()
+
+    def get_metrics_result(self) -> dict[str, Any]:
+        """Return the results so far by name."""
+        return self.objectives.results()
+
+    def train_step(self, data) -> dict[str, Any]:
+        """Train with one batch."""
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        y = by_name(y, self.output_names)
+        sample_weight = self._weights_by_name(sample_weight)
+        with tf.GradientTape() as tape:
+            y_pred = self(x, training=True)
+            loss = self._loss(y, y_pred, sample_weight)
+            # replicas add up their gradients
+            n_replicas = self.distribute_strategy.num_replicas_in_sync
+            mean = loss if n_replicas == 1 else loss / n_replicas
+            scaled = self.optimizer.scale_loss(mean)
+        variables = self.trainable_variables
+        gradients = tape.gradient(scaled, [v.value for v in variables])
+        # parameters that have no influence on the loss stay as they are
+        pairs = [(g, v) for g, v in zip(gradients, variables) if g is not None]
+        if pairs:
+            self.optimizer.apply_gradients(pairs)
+        self.objectives.update_metrics(y, y_pred, sample_weight)
+        return self._step_results()
+
+    def test_step(self, data) -> dict[str, Any]:
+        """Evaluate one batch."""
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        y = by_name(y, self.output_names)
+        sample_weight = self._weights_by_name(sample_weight)
+        y_pred = self(x, training=False)
+        self._loss(y, y_pred, sample_weight)
+        self.objectives.update_metrics(y, y_pred, sample_weight)
+        return self._step_results()
+
+    def _step_results(self) -> dict[str, tf.Tensor]:
+        results = self.get_metrics_result()
+        if self.distribute_strategy.num_replicas_in_sync > 1:
+            # Keras takes means of what replicas return along their first axis
+            return {name: tf.reshape(value, [1]) for name, value in results.items()}
+        return results
+
+    def _loss(self, y, y_pred, sample_weight) -> tf.Tensor:
+        return self.objectives.total_loss(y, y_pred, sample_weight, self.losses)
+
+    def _weights_by_name(self, weights) -> dict[str, tf.Tensor]:
+        if tf.is_tensor(weights):
+            return dict.fromkeys(self.output_names, weights)
+        return by_name(weights, self.output_names)
+
+    def check_targets(self, y, n_steps: int | None) -> None:
+        """
+        Check that losses and metrics can compare targets with outputs.
+
+        Parameters
+        ----------
+        y : object
+            A `tf.TensorSpec` for every target, in any form that data sets have.
+        n_steps : int or None
+            Number of steps of the outputs, if it is known.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If they cannot.
+        """
+        y = by_name(y, self.output_names)
+        self.objectives.check_targets(y, self._output_specs(n_steps))
+
+    def objectives_compile(self, y, n_steps: int) -> bool:
+        """Return whether XLA compiles the losses and metrics; see `check_targets`."""
+        specs = (by_name(y, self.output_names), self._output_specs(n_steps))
+
+        def compute(*tensors):
+            y, y_pred = tf.nest.pack_sequence_as(specs, tensors)
+            loss = self.objectives.total_loss(y, y_pred, {}, [])
+            self.objectives.update_metrics(y, y_pred, {})
+            return loss
+
+        function = tf.function(compute, autograph=False, jit_compile=True)
+        return xla_compiles(function, tf.nest.flatten(specs))
+
+    def _output_specs(self, n_steps: int | None) -> dict[str, tf.TensorSpec]:
+        return {
+            name: tf.TensorSpec([n_steps if n is None else n for n in o.shape], o.dtype)
+            for name, o in self.outputs_by_name.items()
+        }
+
+    def make_train_function(self, force=False):
+        """Make the function that trains with one batch."""
+        self.jit_compile = self.compiles_training
+        return super().make_train_function(force)
+
+    def make_test_function(self, force=False):
+        """Make the function that evaluates one batch."""
+        # the simulation within is a compiled function already
+        self.jit_compile = False
+        return super().make_test_function(force)
+
+    def make_predict_function(self, force=False):
+        """Make the function that predicts one batch."""
+        self.jit_compile = False
+        return super().make_predict_function(force)
+
+
+def simulator_model(tensor_graph: TensorGraph, names: Mapping) -> SimulatorModel:
+    """
+    Return the Keras model around a `TensorGraph`.
+
+    Parameters
+    ----------
+    tensor_graph : TensorGraph
+        The compiled network.
+    names : dict of {(nengo.Node or nengo.Probe): str}
+        Names of inputs and outputs.
+    """
+    node_inputs, n_steps = tensor_graph.build_inputs()
+    inputs = [*node_inputs.values(), n_steps]
+    output_names = [names[p] for p in tensor_graph.program.probes] + ["steps_run"]
+    outputs_by_name = dict(zip(output_names, tensor_graph(inputs)))
+    # Out of sight of any `tf.distribute` strategy (a graph has one of its own): Keras
+    # would build the model once more, and fails to with several workers. The strategy
+    # of the time when the model is called is the one that counts.
+    with tf.Graph().as_default():
+        model = SimulatorModel(
+            inputs=inputs,
+            outputs=outputs_by_name,
+            name="keras_model",
+            # True would make layers of the user trainable that are not
+            trainable=False if tensor_graph.inference_only else None,
+        )
+    model.input_names = [names[n] for n in node_inputs] + ["n_steps"]
+    model.output_names = output_names
+    model.outputs_by_name = outputs_by_name
+    model.objectives = Objectives({}, {}, {}, {})
+    return model

@@ -1,0 +1,166 @@
+"""
+Generators and data sets of batches.
+
+In: what a user's generator or `tf.data.Dataset` yields. Out: the same, in the form in
+which Keras gets it, or an error that says what is wrong with it.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from nengo.exceptions import ValidationError
+
+from nengo_dl.simulation.inputs import check_n_steps
+from nengo_dl.utils import ErrorBox
+
+
+def by_name(values: Any, names: Sequence[str]) -> dict[str, Any]:
+    """Return the inputs, targets, or weights of a batch by name, in whatever form."""
+    if values is None:
+        return {}
+    if isinstance(values, Mapping):
+        return dict(values)
+    if not isinstance(values, (list, tuple)):
+        values = [values]
+    return dict(zip(names, values))
+
+
+class BatchCheck:
+    """
+    A check of the batches that generators and data sets yield.
+
+    Parameters
+    ----------
+    sizes : dict of {str: int}
+        ``size_out`` of the Nodes that have inputs, by name.
+    probe_names : list of str
+        Names of the Probes.
+    batch_size : int
+        The number of items in a batch.
+    needed : collection of str
+        Names of the probes for which there have to be targets.
+    check_steps : callable
+        Raises an error for numbers of steps that cannot be simulated.
+    """
+
+    def __init__(
+        self,
+        sizes: Mapping[str, int],
+        probe_names: Sequence[str],
+        batch_size: int,
+        needed: Collection[str],
+        check_steps: Callable[[int], Any],
+    ):
+        self._sizes = sizes
+        self._input_names = [*sizes, "n_steps"]
+        self._probe_names = probe_names
+        self._batch_size = batch_size
+        self._needed = needed
+        self._check_steps = check_steps
+
+    def __call__(self, batch: Any) -> None:
+        """
+        Check one batch.
+
+        Parameters
+        ----------
+        batch : array or tuple or dict
+            ``x``, ``(x, y)`` or ``(x, y, sample_weight)``, where arrays may be
+            `tf.TensorSpec` of what all batches have in common.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If inputs or targets are missing, or have the wrong shape.
+        """
+        x, y, _ = keras.utils.unpack_x_y_sample_weight(batch)
+        x = by_name(x, self._input_names)
+        self._check_names("x", "inputs", self._input_names, x)
+        y = by_name(y, self._probe_names)
+        self._check_names("y", "targets", self._needed, y)
+        for name, size in self._sizes.items():
+            self._check_shape(name, x[name], [None, size])
+        self._check_shape("n_steps", x["n_steps"], [1])
+        for name in self._needed:
+            other_axes = [None] * ((_shape(y[name]).rank or 1) - 1)
+            self._check_shape(name, y[name], other_axes)
+        n_steps = _shape(x[self._input_names[0]])[1] if self._sizes else None
+        if not isinstance(x["n_steps"], tf.TensorSpec):
+            n_steps = check_n_steps(x["n_steps"], self._batch_size, n_steps)
+        if n_steps is not None:
+            self._check_steps(n_steps)
+
+    @staticmethod
+    def _check_names(what, kind, names, given) -> None:
+        missing = [name for name in names if name not in given]
+        if missing:
+            shape = ", of shape (batch size, 1)," if "n_steps" in missing else ""
+            raise ValidationError(
+                f"Must specify {', '.join(map(repr, missing))}{shape} in every batch "
+                f"of a generator or data set: all {kind} are needed, {sorted(names)}, "
+                f"as a dictionary by name or in order (received {sorted(given)})",
+                what,
+            )
+
+    def _check_shape(self, name, value, axes) -> None:
+        shape = _shape(value)
+        expected = [self._batch_size, *axes]
+        if not shape.is_compatible_with(expected):
+            raise ValidationError(
+                f"Batches of a generator or data set have data of shape {shape} for "
+                f"'{name}'; the shape must be {tf.TensorShape(expected)}, where the "
+                "first axis is the minibatch_size of the Simulator (times the number "
+                "of devices that train)",
+                "data",
+            )
+
+
+def _shape(value: Any) -> tf.TensorShape:
+    return tf.TensorShape(value.shape if hasattr(value, "shape") else np.shape(value))
+
+
+def checked_batches(data: Any, check: BatchCheck, errors: ErrorBox) -> Any:
+    """
+    Return a generator or data set whose batches are checked.
+
+    Parameters
+    ----------
+    data : object
+        The generator or `tf.data.Dataset`; anything else is returned as it is.
+    check : BatchCheck
+        Called with every batch, or with what is known of all batches.
+    errors : ErrorBox
+        Where exceptions of the generator are left.
+    """
+    if isinstance(data, tf.data.Dataset):
+        check(data.element_spec)
+    if not inspect.isgenerator(data):
+        return data
+    end = object()
+
+    def next_batch():
+        batch = next(data, end)
+        if batch is not end:
+            batch = _as_tuple(batch) if isinstance(batch, (list, tuple)) else (batch,)
+            check(batch)
+        return batch
+
+    return _generator(iter(errors.guard(next_batch), end))
+
+
+def _generator(batches) -> Iterator[tuple]:
+    """Return a generator, as Keras accepts no other iterators."""
+    yield from batches
+
+
+def _as_tuple(item: Any) -> Any:
+    """Return the nested tuples that Keras 3 insists on."""
+    if isinstance(item, (list, tuple)):
+        return tuple(_as_tuple(part) for part in item)
+    return item

@@ -1,0 +1,55 @@
+"""
+Small helpers: names, functions that TensorFlow calls, progress bars.
+
+Nothing here imports TensorFlow before it is needed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nengo_dl.utils.checks import require_open, xla_compiles
+from nengo_dl.utils.names import describe_operator, function_name, sanitize_name
+from nengo_dl.utils.progress import (
+    MessageBar,
+    NengoProgressBar,
+    NullProgressBar,
+    ProgressBar,
+    SubProgressBar,
+    progress_bar_for,
+)
+from nengo_dl.utils.python_calls import (
+    ErrorBox,
+    align_func,
+    fit_output,
+    note_origin,
+    numpy_function,
+)
+
+__all__ = [
+    "ErrorBox",
+    "MessageBar",
+    "NengoProgressBar",
+    "NullProgressBar",
+    "ProgressBar",
+    "SubProgressBar",
+    "align_func",
+    "describe_operator",
+    "fit_output",
+    "function_name",
+    "note_origin",
+    "numpy_function",
+    "progress_bar_for",
+    "require_open",
+    "sanitize_name",
+    "xla_compiles",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # `tf_gpu_installed` asks TensorFlow, but only when somebody wants to know
+    if name == "tf_gpu_installed":
+        import tensorflow as tf
+
+        return len(tf.config.list_physical_devices("GPU")) > 0
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,63 @@
+"""Names of functions, operators, and whatever TensorFlow has to accept as a name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from nengo.builder.neurons import SimNeurons
+from nengo.builder.operator import Operator, SimPyFunc
+from nengo.builder.processes import SimProcess
+
+
+def sanitize_name(name: Any) -> str:
+    """
+    Turn a name into one that TensorFlow accepts.
+
+    Parameters
+    ----------
+    name : object
+        The name; made into a string if it is not one.
+
+    Returns
+    -------
+    sanitized : str
+        The name with ``_`` for spaces and colons, without any other character that is
+        not a letter, digit, or one of ``_.-/``.
+    """
+    name = str(name).replace(" ", "_").replace(":", "_")
+    return re.sub(r"[^A-Za-z0-9_./-]", "", name)
+
+
+def function_name(func: Callable, sanitize: bool = True) -> str:
+    """
+    Return the name of a function.
+
+    Parameters
+    ----------
+    func : callable
+        A function, or an object that can be called.
+    sanitize : bool
+        If True, apply `sanitize_name`.
+
+    Returns
+    -------
+    name : str
+        The function's ``__name__``, or the name of the object's class.
+    """
+    name = getattr(func, "__name__", type(func).__name__)
+    return sanitize_name(name) if sanitize else name
+
+
+def describe_operator(op: Operator) -> str:
+    """Return the name under which users know what an operator computes."""
+    if isinstance(op, SimPyFunc):
+        signal = op.x if op.output is None else op.output
+        where = "" if signal is None else f" ({signal.name})"
+        return f"the function `{function_name(op.fn, sanitize=False)}`{where}"
+    if isinstance(op, SimNeurons):
+        return f"the neurons {op.neurons} ({op.output.name})"
+    if isinstance(op, SimProcess):
+        return f"the process {op.process} ({op.output.name})"
+    return str(op.tag or op)

@@ -1,0 +1,224 @@
+"""
+Python functions that are called by a compiled step.
+
+In: a function of a user, or of Nengo. Out: an operation of TensorFlow that calls it,
+checks what it returns, and carries its exceptions to the caller. TensorFlow is imported
+where a function needs it.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from nengo.exceptions import SimulationError
+
+from nengo_dl.utils.names import function_name
+
+logger = logging.getLogger(__name__)
+
+
+def numpy_function(
+    func: Callable,
+    inp: Any,
+    Tout: Any,
+    name: str | None = None,
+    errors: ErrorBox | None = None,
+) -> Any:
+    """
+    Call a Python function in TensorFlow, on copies of the data.
+
+    Like `tf.numpy_function`, but nothing that the function does to its arguments, or
+    later to the arrays that it returned, changes a tensor.
+
+    Parameters
+    ----------
+    func : callable
+        Function of arrays that returns an array, or a list of arrays if ``Tout`` is a
+        list.
+    inp : list of tf.Tensor
+        The arguments.
+    Tout : tf.DType or list of tf.DType
+        Type or types of the output.
+    name : str, optional
+        Name of the operation.
+    errors : ErrorBox, optional
+        Where to remember an exception that the function raises.
+
+    Returns
+    -------
+    output : tf.Tensor or list of tf.Tensor
+        What the function returned.
+    """
+    import tensorflow as tf
+
+    guarded_func = func if errors is None else errors.guard(func)
+    dtypes = tf.nest.map_structure(tf.as_dtype, Tout)
+
+    @tf.autograph.experimental.do_not_convert
+    def copying_func(*args: Any) -> Any:
+        output = guarded_func(*(np.array(arg) for arg in args))
+        # TensorFlow may use the memory of an array that is returned to it
+        if isinstance(dtypes, (list, tuple)):
+            return [np.array(y, d.as_numpy_dtype) for y, d in zip(output, dtypes)]
+        return np.array(output, dtypes.as_numpy_dtype)
+
+    return tf.numpy_function(copying_func, inp, Tout, name=name)
+
+
+class ErrorBox:
+    """
+    Carries an exception from a Python function through TensorFlow to the caller.
+
+    TensorFlow turns any exception of a function that it calls into an error of its own,
+    with the original as text. The functions of one simulation are wrapped by `guard`
+    (or built by `numpy_function` with ``errors=box``), and whoever runs the simulation
+    does that inside of `unwrap`:
+
+    .. code-block:: python
+
+       box = ErrorBox()
+       step = tf.function(lambda x: numpy_function(func, x, tf.float32, errors=box))
+       with box.unwrap():
+           step(x)  # raises the very exception that `func` raised
+    """
+
+    def __init__(self) -> None:
+        self._error: BaseException | None = None
+
+    def guard(self, func: Callable) -> Callable:
+        """Return ``func``, with exceptions remembered on their way out."""
+
+        @functools.wraps(func)
+        def guarded_func(*args: Any) -> Any:
+            try:
+                return func(*args)
+            except BaseException as err:
+                # functions may run in parallel; the first exception is the cause
+                if self._error is None:
+                    self._error = err
+                raise
+
+        return guarded_func
+
+    @contextmanager
+    def unwrap(self) -> Iterator[None]:
+        """Raise the remembered exception in place of TensorFlow's."""
+        self._error = None
+        try:
+            yield
+            if self._error is not None:
+                # Keras takes what becomes of a `StopIteration` for the end of the data
+                raise self._error
+        except Exception:
+            if self._error is None:
+                raise
+            raise self._error from None
+        finally:
+            # an exception keeps the frames of its traceback alive
+            self._error = None
+
+
+def align_func(output_dtype: Any) -> Callable[[Callable], Callable]:
+    """
+    Return a decorator that makes a function return arrays of one type.
+
+    Parameters
+    ----------
+    output_dtype : tf.DType or numpy dtype
+        Type of the arrays.
+
+    Returns
+    -------
+    decorator : callable
+        Makes a function return its output as a new array of that type. The function
+        raises `nengo.exceptions.SimulationError` if the output is None, not finite,
+        or cannot be cast to the type.
+    """
+    dtype = np.dtype(getattr(output_dtype, "as_numpy_dtype", output_dtype))
+
+    def decorator(func: Callable) -> Callable:
+        name = function_name(func, sanitize=False)
+
+        @functools.wraps(func)
+        def aligned_func(*args: Any) -> np.ndarray:
+            output = func(*args)
+            if output is None:
+                raise SimulationError(
+                    f"Function `{name}` returned None; it must return a value"
+                )
+            try:
+                # a copy, because the function may go on to change its array
+                aligned = np.array(output, dtype=dtype)
+            except (TypeError, ValueError) as err:
+                raise SimulationError(
+                    f"Function `{name}` returned a value of type "
+                    f"`{type(output).__name__}` that cannot be cast to {dtype} "
+                    f"(received: {output!r})"
+                ) from err
+            if not np.all(np.isfinite(aligned)):
+                raise SimulationError(
+                    f"Function `{name}` returned non-finite values (received: "
+                    f"{output!r}); make sure that it returns finite numbers only"
+                )
+            return aligned
+
+        return aligned_func
+
+    return decorator
+
+
+def fit_output(value: np.ndarray, size: int, name: str) -> np.ndarray:
+    """
+    Bring what a function returned into the shape of its output.
+
+    Parameters
+    ----------
+    value : array
+        What the function returned.
+    size : int
+        Number of elements of the output.
+    name : str
+        Name of the function, for the error.
+
+    Returns
+    -------
+    output : (size,) array
+        The value; repeated, if it is a single number.
+
+    Raises
+    ------
+    nengo.exceptions.SimulationError
+        If the number of elements is another one.
+    """
+    if value.size == size:
+        return value.ravel()
+    if value.size != 1:
+        raise SimulationError(
+            f"Function `{name}` returned {value.size} values (shape {value.shape}); "
+            f"it must return {size}"
+        )
+    return np.broadcast_to(value.ravel(), (size,))
+
+
+def note_origin(error: BaseException, origin: Any) -> None:
+    """
+    Note on an exception where in the network it was raised.
+
+    Parameters
+    ----------
+    error : Exception
+        The exception, which is about to be raised again.
+    origin : object
+        The Nengo object (or a text that names it) whose code raised it.
+    """
+    note = f"{type(error).__name__} detected in {origin}"
+    if hasattr(error, "add_note"):
+        error.add_note(note)
+    else:  # Python 3.10 has no notes, and does not print them
+        error.__notes__ = [*getattr(error, "__notes__", []), note]
+        logger.error(note)

@@ -1,0 +1,197 @@
+import nengo
+import numpy as np
+import pytest
+import tensorflow as tf
+from nengo.exceptions import SimulationError, ValidationError
+
+from nengo_dl.simulation.inputs import (
+    check_inputs,
+    check_n_steps,
+    inputs_by_node,
+    name_data,
+    whole_iterations,
+)
+
+NODES = nengo.Node([0], add_to_container=False), nengo.Node([0], add_to_container=False)
+OTHER = nengo.Node(size_in=1, add_to_container=False)
+NAMES = dict(zip(NODES, ("a", "b")))
+
+
+def test_forms_of_data():
+    x, y = np.zeros((1, 2, 3)), np.ones((1, 2, 3))
+    assert name_data(None, NAMES, "Nodes") == {}
+    assert name_data({NODES[1]: y, "a": x}, NAMES, "Nodes") == {"a": x, "b": y}
+    assert name_data([x, y], NAMES, "Nodes") == {"a": x, "b": y}
+    assert name_data((x, y), NAMES, "Nodes") == {"a": x, "b": y}
+    assert name_data(x, {NODES[0]: "a"}, "Nodes") == {"a": x}
+    assert name_data({"n_steps": 3}, NAMES, "Nodes") == {"n_steps": 3}
+
+
+def test_generators_are_for_keras():
+    generator = (i for i in range(3))
+    assert name_data(generator, NAMES, "Nodes") is generator
+    assert name_data(range(3), NAMES, "Nodes") == range(3)
+
+
+@pytest.mark.parametrize("data", [np.zeros((1, 2, 3)), [np.zeros((1, 2, 3))]])
+@pytest.mark.parametrize("kind", ["Nodes", "Probes"])
+def test_too_few_arrays(data, kind):
+    with pytest.warns(UserWarning, match=f"does not match number of {kind}"):
+        named = name_data(data, NAMES, kind)
+    assert list(named) == ["a"]
+
+
+def test_too_many_arrays():
+    with pytest.warns(UserWarning, match="does not match number of Nodes"):
+        named = name_data([0, 1, 2], NAMES, "Nodes")
+    assert named == {"a": 0, "b": 1}
+
+
+@pytest.mark.parametrize(
+    "key, kind, message",
+    [
+        ("c", "Nodes", r"'c' is not a valid node name; the names are \['a', 'b'\]"),
+        ("c", "Probes", "'c' is not a valid probe name"),
+        (OTHER, "Nodes", "not a valid node name"),
+        (OTHER, "Probes", "not a valid probe name"),
+        (3, "Nodes", "not a valid input"),
+    ],
+)
+def test_unknown_keys(key, kind, message):
+    with pytest.raises(ValidationError, match=message):
+        name_data({key: 0}, NAMES, kind)
+
+
+def test_one_node_twice():
+    with pytest.raises(ValidationError, match="two arrays for 'a'"):
+        name_data({NODES[0]: 0, "a": 1}, NAMES, "Nodes")
+
+
+def check(minibatch_size=3, n_steps=None, batch_size=None, sizes=(2, 2), **data):
+    return check_inputs(
+        data, dict(zip("ab", sizes)), minibatch_size, n_steps, batch_size
+    )
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        np.ones((3, 5, 2), dtype=np.uint8),
+        np.ones((3, 5, 2), dtype=bool),
+        np.ones((3, 5, 2), dtype=np.float64),
+        np.ones((3, 5, 2)).tolist(),
+        tf.ones((3, 5, 2)),
+    ],
+    ids=["uint8", "bool", "float64", "list", "tensor"],
+)
+def test_arrays_of_all_kinds(value):
+    array = check(a=value)["a"]
+    assert isinstance(array, np.ndarray)
+    assert (array == np.ones((3, 5, 2))).all()
+
+
+@pytest.mark.parametrize(
+    "data, arguments, message",
+    [
+        ({"a": np.ones((3, 5))}, {}, r"should have rank 3.*received shape \(3, 5\)"),
+        ({"a": 1.0}, {}, "should have rank 3"),
+        ({"a": np.ones((1, 5, 2))}, {}, r"Batch size of data \(1\) for 'a'.*\(3\)"),
+        (
+            {"a": np.ones((6, 5, 2))},
+            {"batch_size": 3},
+            r"Batch size of data \(6\) for 'a' does not match expected size \(3\)",
+        ),
+        (
+            {"a": np.ones((3, 5, 2))},
+            {"n_steps": 4},
+            r"timesteps of data \(5\) for 'a' does not match expected size \(4\)",
+        ),
+        (
+            {"a": np.ones((3, 5, 2)), "b": np.ones((6, 5, 2))},
+            {},
+            "different batch size.*'a': 3, 'b': 6",
+        ),
+        (
+            {"a": np.ones((3, 5, 2)), "b": np.ones((3, 6, 2))},
+            {},
+            "different number of timesteps.*'a': 5, 'b': 6",
+        ),
+        ({"a": np.ones((3, 5, 1))}, {}, "'a' have 1 values per step.*size_out=2"),
+        ({"a": np.full((3, 5, 2), np.nan)}, {}, "'a' contain NaN"),
+        ({"a": tf.fill((3, 5, 2), np.nan)}, {}, "'a' contain NaN"),
+        ({"a": np.ones((3, 5, 2), dtype=complex)}, {}, "must be numbers.*complex"),
+        ({"a": [[["x"]]]}, {}, "must be numbers"),
+        ({"a": [[[1], [1, 2]]]}, {}, "cannot be made into an array"),
+    ],
+)
+def test_bad_arrays(data, arguments, message):
+    with pytest.raises(ValidationError, match=message):
+        check(**arguments, **data)
+
+
+def test_several_batches():
+    assert check(a=np.ones((6, 5, 2)), b=np.ones((6, 5, 2)))["b"].shape == (6, 5, 2)
+
+
+def test_n_steps_as_data():
+    assert check_n_steps(np.full((3, 1), 5), 3) == 5
+    assert check_n_steps(np.full((3, 1), 5.0), 3, n_steps=5) == 5
+
+
+@pytest.mark.parametrize(
+    "value, n_steps, message",
+    [
+        (np.array(5), None, "wrong shape"),
+        (np.ones((2, 1)), None, "wrong shape"),
+        ([[1], [2], [1]], None, "have the same value"),
+        (np.full((3, 1), 10), 5, r"\(10\) does not match.*\(5\)"),
+        ([["x"]] * 3, None, "must be numbers"),
+    ],
+)
+def test_bad_n_steps_as_data(value, n_steps, message):
+    with pytest.raises(ValidationError, match=message):
+        check_n_steps(value, 3, n_steps)
+
+
+@pytest.mark.parametrize(
+    "n_steps", [10, 10.0, np.int64(10), np.array(10), tf.ones(()) * 10]
+)
+def test_whole_iterations(n_steps):
+    whole = whole_iterations(n_steps, 5)
+    assert whole == 10 and isinstance(whole, int)
+
+
+@pytest.mark.parametrize(
+    "n_steps, unroll, whole", [(2, 5, 5), (11, 5, 15), (2.5, 1, 3), (0.1, 4, 4)]
+)
+def test_round_up(n_steps, unroll, whole):
+    with pytest.warns(RuntimeWarning, match=f"Simulating {whole} steps instead of"):
+        assert whole_iterations(n_steps, unroll) == whole
+
+
+@pytest.mark.parametrize("n_steps", [-1, -0.5, np.inf, np.nan, "5", [5], None, 1j])
+def test_bad_number_of_steps(n_steps):
+    with pytest.raises(ValidationError, match="must be a number of at least 0"):
+        whole_iterations(n_steps, 1)
+
+
+def test_no_loop():
+    assert whole_iterations(0, 5, use_loop=False) == 0
+    assert whole_iterations(5, 5, use_loop=False) == 5
+    with pytest.raises(ValidationError, match="use_loop=False exactly.*=5"):
+        whole_iterations(10, 5, use_loop=False)
+
+
+def test_inputs_by_node():
+    x = np.ones((3, 5, 1))
+    assert inputs_by_node(None, NAMES, 3, 5) == {}
+    inputs = inputs_by_node({"b": x, "n_steps": np.full((3, 1), 5)}, NAMES, 3, 5)
+    assert list(inputs) == [NODES[1]]
+    assert inputs[NODES[1]] is x
+
+    with pytest.raises(SimulationError, match="automatically add n_steps.*`range`"):
+        inputs_by_node(range(5), NAMES, 3, 5)
+    with pytest.raises(ValidationError, match="does not match expected size"):
+        inputs_by_node({"b": np.ones((6, 5, 1))}, NAMES, 3, 5)
+    with pytest.raises(ValidationError, match="does not match the number of steps"):
+        inputs_by_node({"n_steps": np.full((3, 1), 4)}, NAMES, 3, 5)
