@@ -18,7 +18,7 @@ from nengo_dl.builder import Builder
 from nengo_dl.graph import operators
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def builders(monkeypatch):
     """Replace all operator builders by ones that merge whatever is alike."""
     modules = [

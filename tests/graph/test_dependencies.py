@@ -10,6 +10,8 @@ from nengo.utils.simulator import operator_dependency_graph
 from nengo_dl.graph.dependencies import dependency_graph
 from nengo_dl.graph_optimizer import transitive_closure_recurse
 
+pytestmark = pytest.mark.usefixtures("builders")
+
 
 def ancestors(operators):
     """Return, for each operator, the set of those it depends on."""

@@ -18,6 +18,8 @@ from nengo.transforms import SparseMatrix
 from nengo_dl.graph.merge import merge_classes
 from nengo_dl.graph_optimizer import mergeable
 
+pytestmark = pytest.mark.usefixtures("builders")
+
 
 def sparse_signal(shape):
     return Signal(SparseMatrix([[0, 0]], [1.0], shape), name="sparse")

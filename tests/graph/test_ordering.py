@@ -12,6 +12,8 @@ from nengo_dl.graph_optimizer import (
     order_signals,
 )
 
+pytestmark = pytest.mark.usefixtures("builders")
+
 
 def group_of(*columns, access="reads"):
     """Return a group of operators; each column lists one signal for each of them."""

@@ -14,6 +14,8 @@ from nengo_dl.graph_optimizer import (
     verify_plan,
 )
 
+pytestmark = pytest.mark.usefixtures("builders")
+
 merging_planners = pytest.mark.parametrize(
     "planner", (greedy_planner, tree_planner, transitive_planner)
 )

@@ -14,6 +14,8 @@ from nengo_dl.graph.signal_io import (
 )
 from nengo_dl.graph_optimizer import signal_io_dicts
 
+pytestmark = pytest.mark.usefixtures("builders")
+
 
 def test_signal_io_dicts():
     x, y = signal((3,)), signal((2,))

@@ -4,6 +4,8 @@ from nengo.exceptions import BuildError
 
 from nengo_dl.graph_optimizer import verify_plan
 
+pytestmark = pytest.mark.usefixtures("builders")
+
 
 @pytest.fixture
 def chain():

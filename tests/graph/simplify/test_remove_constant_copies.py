@@ -7,6 +7,8 @@ from nengo.builder.operator import Copy, Reset
 from nengo_dl.graph.operators import Constant, Feed, ResetInc
 from nengo_dl.graph_optimizer import remove_constant_copies
 
+pytestmark = pytest.mark.usefixtures("builders")
+
 
 def x():
     return Signal(np.array([1.0, 2.0, 3.0]), name="x")

@@ -7,6 +7,8 @@ from nengo.builder.operator import Copy, DotInc, ElementwiseInc, Reset
 from nengo_dl.graph.operators import DotSet, ElementwiseSet, Feed
 from nengo_dl.graph_optimizer import remove_identity_muls
 
+pytestmark = pytest.mark.usefixtures("builders")
+
 
 def unit_matrix(**marks):
     sig = Signal(np.eye(3))

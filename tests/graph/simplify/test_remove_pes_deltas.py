@@ -7,6 +7,8 @@ from nengo.builder.operator import Copy, ElementwiseInc, Reset
 from nengo_dl.graph.operators import SimPESFactors
 from nengo_dl.graph_optimizer import remove_pes_deltas
 
+pytestmark = pytest.mark.usefixtures("builders")
+
 
 def pes(n_rows=2, n_columns=3, initial=0.0):
     pre, error = signal((n_columns,), name="a"), signal((n_rows,), name="e")

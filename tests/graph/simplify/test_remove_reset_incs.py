@@ -25,6 +25,8 @@ from nengo_dl.graph.operators import (
 )
 from nengo_dl.graph_optimizer import remove_reset_incs
 
+pytestmark = pytest.mark.usefixtures("builders")
+
 A, X = signal((3, 3), 1), signal((3,), 2)
 
 

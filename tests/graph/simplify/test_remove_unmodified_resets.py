@@ -5,6 +5,8 @@ from nengo.builder.operator import Reset
 from nengo_dl.graph.operators import Constant, ResetInc
 from nengo_dl.graph_optimizer import remove_unmodified_resets
 
+pytestmark = pytest.mark.usefixtures("builders")
+
 
 def test_reset_becomes_constant():
     x = signal((3,))

@@ -10,6 +10,8 @@ from nengo.transforms import SparseMatrix
 from nengo_dl.graph.operators import DotSet, ElementwiseSet, Feed, ResetInc
 from nengo_dl.graph_optimizer import remove_zero_incs
 
+pytestmark = pytest.mark.usefixtures("builders")
+
 
 def matrix(value=1.0, **marks):
     return signal((3, 3), value, **marks)

@@ -22,6 +22,8 @@ from nengo_dl.graph_optimizer import (
     tree_planner,
 )
 
+pytestmark = pytest.mark.usefixtures("builders")
+
 
 def test_default_simplifications():
     assert default_simplifications == (
