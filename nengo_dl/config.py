@@ -2,13 +2,19 @@
 Settings of NengoDL, stored in the config system of a Nengo network.
 
 In: keyword arguments of `configure_settings`. Out: Nengo config parameters on the
-network, which `get_setting` reads when the network is built. Only parameter types of
-Nengo itself are stored, so that a configured network can be unpickled without NengoDL.
+network, and `Settings`, the record of all that decides how a network is compiled. Only
+parameter types of Nengo itself are stored, so that a configured network can be
+unpickled without NengoDL.
+
+A new setting of networks is a field of `Settings`, with a line in the docstring of
+`configure_settings`; whoever has a `Settings` (an operator builder, say, as
+``config.settings``) reads it from there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import Any
 
@@ -92,12 +98,12 @@ def configure_settings(**settings: Any) -> None:
                 _store(config, nengo_type, name, value)
         elif name == "keep_history":
             _store(Network.context[0].config, Probe, name, value)
-        elif name in _NETWORK_PARAMETERS:
+        elif name in _DEFINITIONS:
             _store(Network.context[0].config, Network, name, value)
         else:
             raise ConfigError(
                 f"`{name}` is not a setting of NengoDL; the settings are "
-                f"{', '.join(sorted(_PARAMETERS))}"
+                f"{', '.join(sorted(_DEFINITIONS))}"
             )
 
 
@@ -141,16 +147,6 @@ def get_setting(
     return default if value is None else value
 
 
-def _store(config: Config, nengo_type: type, name: str, value: Any) -> None:
-    """Set a parameter of a type in a config, adding it where it does not exist yet."""
-    if nengo_type not in config.params:
-        config.configures(nengo_type)
-    params = config[nengo_type]
-    if name not in params.extra_params:
-        params.set_param(name, _PARAMETERS[name](name))
-    setattr(params, name, _NORMALIZE.get(name, _unchanged)(value, name))
-
-
 def _unchanged(value: Any, name: str) -> Any:
     return value
 
@@ -185,35 +181,132 @@ def _auto_or_bool(value: Any, name: str) -> Any:
     return value
 
 
-# A function that makes the config parameter for each setting. The defaults are those
-# of the parameters, for code that reads the config; `get_setting` has its own.
-_NETWORK_PARAMETERS: dict[str, Callable[[str], Parameter]] = {
-    "planner": partial(Parameter, default=None, optional=True),
-    "sorter": partial(Parameter, default=None, optional=True),
-    "simplifications": partial(Parameter, default=None, optional=True),
-    "inference_only": partial(BoolParam, default=False),
-    "lif_smoothing": partial(
-        NumberParam, default=None, low=0, low_open=True, optional=True
-    ),
-    "dtype": partial(
-        EnumParam, default="float32", values=("float16", "float32", "float64")
-    ),
-    "stateful": partial(BoolParam, default=True),
-    "use_loop": partial(BoolParam, default=True),
-    "learning_phase": partial(BoolParam, default=None, optional=True),
-    "jit_compile": partial(Parameter, default="auto"),
-}
-_PARAMETERS: dict[str, Callable[[str], Parameter]] = {
-    "trainable": partial(BoolParam, default=None, optional=True),
-    "keep_history": partial(BoolParam, default=True),
-    **_NETWORK_PARAMETERS,
+@dataclass(frozen=True)
+class _Definition:
+    """
+    How a setting is stored in the config of a network.
+
+    Parameters
+    ----------
+    parameter : callable
+        Makes the config parameter, given the name of the setting.
+    check : callable
+        Maps value and name of the setting to what is stored, for checks beyond those of
+        the parameter.
+    """
+
+    parameter: Callable[[str], Parameter]
+    check: Callable[[Any, str], Any] = _unchanged
+
+
+def _setting(
+    default: Any,
+    parameter: Callable[..., Parameter],
+    check: Callable[[Any, str], Any] = _unchanged,
+    **limits: Any,
+) -> Any:
+    """
+    Return a field of `Settings` that users configure.
+
+    Parameters
+    ----------
+    default : object
+        The default.
+    parameter : type
+        The type of Nengo's config parameter, called with the name of the setting, the
+        default, and ``limits``.
+    check : callable
+        See `_Definition`.
+    limits
+        Further arguments of ``parameter``.
+    """
+    limits.setdefault("optional", default is None)
+    definition = _Definition(partial(parameter, default=default, **limits), check)
+    return field(default=default, metadata={"definition": definition})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """
+    All that decides how a network is compiled, in one record.
+
+    Parameters
+    ----------
+    planner, sorter, simplifications, inference_only, lif_smoothing, dtype, stateful
+        Settings of the network; see `configure_settings`.
+    use_loop, learning_phase, jit_compile
+        The same.
+    unroll : int
+        Number of steps per iteration of the simulation loop.
+    minibatch_size : int
+        Number of items in a minibatch.
+    device : str or None
+        Where to simulate, such as ``"/cpu:0"``.
+    seed : int
+        Seed of everything random.
+    optimize : bool
+        If False, operators are neither simplified nor merged.
+    """
+
+    planner: Callable | None = _setting(None, Parameter, _function)
+    sorter: Callable | None = _setting(None, Parameter, _function)
+    simplifications: tuple[Callable, ...] | None = _setting(None, Parameter, _functions)
+    inference_only: bool = _setting(False, BoolParam)
+    lif_smoothing: float | None = _setting(None, NumberParam, low=0, low_open=True)
+    dtype: str = _setting(
+        "float32",
+        EnumParam,
+        _float_type_name,
+        values=("float16", "float32", "float64"),
+    )
+    stateful: bool = _setting(True, BoolParam)
+    use_loop: bool = _setting(True, BoolParam)
+    learning_phase: bool | None = _setting(None, BoolParam)
+    jit_compile: bool | str = _setting("auto", Parameter, _auto_or_bool)
+
+    unroll: int = 1
+    minibatch_size: int = 1
+    device: str | None = None
+    seed: int = 0
+    optimize: bool = True
+
+    @classmethod
+    def of(cls, network: Model | Network, **options: Any) -> Settings:
+        """
+        Return the settings configured on a network.
+
+        Parameters
+        ----------
+        network : nengo.Network or nengo.builder.Model
+            The network, or a model built from it.
+        options
+            The other fields.
+        """
+        configured = {
+            f.name: get_setting(network, f.name, default=f.default)
+            for f in fields(cls)
+            if "definition" in f.metadata
+        }
+        return cls(**configured, **options)
+
+
+_DEFINITIONS: dict[str, _Definition] = {
+    "trainable": _Definition(partial(BoolParam, default=None, optional=True)),
+    "keep_history": _Definition(partial(BoolParam, default=True)),
+    **{
+        f.name: f.metadata["definition"]
+        for f in fields(Settings)
+        if "definition" in f.metadata
+    },
 }
 
-# What is done to a value beyond the checks of its parameter type.
-_NORMALIZE: dict[str, Callable[[Any, str], Any]] = {
-    "planner": _function,
-    "sorter": _function,
-    "simplifications": _functions,
-    "dtype": _float_type_name,
-    "jit_compile": _auto_or_bool,
-}
+
+def _store(config: Config, nengo_type: type, name: str, value: Any) -> None:
+    """Set a parameter of a type in a config, adding it where it does not exist yet."""
+    if nengo_type not in config.params:
+        config.configures(nengo_type)
+    params = config[nengo_type]
+    definition = _DEFINITIONS[name]
+    if name not in params.extra_params:
+        params.set_param(name, definition.parameter(name))
+    setattr(params, name, definition.check(value, name))

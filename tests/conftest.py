@@ -8,6 +8,10 @@ from hypothesis import HealthCheck, settings
 from nengo_simloader import configure_default
 
 import nengo_dl
+from nengo_dl.builder import load_builders
+
+# before a test replaces one of the registries for a while
+load_builders()
 
 
 def pytest_addoption(parser):

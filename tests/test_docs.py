@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-import nengo_dl.tensor_graph  # noqa: F401  (imports all builders)
 from nengo_dl.builder import Builder
 from nengo_dl.neuron_builders import SimNeuronsBuilder
 

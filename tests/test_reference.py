@@ -21,7 +21,6 @@ from nengo.builder.neurons import SimNeurons
 from reference_rows import N_STEPS, OPERATORS, RANDOM_SPIKING, ROWS, SIZE
 
 import nengo_dl
-from nengo_dl import tensor_graph  # noqa: F401  (fills the registry)
 from nengo_dl.builder import Builder
 from nengo_dl.graph_optimizer import (
     greedy_planner,

@@ -5,13 +5,14 @@ How Nengo objects become operators, and who turns operators into TensorFlow.
 registry of operator builders.
 """
 
-from nengo_dl.builder.nengo_build import (
+from nengo_dl.builder.nengo_build import NengoModel, build_model, nengo_precision
+from nengo_dl.builder.registry import (
+    BuildConfig,
+    Builder,
     NengoBuilder,
-    NengoModel,
-    build_model,
-    nengo_precision,
+    OpBuilder,
+    load_builders,
 )
-from nengo_dl.builder.registry import BuildConfig, Builder, OpBuilder
 
 __all__ = [
     "BuildConfig",
@@ -20,5 +21,6 @@ __all__ = [
     "NengoModel",
     "OpBuilder",
     "build_model",
+    "load_builders",
     "nengo_precision",
 ]

@@ -12,34 +12,13 @@ from contextlib import contextmanager
 
 import nengo
 import numpy as np
-from nengo.builder import Builder as CoreBuilder
 from nengo.builder import Model
 from nengo.builder.signal import SignalDict
 from nengo.cache import get_default_decoder_cache
 from nengo.exceptions import NengoWarning
 
+from nengo_dl.builder.registry import NengoBuilder
 from nengo_dl.config import get_setting
-
-
-class NengoBuilder(CoreBuilder):
-    """
-    Nengo's builder with build functions of our own that come first.
-
-    ``@NengoBuilder.register(cls)`` overrides how NengoDL builds Nengo objects of type
-    ``cls`` without changing how any other backend builds them.
-    """
-
-    builders: dict = {}
-
-    @classmethod
-    def build(cls, model, obj, *args, **kwargs):
-        """Build ``obj`` with our build function if there is one, else Nengo's."""
-        for obj_cls in type(obj).__mro__:
-            if obj_cls in cls.builders and not model.has_built(obj):
-                return cls.builders[obj_cls](model, obj, *args, **kwargs)
-            if obj_cls in CoreBuilder.builders:
-                break
-        return CoreBuilder.build(model, obj, *args, **kwargs)
 
 
 class NengoModel(Model):

@@ -1,17 +1,32 @@
 """
-The one registry of operator builders.
+The registries: who builds an operator, and who builds a Nengo object.
 
-In: Nengo operators. Out: the :class:`OpBuilder` class that turns a group of merged
+In: a Nengo operator. Out: the :class:`OpBuilder` class that turns a group of merged
 operators into TensorFlow operations. Nothing in this file creates a tensor.
 """
 
 from __future__ import annotations
 
 import warnings
+from importlib import import_module
 from typing import Any, NamedTuple
 
 import numpy as np
+from nengo.builder import Builder as CoreBuilder
 from nengo.exceptions import BuildError
+
+from nengo_dl.config import Settings
+
+# The modules that fill the registry. They need TensorFlow, and are imported when the
+# first builder is looked up.
+BUILDER_MODULES = (
+    "nengo_dl.op_builders",
+    "nengo_dl.neuron_builders",
+    "nengo_dl.learning_rule_builders",
+    "nengo_dl.process_builders",
+    "nengo_dl.transform_builders",
+    "nengo_dl.tensor_node",
+)
 
 
 class BuildConfig(NamedTuple):
@@ -30,6 +45,8 @@ class BuildConfig(NamedTuple):
         Source of random numbers (seeds) for builders.
     training : bool
         True while the training version of the network is built.
+    settings : Settings
+        All settings of the network.
     """
 
     inference_only: bool
@@ -37,6 +54,7 @@ class BuildConfig(NamedTuple):
     cpu_only: bool
     rng: np.random.RandomState
     training: bool
+    settings: Settings = Settings()
 
 
 class OpBuilder:
@@ -177,6 +195,7 @@ class Builder:
         nengo.exceptions.BuildError
             If there is none.
         """
+        load_builders()
         try:
             return cls.builders[type(op)]
         except KeyError:
@@ -254,3 +273,48 @@ class Builder:
             return build_cls
 
         return register_builder
+
+
+class NengoBuilder(CoreBuilder):
+    """
+    Nengo's builder with build functions of our own that come first.
+
+    ``@NengoBuilder.register(cls)`` overrides how NengoDL builds Nengo objects of type
+    ``cls`` without changing how any other backend builds them.
+    """
+
+    builders: dict = {}
+
+    @classmethod
+    def build(cls, model, obj, *args, **kwargs):
+        """Build ``obj`` with our build function if there is one, else Nengo's."""
+        load_builders()
+        for obj_cls in type(obj).__mro__:
+            if obj_cls in cls.builders and not model.has_built(obj):
+                return cls.builders[obj_cls](model, obj, *args, **kwargs)
+            if obj_cls in CoreBuilder.builders:
+                break
+        return CoreBuilder.build(model, obj, *args, **kwargs)
+
+
+_loaded = False
+
+
+def load_builders() -> None:
+    """
+    Fill the registries with what the package brings along, once.
+
+    What others have registered stays.
+    """
+    global _loaded
+    if _loaded:
+        return
+    _loaded = True
+    registries = (Builder.builders, NengoBuilder.builders)
+    registered = [dict(registry) for registry in registries]
+    for registry in registries:
+        registry.clear()
+    for module in BUILDER_MODULES:
+        import_module(module)
+    for registry, entries in zip(registries, registered):
+        registry.update(entries)

@@ -13,63 +13,19 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import nengo
+from nengo.builder import Model
 from nengo.builder.operator import Operator, SimPyFunc
 from nengo.builder.processes import SimProcess
 
 from nengo_dl.builder import Builder
-from nengo_dl.config import get_setting
+from nengo_dl.config import Settings, get_setting
 from nengo_dl.graph.layout import Layout, lay_out
 from nengo_dl.graph.operators import Constant, Feed
-from nengo_dl.graph.simplify import simplify
+from nengo_dl.graph.ordering import order_signals
+from nengo_dl.graph.planners import noop_planner, tree_planner
+from nengo_dl.graph.simplify import default_simplifications, simplify
 from nengo_dl.graph.trainability import mark_signals
 from nengo_dl.graph.verify import verify_plan
-from nengo_dl.graph_optimizer import (
-    default_simplifications,
-    order_signals,
-    tree_planner,
-)
-
-
-@dataclass(frozen=True)
-class Settings:
-    """
-    How a network is compiled; see `nengo_dl.configure_settings` for the meaning.
-
-    Parameters
-    ----------
-    planner, sorter : callable
-        Stages 5 and 6 of the pipeline.
-    simplifications : tuple of callable
-        The passes of stage 4.
-    inference_only : bool
-        True if the network is never trained.
-    lif_smoothing : float or None
-        Smoothing of the rate version of LIF neurons in training.
-    dtype : str
-        Type of floating point numbers.
-    use_loop : bool
-        False if exactly one block of steps is built, without a loop.
-    learning_phase : bool or None
-        Forces training or inference mode.
-    jit_compile : bool or "auto"
-        Whether steps are compiled by XLA.
-    """
-
-    planner: Callable = tree_planner
-    sorter: Callable = order_signals
-    simplifications: tuple = default_simplifications
-    inference_only: bool = False
-    lif_smoothing: float | None = None
-    dtype: str = "float32"
-    use_loop: bool = True
-    learning_phase: bool | None = None
-    jit_compile: bool | str = "auto"
-
-    @classmethod
-    def of(cls, network) -> Settings:
-        """Return the settings configured on a network (or a built model)."""
-        chosen = {name: get_setting(network, name) for name in cls.__dataclass_fields__}
-        return cls(**{k: v for k, v in chosen.items() if v is not None})
 
 
 @dataclass(frozen=True)
@@ -172,7 +128,7 @@ class Program:
         return "\n".join(lines)
 
 
-def compile_model(model, settings: Settings, progress=None) -> Program:
+def compile_model(model: Model, settings: Settings) -> Program:
     """
     Compile a built model: stages 2 to 8 of the pipeline.
 
@@ -182,8 +138,6 @@ def compile_model(model, settings: Settings, progress=None) -> Program:
         The built network.
     settings : Settings
         How to compile it.
-    progress : ProgressBar, optional
-        Told of every finished stage.
 
     Returns
     -------
@@ -198,14 +152,15 @@ def compile_model(model, settings: Settings, progress=None) -> Program:
     for op in model.operators:
         Builder.builder_of(op)
 
+    planner, sorter, simplifications = chosen_stages(settings)
     inputs = feed_inputs(model)
     mark_signals(model, inputs.operators, settings.inference_only)
-    operators = simplify(inputs.operators, settings.simplifications)
+    operators = simplify(inputs.operators, simplifications)
     constants = [op for op in operators if isinstance(op, Constant)]
     operators = [op for op in operators if not isinstance(op, Constant)]
-    plan = settings.planner(operators)
+    plan = planner(operators)
     verify_plan(operators, plan)
-    signals, plan = settings.sorter(plan)
+    signals, plan = sorter(plan)
     layout = lay_out(signals, plan, constants, settings.dtype)
     carried, constant = classify_arrays(layout, plan)
     return Program(
@@ -228,6 +183,17 @@ def compile_model(model, settings: Settings, progress=None) -> Program:
     )
 
 
+def chosen_stages(settings: Settings) -> tuple[Callable, Callable, tuple]:
+    """Return the planner, the sorter, and the simplifications of some settings."""
+    sorter = settings.sorter or order_signals
+    if not settings.optimize:
+        return noop_planner, sorter, ()
+    simplifications = settings.simplifications
+    if simplifications is None:
+        simplifications = default_simplifications
+    return settings.planner or tree_planner, sorter, simplifications
+
+
 @dataclass(frozen=True)
 class Inputs:
     """
@@ -243,7 +209,7 @@ class Inputs:
     silent: tuple[SimPyFunc, ...]
 
 
-def feed_inputs(model) -> Inputs:
+def feed_inputs(model: Model) -> Inputs:
     """
     Replace what depends on time alone by `Feed` operators (stage 2).
 

@@ -10,12 +10,16 @@ from nengo.builder.processes import SimProcess
 from nengo.builder.signal import Signal
 from nengo.exceptions import BuildError
 
-import nengo_dl.tensor_graph  # noqa: F401  (fills the registry of builders)
 from nengo_dl.builder import build_model
-from nengo_dl.config import configure_settings
+from nengo_dl.config import Settings, configure_settings
 from nengo_dl.graph.layout import lay_out
 from nengo_dl.graph.operators import Feed
-from nengo_dl.graph.program import Settings, classify_arrays, compile_model, feed_inputs
+from nengo_dl.graph.program import (
+    chosen_stages,
+    classify_arrays,
+    compile_model,
+    feed_inputs,
+)
 from nengo_dl.graph_optimizer import noop_planner, tree_planner
 
 
@@ -40,7 +44,7 @@ def test_default_settings():
         pass
     settings = Settings.of(net)
     assert settings == Settings()
-    assert settings.planner is tree_planner
+    assert chosen_stages(settings)[0] is tree_planner
     assert settings.dtype == "float32" and settings.jit_compile == "auto"
 
 
@@ -194,11 +198,11 @@ def test_description():
 
 
 COMPILE = """
-import nengo, nengo_dl.tensor_graph
+import nengo
 from nengo_dl import graph_optimizer
 from nengo_dl.builder import build_model
-from nengo_dl.config import configure_settings
-from nengo_dl.graph.program import Settings, compile_model
+from nengo_dl.config import Settings, configure_settings
+from nengo_dl.graph.program import compile_model
 
 nengo.rc.set("decoder_cache", "enabled", "False")
 with nengo.Network(seed=0) as net:
