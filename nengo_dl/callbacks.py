@@ -158,16 +158,16 @@ class IsolateState(keras.callbacks.Callback):
         super().__init__()
         self.sim = sim
         self.n_steps = sim.n_steps
-        graph = sim.tensor_graph
+        values = sim.tensor_graph.values
         self.state = {
-            key: graph.saved_state.tensor(key)
-            for key in graph.saved_state
-            if key not in graph.base_params
+            key: values.state_tensor(key)
+            for key in values.state
+            if key not in values.base_params
         }
 
     def reset(self) -> None:
         """Return to the state that the simulator had when this was created."""
-        self.sim.tensor_graph.saved_state.assign(self.state)
+        self.sim.tensor_graph.values.assign(self.state)
         self.sim._simulation.n_steps = self.n_steps
 
     def on_train_batch_end(self, batch: int, logs=None) -> None:

@@ -1,46 +1,41 @@
 """
 The compiled network as a Keras layer (stage 11 of the pipeline).
 
-In: a built Nengo model. Out: `TensorGraph`, which has the variables of
-`nengo_dl.execution.graph_variables`, and the `Engine` that runs the step.
+In: a built Nengo model. Out: `TensorGraph`, which has its `Variables`, and the `Engine`
+that runs the step.
 """
 
 from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import nengo
 import numpy as np
 import tensorflow as tf
+from nengo.builder.signal import Signal
 
-from nengo_dl import (  # noqa: F401  (they fill the registry)
-    learning_rule_builders,
-    neuron_builders,
-    op_builders,
-    process_builders,
-    transform_builders,
-)
-from nengo_dl.builder import BuildConfig
-from nengo_dl.config import get_setting
+from nengo_dl.builder import BuildConfig, Builder
+from nengo_dl.config import Settings
 from nengo_dl.execution.engine import Engine, run_steps
-from nengo_dl.execution.graph_variables import GraphVariables
-from nengo_dl.execution.live_state import LiveState
+from nengo_dl.execution.feeds import FeedGenerator
+from nengo_dl.execution.places import place_of
 from nengo_dl.execution.step import Step
+from nengo_dl.execution.variables import Variables
 from nengo_dl.graph.io_names import io_names
-from nengo_dl.graph.program import Settings, compile_model
-from nengo_dl.graph_optimizer import noop_planner
+from nengo_dl.graph.operators import Feed
+from nengo_dl.graph.program import compile_model
+from nengo_dl.signals import SignalDict
 from nengo_dl.tensor_node import SimTensorNode, TensorNode, prepare_layers
 from nengo_dl.utils import ErrorBox, describe_operator, numpy_function
 
 logger = logging.getLogger(__name__)
 
 
-class TensorGraph(GraphVariables):
+class TensorGraph(keras.layers.Layer):
     """
     A Nengo model as a Keras layer.
 
@@ -57,9 +52,9 @@ class TensorGraph(GraphVariables):
     device : str or None
         Device for all variables and operations, such as ``"/cpu:0"``.
     progress : ProgressBar, optional
-        Told of the stages of the construction.
+        Ignored; there as it was in NengoDL 3.
     seed : int
-        Seed of random operations.
+        Seed of everything random.
     optimize : bool
         If False, operators are neither simplified nor merged.
 
@@ -67,39 +62,41 @@ class TensorGraph(GraphVariables):
     ----------
     program : Program
         The compiled network.
-    base_params : dict of {str: keras.Variable}
-        Parameters, by the key of their base array.
-    unused_values : dict of {nengo.builder.Signal: array}
-        Parameters that were optimised away, as far as they are not as they were built.
-    saved_state : LiveState
-        Everything that steps change, by the key of its base array.
+    feeds : FeedGenerator
+        What is fed into the step: outputs of Nodes, and noise.
+    step : Step
+        The step, in inference mode.
+    engine : Engine
+        Compiled loops over the step; after `build`.
+    values : Variables
+        Parameters and state; after `build`.
     tensor_node_layers : list of keras.layers.Layer
         The layers in TensorNodes, whose weights come after the parameters.
-    keep_state : tf.Variable
-        Whether the state at the end of a `call` is kept.
-    make_noise : callable
-        Maps a number of steps to the values of all processes without input, a list of
-        ``(minibatch_size, n_steps, size)`` arrays; to be set before any `call`.
     """
 
-    make_noise: Callable[[int], list[np.ndarray]]
-
     built: bool
+    values: Variables
+    engine: Engine
 
     def __init__(
         self,
-        model,
+        model: nengo.builder.Model,
         dt: float,
         unroll_simulation: int,
         minibatch_size: int,
         device: str | None,
-        progress=None,
+        progress: Any = None,
         seed: int = 0,
         optimize: bool = True,
     ):
-        settings = Settings.of(model)
-        if not optimize:
-            settings = replace(settings, planner=noop_planner, simplifications=())
+        settings = Settings.of(
+            model,
+            unroll=unroll_simulation,
+            minibatch_size=minibatch_size,
+            device=device,
+            seed=seed,
+            optimize=optimize,
+        )
         super().__init__(
             name="TensorGraph",
             dtype=settings.dtype,
@@ -113,28 +110,66 @@ class TensorGraph(GraphVariables):
             )
         self.model = model
         self.dt = dt
-        self.unroll = unroll_simulation
-        self.minibatch_size = minibatch_size
-        self.device = device
-        self.seed = seed
-        self.use_loop = settings.use_loop
-        self.inference_only = settings.inference_only
         self.errors = ErrorBox()
-        self.program = compile_model(model, settings, progress)
+        self.program = compile_model(model, settings)
+        self.feeds = FeedGenerator(self.program)
         # a list attribute, so that Keras finds the weights
         self.tensor_node_layers = self._prepare_layers()
-        self._initial_weights = [
-            layer.get_weights() for layer in self.tensor_node_layers
-        ]
         self.step = self._make_step(training=bool(settings.learning_phase))
         self._warn_of_python()
         # only steps that are trained are compiled along with a model around them
         self.supports_jit = self.step.pure and not self._noise_feeds()
-        self.stateful = get_setting(model, "stateful", default=True)
-        self._training_steps: int | None = None
-        self._training_keeps_state: bool | None = None
         self._steps: dict[tuple[bool, bool], Step] = {}
         logger.debug("%s", self.program)
+
+    @property
+    def settings(self) -> Settings:
+        """How the network was compiled."""
+        return self.program.settings
+
+    @property
+    def unroll(self) -> int:
+        """Number of steps per iteration of the simulation loop."""
+        return self.settings.unroll
+
+    @property
+    def minibatch_size(self) -> int:
+        """Number of items in a minibatch."""
+        return self.settings.minibatch_size
+
+    @property
+    def device(self) -> str | None:
+        """Device for all variables and operations."""
+        return self.settings.device
+
+    @property
+    def seed(self) -> int:
+        """Seed of everything random."""
+        return self.settings.seed
+
+    @property
+    def use_loop(self) -> bool:
+        """Whether steps are simulated in a loop."""
+        return self.settings.use_loop
+
+    @property
+    def inference_only(self) -> bool:
+        """Whether the network cannot be trained."""
+        return self.settings.inference_only
+
+    @property
+    def base_params(self) -> dict[str, keras.Variable]:
+        """Parameters, by the key of their base array."""
+        return self.values.base_params
+
+    @property
+    def saved_state(self) -> dict[str, Any]:
+        """Variables of everything that steps change, by the key of its base array."""
+        return self.values.state
+
+    def get_tensor(self, signal: Signal) -> tf.Tensor:
+        """Return the live value of a signal; see `Variables.get_tensor`."""
+        return self.values.get_tensor(signal)
 
     @property
     def plan(self) -> tuple:
@@ -142,12 +177,12 @@ class TensorGraph(GraphVariables):
         return self.program.plan
 
     @property
-    def signals(self):
+    def signals(self) -> SignalDict:
         """The places of the signals."""
         return self.step.signals
 
     @property
-    def op_builder(self):
+    def op_builder(self) -> Builder:
         """The builders of the groups (in inference mode)."""
         return self.step.builder
 
@@ -183,26 +218,23 @@ class TensorGraph(GraphVariables):
         with tf.device(self.device):
             return prepare_layers(operators, self.minibatch_size, self.compute_dtype)
 
-    def _make_step(self, training: bool, is_plain: bool = False) -> Step:
-        settings = self.program.settings
+    def _make_step(self, training: bool, avoid_xla: bool = False) -> Step:
+        settings = self.settings
         jit_compile = settings.jit_compile
-        if is_plain and jit_compile == "auto":
+        if avoid_xla and jit_compile == "auto":
             # a single step, of a feed-forward network, trains faster without XLA;
             # replicas have variables where XLA cannot reach them
             jit_compile = False
         config = BuildConfig(
-            inference_only=self.inference_only,
+            inference_only=settings.inference_only,
             lif_smoothing=settings.lif_smoothing,
             cpu_only=self._cpu_only(),
-            rng=np.random.RandomState(self.seed),
+            rng=np.random.RandomState(settings.seed),
             training=training,
+            settings=settings,
         )
         return Step(
-            self.program,
-            self.minibatch_size,
-            config,
-            self.errors,
-            jit_compile=jit_compile,
+            self.program, config, self.errors, self.feeds.call_functions, jit_compile
         )
 
     def _warn_of_python(self) -> None:
@@ -228,36 +260,21 @@ class TensorGraph(GraphVariables):
             return "cpu" in self.device.lower()
         return not tf.config.list_physical_devices("GPU")
 
-    def build(self, input_shape=None) -> None:
+    def build(self, input_shape: Any = None) -> None:
         """Create the variables, and the engine."""
         if self.built:
             return
-        state = self._create_variables()
-        with tf.device(self.device):
-            self.keep_state = tf.Variable(False, trainable=False)
-        self.engine = Engine(
-            self.step,
-            self.constants,
-            jit_compile=self.step.compiles,
-            unroll=self.unroll,
-            use_loop=self.use_loop,
-        )
-        self.saved_state = LiveState(state, self.engine.packing)
+        self.values = Variables(self.program, self.tensor_node_layers, self.add_weight)
+        self.engine = Engine(self.step, self.values)
         # what is wrong with the step is to be reported now, and not in the first run
         self.engine.function(self.engine.block_steps)
+        self.build_post()
         self.built = True
 
-    def build_post(self, process_rngs: dict) -> None:
-        """
-        (Re)start whatever lives outside of the compiled step.
-
-        Parameters
-        ----------
-        process_rngs : dict of {SimProcess: list of numpy.random.RandomState}
-            Random number generators for every item of the minibatch.
-        """
+    def build_post(self) -> None:
+        """(Re)start whatever lives outside of the compiled step."""
         for step in self._all_steps():
-            step.signals.process_rngs = process_rngs
+            step.signals.process_rngs = self.feeds.process_rngs
             step.builder.build_post(step.signals)
 
     def rngs(self) -> list[np.random.RandomState]:
@@ -299,18 +316,30 @@ class TensorGraph(GraphVariables):
             batch_shape=(batch, 1), dtype="int32", name="n_steps"
         )
 
-    def compute_output_spec(self, inputs, training=None) -> list:
+    def compute_output_spec(
+        self,
+        inputs: Any,
+        training: bool | None = None,
+        n_steps: int | None = None,
+        keep_state: bool | None = None,
+    ) -> list[keras.KerasTensor]:
         """Return the shapes of what `call` returns, without a trace of the step."""
         specs = []
         for probe, signal in self.program.probes.items():
-            place = self.step.place(signal)
-            n_steps = None if self.program.keeps_history(probe) else 1
+            place = place_of(self.program, signal)
+            time = None if self.program.keeps_history(probe) else 1
             batch = self.minibatch_size if place.minibatched else 1
             shape = place.full_shape[1:] if place.minibatched else place.full_shape
-            specs.append(keras.KerasTensor((batch, n_steps, *shape), place.dtype))
+            specs.append(keras.KerasTensor((batch, time, *shape), place.dtype))
         return [*specs, keras.KerasTensor((self.minibatch_size,), "int32")]
 
-    def call(self, inputs, training=None) -> list[tf.Tensor]:
+    def call(
+        self,
+        inputs: Sequence[tf.Tensor],
+        training: bool | None = None,
+        n_steps: int | None = None,
+        keep_state: bool | None = None,
+    ) -> list[tf.Tensor]:
         """
         Simulate, from the current state on.
 
@@ -322,24 +351,32 @@ class TensorGraph(GraphVariables):
         training : bool, optional
             Whether to simulate the training version of the network, through which
             gradients flow. The configured ``learning_phase`` comes first.
+        n_steps : int, optional
+            The number of steps, if it is known when the call is traced. Only networks
+            without input need to be told, as others have it in the shape of the input;
+            XLA cannot compile their gradients without.
+        keep_state : bool, optional
+            Whether the state at the end is kept; by default the variable
+            ``values.keep_state`` decides. What learning rules learn is kept in any
+            case.
 
         Returns
         -------
         outputs : list of tensor
             ``(minibatch_size or 1, n_steps, ...)`` values of every Probe, and last the
             number of steps, ``(minibatch_size,)``.
-
-        Notes
-        -----
-        What learning rules learn is kept. The rest of the state at the end is kept if
-        the variable `keep_state` is True at the time.
         """
-        carried, outputs = self.simulate(inputs, training)
-        keep = self._training_keeps_state if training else None
-        self._update_state(carried, self.keep_state if keep is None else keep)
+        carried, outputs = self.simulate(inputs, training, n_steps)
+        n_updates = self.values.update(carried, keep_state)
+        logger.info("Number of state updates: %d", n_updates)
         return outputs
 
-    def simulate(self, inputs, training: bool | None = None):
+    def simulate(
+        self,
+        inputs: Sequence[tf.Tensor],
+        training: bool | None = None,
+        n_steps: int | None = None,
+    ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
         """
         Simulate, as in `call`, without any change of the state.
 
@@ -350,31 +387,31 @@ class TensorGraph(GraphVariables):
         outputs : list of tensor
             What `call` returns.
         """
-        *node_values, n_steps = inputs
+        *node_values, counts = inputs
         with tf.init_scope():
-            self.saved_state.write_through()
-        n_steps = self._number_of_steps(node_values, n_steps, bool(training))
+            self.values.write_through()
+        count = self._number_of_steps(node_values, counts, n_steps)
         is_training = self.is_training(training)
-        feeds = self._gather_feeds(node_values, n_steps)
-        carried = [tf.convert_to_tensor(v) for v in self._state_list()]
+        carried = [tf.convert_to_tensor(v) for v in self.values.state.values()]
+        feeds = self._gather_feeds(node_values, count)
         is_distributed = tf.distribute.get_strategy().num_replicas_in_sync > 1
         if training or is_training or is_distributed:
             # (XLA cannot differentiate the functions of the engine, which belong to the
             # first replica)
-            is_single = isinstance(n_steps, int) and n_steps == 1
+            is_single = isinstance(count, int) and count == 1
             step = self._uncompiled_step(is_training, is_single or is_distributed)
-            step.start(self.constants())
+            step.start(self.values.constants())
             carried, outputs = run_steps(
-                step, carried, feeds, n_steps, n_steps, self.unroll
+                step, carried, feeds, count, count, self.unroll
             )
         else:
-            packing = self.engine.packing
-            state, outputs = self.engine.run(packing.pack(carried), feeds, n_steps)
+            packing = self.values.packing
+            state, outputs = self.engine.run(packing.pack(carried), feeds, count)
             carried = packing.unpack(state)
         if self.step.adds_losses:
             *outputs, losses = outputs
             self.add_loss(tf.reduce_mean(losses))
-        steps_run = tf.fill([self.minibatch_size], n_steps)
+        steps_run = tf.fill([self.minibatch_size], count)
         return carried, [*self._with_batch_first(outputs), steps_run]
 
     def is_training(self, training: bool | None) -> bool:
@@ -388,26 +425,6 @@ class TensorGraph(GraphVariables):
             )
         return is_training
 
-    @contextmanager
-    def known_training(self, n_steps: int | None, keep_state: bool) -> Iterator[None]:
-        """
-        Return a context in which traces of training need not find out some facts.
-
-        Parameters
-        ----------
-        n_steps : int or None
-            The number of steps, if it is known. Only networks without input need to be
-            told, as others have it in the shape of the input.
-        keep_state : bool
-            The value of the variable `keep_state`.
-        """
-        before = self._training_steps, self._training_keeps_state
-        self._training_steps, self._training_keeps_state = n_steps, keep_state
-        try:
-            yield
-        finally:
-            self._training_steps, self._training_keeps_state = before
-
     def compiles_training(self, n_steps: int) -> bool:
         """
         Return whether it is worth it to compile whole batches of training with XLA.
@@ -416,33 +433,34 @@ class TensorGraph(GraphVariables):
         """
         return self.supports_jit and self.step.compiles and n_steps > 1
 
-    def _number_of_steps(self, node_values, n_steps, training: bool):
+    def _number_of_steps(
+        self, node_values: Sequence[tf.Tensor], counts: tf.Tensor, known: int | None
+    ) -> int | tf.Tensor:
         """Return the number of steps: an int wherever shapes or settings tell."""
         if not self.use_loop:
             return self.unroll
         for value in node_values:
             return value.shape[1] or tf.shape(value)[1]
-        if training and self._training_steps is not None:
-            return self._training_steps
-        return tf.cast(n_steps[0, 0], tf.int32)
+        return tf.cast(counts[0, 0], tf.int32) if known is None else known
 
-    def _noise_feeds(self) -> list:
+    def _noise_feeds(self) -> list[Feed]:
         """Return the feeds that are no inputs of the layer."""
         nodes = set(self.program.nodes)
         return [feed for feed in self.program.feeds if feed.source not in nodes]
 
-    def _gather_feeds(self, node_values, n_steps) -> list[tf.Tensor]:
+    def _gather_feeds(
+        self, node_values: Sequence[tf.Tensor], n_steps: int | tf.Tensor
+    ) -> list[tf.Tensor]:
         """Return the values of all feeds: inputs of the layer, and processes."""
         dtype = self.step.signals.dtype
-        values = dict(zip(self.program.nodes, node_values))
+        values: dict[Any, tf.Tensor] = dict(zip(self.program.nodes, node_values))
         noise_feeds = self._noise_feeds()
         if noise_feeds:
             noise = numpy_function(
-                self.make_noise,
-                [n_steps],
+                lambda start, n: self.feeds.noise(int(start), int(n)),
+                [self.get_tensor(self.model.step), n_steps],
                 [dtype] * len(noise_feeds),
-                None,
-                self.errors,
+                errors=self.errors,
             )
             values.update((feed.source, v) for feed, v in zip(noise_feeds, noise))
         batch = self.minibatch_size
@@ -453,41 +471,24 @@ class TensorGraph(GraphVariables):
             for feed in self.program.feeds
         ]
 
-    def _uncompiled_step(self, training: bool, is_plain: bool) -> Step:
+    def _uncompiled_step(self, training: bool, avoid_xla: bool) -> Step:
         """Return a step for functions that Keras compiles, or nobody does."""
-        key = (training, is_plain)
+        key = (training, avoid_xla)
         if key not in self._steps:
             with warnings.catch_warnings():
                 # the same warnings as for the inference step
                 warnings.simplefilter("ignore")
-                step = self._make_step(training, is_plain)
+                step = self._make_step(training, avoid_xla)
                 step.signals.process_rngs = self.step.signals.process_rngs
                 step.builder.build_post(step.signals)
                 self._steps[key] = step
         return self._steps[key]
 
-    def _state_list(self) -> list:
-        return [self.saved_state[key] for key in self.saved_state]
-
-    def _update_state(self, carried, keep) -> None:
-        """Keep what was learned, and if ``keep`` is true the rest of the state."""
-        updates = 0
-        for key, value in zip(self.saved_state, carried):
-            variable = self.saved_state[key]
-            if key in self.base_params:
-                variable.assign(value)
-            elif self.stateful and keep is not False:
-                variable.assign(tf.where(keep, value, variable))
-            else:
-                continue
-            updates += 1
-        logger.info("Number of state updates: %d", updates)
-
-    def _with_batch_first(self, outputs) -> list[tf.Tensor]:
+    def _with_batch_first(self, outputs: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         """Bring the values of all probes into the shape ``(batch, n_steps, ...)``."""
         batch_first = []
         for signal, output in zip(self.program.probes.values(), outputs):
-            if not self.step.place(signal).minibatched:
+            if not place_of(self.program, signal).minibatched:
                 batch_first.append(output[None])
             elif output.shape[0] == 1:
                 # cheaper, above all its gradient

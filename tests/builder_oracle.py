@@ -12,13 +12,10 @@ import numpy as np
 import tensorflow as tf
 from nengo.builder.signal import SignalDict as NengoSignalDict
 
-import nengo_dl.learning_rule_builders
-import nengo_dl.op_builders
-import nengo_dl.transform_builders  # noqa: F401
 from nengo_dl.builder import BuildConfig
+from nengo_dl.config import Settings
 from nengo_dl.execution.step import Step
 from nengo_dl.graph.layout import lay_out, sparse_indices
-from nengo_dl.graph.program import Settings
 from nengo_dl.graph_optimizer import mergeable
 from nengo_dl.utils import ErrorBox
 
@@ -37,7 +34,7 @@ def make_step(ops, minibatch_size, dtype="float64", cpu_only=True):
             signal.minibatched = signal in written
     plan = (tuple(ops),)
     program = SimpleNamespace(
-        settings=Settings(dtype=dtype),
+        settings=Settings(dtype=dtype, minibatch_size=minibatch_size),
         plan=plan,
         layout=lay_out(signals, plan, dtype=dtype),
         carried=(),
@@ -51,7 +48,7 @@ def make_step(ops, minibatch_size, dtype="float64", cpu_only=True):
         rng=np.random.RandomState(0),
         training=False,
     )
-    return Step(program, minibatch_size, config, ErrorBox())
+    return Step(program, config, ErrorBox())
 
 
 def random_values(signals, minibatch_size, rng):

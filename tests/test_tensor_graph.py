@@ -106,8 +106,10 @@ def test_what_is_not_kept(learning):
     current = graph.model.sig[learning.ens.neurons]["in"]
     with pytest.raises(KeyError, match="computed afresh in every step.*use a Probe"):
         graph.get_tensor(current)
-    assert current.base not in graph.kept_signals()
-    assert graph.model.sig[learning.ens.neurons]["voltage"] in graph.kept_signals()
+    assert current.base not in graph.values.kept_signals()
+    assert (
+        graph.model.sig[learning.ens.neurons]["voltage"] in graph.values.kept_signals()
+    )
 
 
 def simulate(graph, n_steps=5):
@@ -117,7 +119,7 @@ def simulate(graph, n_steps=5):
         np.ones((graph.minibatch_size, capacity, feed.signal.size))
         for feed in graph.program.feeds
     ]
-    return graph.engine.run_block(graph.saved_state.packed(), feeds, n_steps)[0]
+    return graph.engine.run_block(graph.values.packed_state(), feeds, n_steps)[0]
 
 
 def test_commit_and_reset(learning):
@@ -135,13 +137,13 @@ def test_commit_and_reset(learning):
 
     state = simulate(graph)
     assert has_changed() == [False, False]
-    graph.commit(state, stateful=False)
+    graph.values.commit(state, stateful=False)
     assert has_changed() == [True, False]
-    graph.commit(state, stateful=True)
+    graph.values.commit(state, stateful=True)
     assert has_changed() == [True, True]
-    graph.reset(include_trainable=False)
+    graph.values.reset(include_trainable=False)
     assert has_changed() == [True, False]
-    graph.reset()
+    graph.values.reset()
     assert has_changed() == [False, False]
 
 
@@ -152,9 +154,9 @@ def test_reset_of_trained_parameters(learning):
     for variable in graph.trainable_weights:
         variable.assign(variable + 1)
     assert np.allclose(graph.get_tensor(encoders), initial + 1)
-    graph.reset(include_trainable=False)
+    graph.values.reset(include_trainable=False)
     assert np.allclose(graph.get_tensor(encoders), initial + 1)
-    graph.reset()
+    graph.values.reset()
     assert np.allclose(graph.get_tensor(encoders), initial)
 
 
@@ -163,13 +165,13 @@ def test_variables_and_tensors_agree(learning):
     graph = make_graph(learning)
     voltage = graph.model.sig[learning.ens.neurons]["voltage"]
     key = graph.program.layout.places[voltage.base][0]
-    graph.commit(simulate(graph), stateful=True)
-    expected = graph.saved_state.tensor(key).numpy()
+    graph.values.commit(simulate(graph), stateful=True)
+    expected = graph.values.state_tensor(key).numpy()
     assert (graph.saved_state[key].numpy() == expected).all()
 
     graph.saved_state[key].assign(expected + 1)
-    assert (graph.saved_state.tensor(key).numpy() == expected + 1).all()
-    graph.saved_state.assign({key: expected + 2})
+    assert (graph.values.state_tensor(key).numpy() == expected + 1).all()
+    graph.values.assign({key: expected + 2})
     assert (graph.saved_state[key].numpy() == expected + 2).all()
     assert key in graph.saved_state and len(graph.saved_state) == len(
         list(graph.saved_state)
@@ -178,12 +180,12 @@ def test_variables_and_tensors_agree(learning):
 
 def test_arrays_make_a_copy(learning):
     first, second = make_graph(learning), make_graph(learning)
-    first.commit(simulate(first), stateful=True)
+    first.values.commit(simulate(first), stateful=True)
     for variable in first.trainable_weights:
         variable.assign(variable + 1)
-    second.set_arrays(first.get_arrays())
-    for key, value in second.get_arrays().items():
-        assert (value == first.get_arrays()[key]).all()
+    second.values.set_arrays(first.values.get_arrays())
+    for key, value in second.values.get_arrays().items():
+        assert (value == first.values.get_arrays()[key]).all()
 
 
 def test_parameters_are_not_compiled_in(learning):

@@ -1,8 +1,8 @@
 """
 Run the step many times (stage 10 of the pipeline).
 
-In: a `Step`. Out: compiled functions that simulate a block of steps, and the `Engine`
-that calls them block by block.
+In: a `Step`. Out: `run_steps`, which makes many steps a part of the function that is
+being traced, and `Engine`, the compiled functions that simulate blocks of steps.
 
 A block has a capacity: the size of the buffers for what is fed in and what is probed.
 How many steps of it are simulated is an argument of the function, so that one compiled
@@ -18,8 +18,9 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from nengo_dl.execution.places import place_of
 from nengo_dl.execution.step import Step
-from nengo_dl.graph.layout import BaseArray
+from nengo_dl.execution.variables import Variables
 
 # Buffers of one block take up to so many bytes ...
 BLOCK_BYTES = 2**26
@@ -28,19 +29,17 @@ MAX_BLOCK_STEPS = 1024
 # A few steps are simulated in a full-size block, which needs no compilation of its own,
 # if the buffers of the block are not larger than this (in bytes).
 SMALL_BLOCK_BYTES = 2**18
-# Constants up to this size (in bytes) become part of the compiled program.
-SMALL_CONSTANT_BYTES = 2**16
 
 
 def run_steps(
     step: Step,
-    carried,
-    feeds,
-    n_steps,
-    capacity,
+    carried: list[tf.Tensor],
+    feeds: Sequence[tf.Tensor],
+    n_steps: int | tf.Tensor,
+    capacity: int | tf.Tensor,
     unroll: int = 1,
     call_functions: bool = False,
-):
+) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
     """
     Simulate up to ``capacity`` steps.
 
@@ -59,8 +58,8 @@ def run_steps(
     unroll : int
         Number of steps per iteration of the loop.
     call_functions : bool
-        Whether values that come from functions are computed by `Step.functions`, and
-        not taken from ``feeds``.
+        Whether values that come from functions are computed within the steps, and not
+        taken from ``feeds``.
 
     Returns
     -------
@@ -72,7 +71,7 @@ def run_steps(
         no history.
     """
     if isinstance(capacity, int) and capacity == unroll:
-        return run_without_loop(step, carried, feeds, capacity, call_functions)
+        return _unrolled(step, carried, feeds, capacity, call_functions)
     keeps = [keep for _, keep in step.output_specs()]
     buffers = [
         tf.TensorArray(spec.dtype, size=capacity, element_shape=spec.shape)
@@ -109,8 +108,14 @@ def run_steps(
     return carried, outputs
 
 
-def run_without_loop(step: Step, carried, feeds, n_steps: int, call_functions: bool):
-    """Simulate exactly ``n_steps`` steps; arguments and results as for `run_steps`."""
+def _unrolled(
+    step: Step,
+    carried: list[tf.Tensor],
+    feeds: Sequence[tf.Tensor],
+    n_steps: int,
+    call_functions: bool,
+) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+    """Simulate exactly ``n_steps`` steps without a loop; see `run_steps`."""
     values = []
     for i in range(n_steps):
         inputs = [
@@ -125,49 +130,6 @@ def run_without_loop(step: Step, carried, feeds, n_steps: int, call_functions: b
     return carried, outputs
 
 
-class Packing:
-    """
-    How the carried base arrays are joined into one vector per type of elements.
-
-    Every tensor that goes into a compiled function and comes out of it costs some
-    20 microseconds per call, which is what a single step of a small network takes.
-
-    Parameters
-    ----------
-    shapes : dict of {str: tuple of int}
-        Shapes of the arrays by key.
-    dtypes : dict of {str: str}
-        Their types.
-    """
-
-    def __init__(self, shapes: dict[str, tuple[int, ...]], dtypes: dict[str, str]):
-        self._shapes = shapes
-        self.dtypes = list(dict.fromkeys(dtypes.values()))
-        self.sizes = [0] * len(self.dtypes)
-        self._places = {}
-        for key, shape in shapes.items():
-            vector = self.dtypes.index(dtypes[key])
-            size = math.prod(shape)
-            self._places[key] = (vector, self.sizes[vector], size)
-            self.sizes[vector] += size
-
-    def pack(self, arrays: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-        """Join the arrays, given in the order of their keys."""
-        parts: list[list[tf.Tensor]] = [[] for _ in self.dtypes]
-        for (vector, _, _), array in zip(self._places.values(), arrays):
-            parts[vector].append(tf.reshape(array, (-1,)))
-        return [p[0] if len(p) == 1 else tf.concat(p, axis=0) for p in parts]
-
-    def take(self, vectors: Sequence[tf.Tensor], key: str) -> tf.Tensor:
-        """Return one of the arrays that were joined."""
-        vector, start, size = self._places[key]
-        return tf.reshape(vectors[vector][start : start + size], self._shapes[key])
-
-    def unpack(self, vectors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-        """Take the vectors apart."""
-        return [self.take(vectors, key) for key in self._shapes]
-
-
 class Engine:
     """
     Compiled functions of a step, and the loop over blocks.
@@ -176,34 +138,34 @@ class Engine:
     ----------
     step : Step
         The step in inference mode.
-    constants : callable
-        Returns the values of the base arrays that no operator writes; called within
-        each trace.
-    jit_compile : bool
-        Whether whole blocks are XLA programs.
-    unroll : int
-        Blocks are multiples of so many steps. That is also the number of steps per
-        iteration of the loop, unless it is compiled: XLA takes long to compile large
-        loop bodies, and they run slower than small ones.
-    use_loop : bool
-        If False, a block is ``unroll`` steps without a loop.
+    variables : Variables
+        Whose constants the functions use, and whose state they take and return.
+
+    Attributes
+    ----------
+    block_steps : int
+        Number of steps in a full-size block.
+
+    Notes
+    -----
+    Blocks are multiples of ``unroll`` steps. That is also the number of steps per
+    iteration of the loop, unless it is compiled: XLA takes long to compile large loop
+    bodies, and they run slower than small ones. Without ``use_loop``, a block is
+    ``unroll`` steps.
     """
 
-    def __init__(self, step, constants, jit_compile: bool, unroll=1, use_loop=True):
+    def __init__(self, step: Step, variables: Variables):
+        settings = step.program.settings
         self.step = step
-        self._constants = constants
-        self._jit_compile = jit_compile
-        self._unroll = unroll
-        self._unroll_body = 1 if jit_compile and use_loop else unroll
+        self._variables = variables
+        self._jit_compile = step.compiles
+        self._unroll = unroll = settings.unroll
+        compiles_loop = step.compiles and settings.use_loop
+        self._unroll_body = 1 if compiles_loop else unroll
         self._functions: dict[int, tf.types.experimental.ConcreteFunction] = {}
-        arrays, batch = step.program.layout.arrays, step.minibatch_size
-        self.packing = Packing(
-            {key: arrays[key].full_shape(batch) for key in step.program.carried},
-            {key: arrays[key].dtype for key in step.program.carried},
-        )
         self._feed_sizes = [feed.signal.size for feed in step.program.feeds]
         self.block_steps = unroll
-        if use_loop:
+        if settings.use_loop:
             steps = min(MAX_BLOCK_STEPS, BLOCK_BYTES // max(1, self.bytes_per_step()))
             self.block_steps *= max(2, steps // unroll)
         full_bytes = self.block_steps * self.bytes_per_step()
@@ -212,10 +174,10 @@ class Engine:
     def bytes_per_step(self) -> int:
         """Return the size of what is fed in and probed in one step."""
         program = self.step.program
-        n_floats = self.step.minibatch_size * sum(self._feed_sizes)
+        n_floats = program.settings.minibatch_size * sum(self._feed_sizes)
         for probe, signal in program.probes.items():
             if program.keeps_history(probe):
-                n_floats += math.prod(self.step.place(signal).full_shape)
+                n_floats += math.prod(place_of(program, signal).full_shape)
         return n_floats * self.step.signals.dtype.size
 
     def capacity(self, n_steps: int) -> int:
@@ -233,14 +195,19 @@ class Engine:
         capacity = self._unroll * 2 ** math.ceil(math.log2(iterations))
         return min(capacity, self.block_steps)
 
-    def run_block(self, state, feeds, n_steps: int):
+    def run_block(
+        self,
+        state: list[tf.Tensor],
+        feeds: Sequence[np.ndarray | tf.Tensor],
+        n_steps: int,
+    ) -> tuple[list[tf.Tensor], list[np.ndarray]]:
         """
         Simulate one block.
 
         Parameters
         ----------
         state : list of tf.Tensor
-            Values of the carried base arrays, packed by `packing`.
+            The state, as `Variables.packed_state` returns it.
         feeds : list of (minibatch_size, capacity(n_steps), size) array or tensor
             What is fed in.
         n_steps : int
@@ -255,7 +222,7 @@ class Engine:
             history.
         """
         function = self.function(self.capacity(n_steps))
-        with self.step.signals.errors.unwrap():
+        with self.step.errors.unwrap():
             state, outputs = function(
                 state, [tf.convert_to_tensor(f) for f in feeds], tf.constant(n_steps)
             )
@@ -264,14 +231,19 @@ class Engine:
             outputs = [output.numpy() for output in outputs[:n_probes]]
         return state, [output[:n_steps] for output in outputs]
 
-    def run(self, state, feeds, n_steps):
+    def run(
+        self,
+        state: list[tf.Tensor],
+        feeds: Sequence[tf.Tensor],
+        n_steps: int | tf.Tensor,
+    ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
         """
         Simulate any number of steps, as part of a function that is being traced.
 
         Parameters
         ----------
         state : list of tf.Tensor
-            Values of the carried base arrays, packed by `packing`.
+            The state, packed.
         feeds : list of (minibatch_size, n_steps, size) tf.Tensor
             What is fed in.
         n_steps : int or scalar tf.Tensor
@@ -323,17 +295,17 @@ class Engine:
         ]
         return state, outputs
 
-    def function(self, capacity: int):
+    def function(self, capacity: int) -> tf.types.experimental.ConcreteFunction:
         """Return the compiled function for blocks of a capacity."""
         if capacity not in self._functions:
             self._functions[capacity] = self._trace(capacity)
         return self._functions[capacity]
 
-    def _trace(self, capacity):
-        step, packing = self.step, self.packing
+    def _trace(self, capacity: int) -> tf.types.experimental.ConcreteFunction:
+        step, packing = self.step, self._variables.packing
 
         def block(state, feeds, n_steps):
-            step.start(self._constants())
+            step.start(self._variables.constants())
             carried, outputs = run_steps(
                 step,
                 packing.unpack(state),
@@ -349,8 +321,9 @@ class Engine:
             tf.TensorSpec((size,), dtype)
             for size, dtype in zip(packing.sizes, packing.dtypes)
         ]
+        batch = step.program.settings.minibatch_size
         feed_specs = [
-            tf.TensorSpec((step.minibatch_size, capacity, size), step.signals.dtype)
+            tf.TensorSpec((batch, capacity, size), step.signals.dtype)
             for size in self._feed_sizes
         ]
         function = tf.function(
@@ -359,16 +332,3 @@ class Engine:
         return function.get_concrete_function(
             state_specs, feed_specs, tf.TensorSpec((), tf.int32)
         )
-
-
-def constant_tensor(value: np.ndarray, array: BaseArray) -> np.ndarray | tf.Tensor:
-    """
-    Return the value of a constant base array in the form that suits its size.
-
-    Small arrays are compiled into the program, where they can be folded into other
-    constants; large ones are passed to it.
-    """
-    value = value.astype(array.dtype)
-    if value.nbytes <= SMALL_CONSTANT_BYTES:
-        return value
-    return tf.constant(value)

@@ -27,11 +27,8 @@ class FeedGenerator:
     Parameters
     ----------
     program : Program
-        The program; Node outputs are those at the time when it was built.
-    minibatch_size : int
-        Number of items in a minibatch.
-    seed : int
-        Seed of processes that have none of their own.
+        The program; Node outputs are those at the time when it was built. Processes
+        that have no seed of their own get theirs from that of its settings.
 
     Attributes
     ----------
@@ -40,9 +37,9 @@ class FeedGenerator:
         the minibatch.
     """
 
-    def __init__(self, program: Program, minibatch_size: int, seed: int):
+    def __init__(self, program: Program):
         self.program = program
-        self.minibatch_size = minibatch_size
+        self.minibatch_size = program.settings.minibatch_size
         self._order = process_order(program.model)
         self._dtype = np.dtype(program.settings.dtype)
         self._sources = [self._source(feed) for feed in program.feeds]
@@ -50,7 +47,7 @@ class FeedGenerator:
         self._constants: dict = {}
         self._given: Mapping = {}
         self._first_given = 1
-        self.reset(seed)
+        self.reset(program.settings.seed)
 
     def _source(self, feed) -> _Source:
         producer = self.program.producers.get(feed)

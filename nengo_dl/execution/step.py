@@ -16,7 +16,7 @@ import tensorflow as tf
 from nengo.builder.signal import Signal
 
 from nengo_dl.builder import BuildConfig, Builder, OpBuilder
-from nengo_dl.graph.layout import element_positions, row_slices
+from nengo_dl.execution.places import place_of, probe_specs
 from nengo_dl.graph.program import Program
 from nengo_dl.signals import SignalDict, TensorSignal
 from nengo_dl.utils import ErrorBox, numpy_function
@@ -34,12 +34,13 @@ class Step:
     ----------
     program : Program
         What is executed.
-    minibatch_size : int
-        Number of items in a minibatch.
     config : BuildConfig
         Passed on to the builders.
     errors : ErrorBox
         Where Python functions leave their exceptions.
+    functions : callable, optional
+        Maps the number of a step (an int) to the values of all
+        ``program.function_feeds``, a ``(minibatch_size, n)`` array.
     jit_compile : bool or "auto"
         Whether to compile the groups between those that cannot be compiled (because
         they call Python, or with "auto" because TensorFlow itself is faster), each run
@@ -47,10 +48,8 @@ class Step:
 
     Attributes
     ----------
-    functions : callable
-        Maps the number of a step (an int) to the values of all
-        ``program.function_feeds``, a ``(minibatch_size, n)`` array. To be set before a
-        step calls functions.
+    errors : ErrorBox
+        Where Python functions leave their exceptions.
     pure : bool
         Whether no group of the program calls Python.
     compiles : bool
@@ -59,22 +58,21 @@ class Step:
         Whether groups add to the loss in training.
     """
 
-    functions: Callable[[int], np.ndarray]
-
     def __init__(
         self,
         program: Program,
-        minibatch_size: int,
         config: BuildConfig,
         errors: ErrorBox,
+        functions: Callable[[int], np.ndarray] | None = None,
         jit_compile: bool | str = False,
     ):
         self.program = program
-        self.minibatch_size = minibatch_size
         self.config = config
+        self.errors = errors
+        self._functions = functions
         self.builder = Builder(program.plan)
         self.jit_compile = jit_compile
-        self.signals = self._place_signals(errors)
+        self.signals = self._place_signals()
         builds = list(self.builder.op_builds.values())
         self.pure = all(build.pure for build in builds)
         self.adds_losses = any(build.adds_losses for build in builds)
@@ -86,51 +84,27 @@ class Step:
     def _is_compiled(self, build: OpBuilder) -> bool:
         if self.jit_compile == "auto":
             return build.pure and build.runs_faster_in_xla(
-                self.config.cpu_only, self.minibatch_size
+                self.config.cpu_only, self.program.settings.minibatch_size
             )
         return bool(self.jit_compile) and build.pure
 
-    def _place_signals(self, errors) -> SignalDict:
+    def _place_signals(self) -> SignalDict:
         settings, layout = self.program.settings, self.program.layout
-        signals = SignalDict(settings.dtype, self.minibatch_size)
-        signals.errors = errors
+        signals = SignalDict(settings.dtype, settings.minibatch_size)
+        signals.errors = self.errors
         signals.dt_val = self.program.dt
         for key, array in layout.arrays.items():
-            signals.base_shapes[key] = array.full_shape(self.minibatch_size)
+            signals.base_shapes[key] = array.full_shape(settings.minibatch_size)
         placed = dict.fromkeys(layout.places)
         for group in self.program.plan:
             placed.update(dict.fromkeys(s for op in group for s in op.all_signals))
         for signal in placed:
-            signals.sig_map[signal] = self.place(signal)
+            signals.sig_map[signal] = place_of(self.program, signal)
         return signals
-
-    def place(self, signal: Signal) -> TensorSignal:
-        """Return where a signal (or a view) of the program lives."""
-        layout = self.program.layout
-        key, start, stop = layout.places[signal.base]
-        array = layout.arrays[key]
-        shape = (stop - start,) if signal.sparse else signal.shape
-        slices = None if signal.sparse else row_slices(signal, start)
-        elements = None
-        if slices is None and not signal.sparse:
-            elements = element_positions(signal)
-        return TensorSignal(
-            slices or [(start, stop)],
-            key,
-            array.dtype,
-            shape,
-            self.minibatch_size if array.minibatched else None,
-            label=signal.name,
-            elements=elements,
-        )
 
     def output_specs(self) -> list[tuple[tf.TensorSpec, bool]]:
         """Return what a step puts out, and whether all steps of it are kept."""
-        specs = []
-        for probe, signal in self.program.probes.items():
-            place = self.place(signal)
-            spec = tf.TensorSpec(place.full_shape, place.dtype)
-            specs.append((spec, self.program.keeps_history(probe)))
+        specs = probe_specs(self.program)
         if self.adds_losses:
             specs.append((tf.TensorSpec((), self.signals.dtype), True))
         return specs
@@ -166,7 +140,7 @@ class Step:
         carried: Sequence[tf.Tensor],
         feeds: Sequence[tf.Tensor],
         call_functions: bool = False,
-    ):
+    ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
         """
         Execute one step.
 
@@ -177,7 +151,7 @@ class Step:
         feeds : sequence of (minibatch_size, size) tf.Tensor
             What ``program.feeds`` feed in.
         call_functions : bool
-            Whether ``functions`` are called for the values that come from them.
+            Whether the functions of time are called for the values that come from them.
 
         Returns
         -------
@@ -210,20 +184,22 @@ class Step:
     def _call_functions(self) -> dict:
         """Return the values of the feeds that come from functions."""
         signals, feeds = self.signals, self.program.function_feeds
+        functions = self._functions
+        assert functions is not None, "functions of time have to be passed to the step"
         sizes = [feed.signal.size for feed in feeds]
         values = numpy_function(
-            lambda step: self.functions(step.item()),
+            lambda step: functions(step.item()),
             [signals.step],
             signals.dtype,
             errors=signals.errors,
         )
-        values.set_shape((self.minibatch_size, sum(sizes)))
+        values.set_shape((signals.minibatch_size, sum(sizes)))
         parts = tf.split(values, sizes, axis=1) if len(feeds) > 1 else [values]
         return dict(zip(feeds, parts))
 
-    def _place_of_probe(self, signal) -> TensorSignal:
+    def _place_of_probe(self, signal: Signal) -> TensorSignal:
         known = self.signals.sig_map.get(signal)
-        return self.place(signal) if known is None else known
+        return place_of(self.program, signal) if known is None else known
 
     def _run(self, builds: list[OpBuilder]) -> None:
         for build in builds:

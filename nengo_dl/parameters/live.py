@@ -161,7 +161,7 @@ def _read(tensor_graph, parameter: Parameter) -> np.ndarray:
     source = parameter.source
     if not isinstance(source, Signal):
         return source.numpy()
-    value = tensor_graph.live_value(source)
+    value = tensor_graph.values.live_value(source)
     if value is None:  # optimised away
         value = dense_values(source)
     return np.broadcast_to(value, parameter.shape)
@@ -179,7 +179,9 @@ def write_values(tensor_graph, values: Mapping[Parameter, np.ndarray]) -> None:
         The values, each of the shape of the parameter.
     """
     places = tensor_graph.program.layout.places
-    arrays = {k: np.array(array) for k, array in tensor_graph.get_arrays().items()}
+    arrays = {
+        k: np.array(array) for k, array in tensor_graph.values.get_arrays().items()
+    }
     for parameter, value in values.items():
         source = parameter.source
         if not isinstance(source, Signal):
@@ -188,8 +190,8 @@ def write_values(tensor_graph, values: Mapping[Parameter, np.ndarray]) -> None:
             key, start, stop = places[source.base]
             _write_part(arrays[key], parameter, (start, stop), value)
         else:
-            tensor_graph.unused_values[source] = value
-    tensor_graph.set_arrays(arrays)
+            tensor_graph.values.unused_values[source] = value
+    tensor_graph.values.set_arrays(arrays)
 
 
 def _write_part(array, parameter: Parameter, rows, value) -> None:

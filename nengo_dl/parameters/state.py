@@ -27,7 +27,7 @@ def read_state(tensor_graph, n_steps: int) -> SavedState:
     n_steps : int
         Number of steps simulated so far.
     """
-    arrays = tensor_graph.get_arrays()
+    arrays = tensor_graph.values.get_arrays()
     description = describe_state(tensor_graph)
     return SavedState(n_steps, description, {key: arrays[key] for key in description})
 
@@ -116,4 +116,4 @@ def _owners(model: nengo.builder.Model) -> dict:
 
 def set_state(tensor_graph, state: SavedState) -> None:
     """Set the state of the simulation, which has passed `checked_state`."""
-    tensor_graph.set_arrays({**tensor_graph.get_arrays(), **state.arrays})
+    tensor_graph.values.set_arrays({**tensor_graph.values.get_arrays(), **state.arrays})

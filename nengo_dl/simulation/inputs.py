@@ -7,63 +7,16 @@ In: whatever a user passes as inputs. Out: a dictionary from names to arrays of 
 
 from __future__ import annotations
 
-import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import nengo
 import numpy as np
 from nengo.exceptions import SimulationError, ValidationError
 
-
-def whole_iterations(n_steps: Any, unroll: int, use_loop: bool = True) -> int:
-    """
-    Round a number of steps up to whole iterations of the simulation loop.
-
-    Parameters
-    ----------
-    n_steps : float
-        The number of steps to simulate.
-    unroll : int
-        Number of steps per iteration.
-    use_loop : bool
-        If False, there is one iteration only.
-
-    Returns
-    -------
-    n_steps : int
-        A multiple of ``unroll``.
-
-    Raises
-    ------
-    nengo.exceptions.ValidationError
-        If it is no number, negative, or not possible without a loop.
-
-    Warns
-    -----
-    RuntimeWarning
-        If the number had to be changed.
-    """
-    number = np.asarray(n_steps)
-    if number.ndim > 0 or number.dtype.kind not in "fiu" or not 0 <= number < math.inf:
-        raise ValidationError(
-            f"must be a number of at least 0 (received {n_steps!r})", attr="n_steps"
-        )
-    whole = math.ceil(n_steps / unroll) * unroll
-    if not use_loop and whole not in (0, unroll):
-        raise ValidationError(
-            f"With use_loop=False exactly unroll_simulation={unroll} steps can be "
-            f"simulated at a time (received {n_steps} steps)",
-            attr="n_steps",
-        )
-    if whole != n_steps:
-        warnings.warn(
-            f"Simulating {whole} steps instead of {n_steps}: the number of steps must "
-            f"be a multiple of unroll_simulation={unroll}",
-            RuntimeWarning,
-        )
-    return whole
+from nengo_dl.simulation.arrays import as_array
+from nengo_dl.simulation.steps import check_counts
 
 
 def inputs_by_node(
@@ -103,7 +56,7 @@ def inputs_by_node(
         )
     named = dict(named)
     if "n_steps" in named:
-        check_n_steps(named.pop("n_steps"), minibatch_size, n_steps)
+        check_counts(named.pop("n_steps"), minibatch_size, n_steps)
     arrays = check_inputs(
         named,
         {name: node.size_out for node, name in names.items()},
@@ -167,7 +120,7 @@ def name_data(data: Any, names: Mapping, kind: str) -> Any:
     return named
 
 
-def _name_of(key, names, kind) -> str:
+def _name_of(key: Any, names: Mapping, kind: str) -> str:
     noun = kind.lower()[:-1]
     if isinstance(key, str):
         if key not in names.values() and (kind, key) != ("Nodes", "n_steps"):
@@ -225,12 +178,11 @@ def check_inputs(
     """
     arrays = {name: as_array(name, value) for name, value in data.items()}
     for name, array in arrays.items():
-        _check_shape(name, array.shape, minibatch_size, n_steps, batch_size)
-        if array.shape[2] != sizes[name]:
+        check_input_shape(name, array.shape, sizes[name], batch_size, n_steps)
+        if len(array) < minibatch_size:
             raise ValidationError(
-                f"Data for '{name}' have {array.shape[2]} values per step (shape "
-                f"{array.shape}); the Node has size_out={sizes[name]}, so the last "
-                "axis must be that long",
+                f"Batch size of data ({len(array)}) for '{name}' is smaller than the "
+                f"minibatch_size of the Simulator ({minibatch_size})",
                 "data",
             )
         if array.dtype.kind == "f" and np.isnan(array).any():
@@ -243,56 +195,64 @@ def check_inputs(
     return arrays
 
 
-def as_array(name: str, value: Any) -> np.ndarray:
+def check_input_shape(
+    name: str,
+    shape: Sequence[int | None],
+    size: int,
+    n_items: int | None = None,
+    n_steps: int | None = None,
+) -> None:
     """
-    Return data as an array of numbers.
+    Check the shape of an input.
+
+    Parameters
+    ----------
+    name : str
+        Name of the Node.
+    shape : sequence of (int or None)
+        The shape; None where it is not known.
+    size : int
+        ``size_out`` of the Node.
+    n_items : int, optional
+        The required number of items.
+    n_steps : int, optional
+        The required number of steps.
 
     Raises
     ------
     nengo.exceptions.ValidationError
-        If they are anything else.
+        If the shape is not ``(n_items, n_steps, size)``.
     """
-    try:
-        array = np.asarray(value)
-    except ValueError as err:  # lists of different lengths
-        raise ValidationError(
-            f"Data for '{name}' cannot be made into an array of shape (batch size, "
-            f"number of timesteps, size): {err}",
-            "data",
-        ) from err
-    if array.dtype.kind not in "fiub":
-        raise ValidationError(
-            f"Data for '{name}' must be numbers, received dtype `{array.dtype}`", "data"
-        )
-    return array
-
-
-def _check_shape(name, shape, minibatch_size, n_steps, batch_size) -> None:
     if len(shape) != 3:
         raise ValidationError(
             f"Data for '{name}' should have rank 3 (batch size, number of timesteps, "
-            f"size), received shape {shape}; add the missing axes, for example with "
-            "`data[:, None, :]` for a single timestep",
+            f"size), received shape {tuple(shape)}; add the missing axes, for example "
+            "with `data[:, None, :]` for a single timestep",
             "data",
         )
-    if batch_size is not None and shape[0] != batch_size:
+    if not _agree(shape[0], n_items):
         raise ValidationError(
             f"Batch size of data ({shape[0]}) for '{name}' does not match expected "
-            f"size ({batch_size})",
+            f"size ({n_items})",
             "data",
         )
-    if shape[0] < minibatch_size:
-        raise ValidationError(
-            f"Batch size of data ({shape[0]}) for '{name}' is smaller than the "
-            f"minibatch_size of the Simulator ({minibatch_size})",
-            "data",
-        )
-    if n_steps is not None and shape[1] != n_steps:
+    if not _agree(shape[1], n_steps):
         raise ValidationError(
             f"Number of timesteps of data ({shape[1]}) for '{name}' does not match "
             f"expected size ({n_steps})",
             "data",
         )
+    if not _agree(shape[2], size):
+        raise ValidationError(
+            f"Data for '{name}' have {shape[2]} values per step (shape "
+            f"{tuple(shape)}); the Node has size_out={size}, so the last axis must be "
+            "that long",
+            "data",
+        )
+
+
+def _agree(length: int | None, expected: int | None) -> bool:
+    return length is None or expected is None or length == expected
 
 
 def _check_agreement(shapes: Mapping[str, tuple[int, ...]]) -> None:
@@ -304,49 +264,3 @@ def _check_agreement(shapes: Mapping[str, tuple[int, ...]]) -> None:
                 f"(received {lengths})",
                 "data",
             )
-
-
-def check_n_steps(value: Any, batch_size: int, n_steps: int | None = None) -> int:
-    """
-    Check the number of steps as it is given along with inputs, as one of them.
-
-    Parameters
-    ----------
-    value : (batch_size, 1) array of int
-        The number of steps for every item.
-    batch_size : int
-        Number of items.
-    n_steps : int, optional
-        The required number of steps.
-
-    Returns
-    -------
-    n_steps : int
-        The number of steps.
-
-    Raises
-    ------
-    nengo.exceptions.ValidationError
-        If the array has the wrong shape, or its elements are not all the same number
-        of steps.
-    """
-    array = as_array("n_steps", value)
-    if array.shape != (batch_size, 1):
-        raise ValidationError(
-            f"'n_steps' has the wrong shape {array.shape}; it must be "
-            f"(batch size, 1), here {(batch_size, 1)}",
-            "n_steps",
-        )
-    if (array != array[0]).any():
-        raise ValidationError(
-            f"'n_steps' must have the same value for all items (received "
-            f"{array[:, 0]})",
-            "n_steps",
-        )
-    if n_steps is not None and array[0, 0] != n_steps:
-        raise ValidationError(
-            f"'n_steps' in the data ({array[0, 0]}) does not match the number of steps "
-            f"to simulate ({n_steps})",
-            "n_steps",
-        )
-    return int(array[0, 0])

@@ -17,6 +17,7 @@ from nengo.builder.connection import BuiltConnection
 from nengo.builder.ensemble import BuiltEnsemble
 from nengo.exceptions import ValidationError
 
+from nengo_dl.execution.variables import Variables
 from nengo_dl.graph.layout import dense_values
 
 
@@ -142,7 +143,9 @@ class SimulationData(Mapping):
         if self.sim.closed or built is None:
             return built
         signal = self._signal(obj, attr)
-        value = None if signal is None else self.sim.tensor_graph.live_value(signal)
+        value = (
+            None if signal is None else self.sim.tensor_graph.values.live_value(signal)
+        )
         if value is None:  # optimised away
             return built
         initial = dense_values(signal)
@@ -231,18 +234,18 @@ class LiveSignals(Mapping):
 
     Parameters
     ----------
-    tensor_graph : TensorGraph
-        The compiled network.
+    values : Variables
+        The variables of the compiled network.
     minibatched : bool
         If False, values are given without their minibatch axis.
     """
 
-    def __init__(self, tensor_graph, minibatched: bool):
-        self._tensor_graph = tensor_graph
+    def __init__(self, values: Variables, minibatched: bool):
+        self._values = values
         self._minibatched = minibatched
 
     def __getitem__(self, signal) -> np.ndarray:
-        value = self._tensor_graph.live_value(signal)
+        value = self._values.live_value(signal)
         if value is None:
             return signal.initial_value
         if not self._minibatched and value.ndim > dense_values(signal).ndim:
@@ -250,7 +253,7 @@ class LiveSignals(Mapping):
         return np.asarray(value, dtype=signal.dtype)
 
     def __iter__(self) -> Iterator:
-        return iter(self._tensor_graph.kept_signals())
+        return iter(self._values.kept_signals())
 
     def __len__(self) -> int:
-        return len(self._tensor_graph.kept_signals())
+        return len(self._values.kept_signals())

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import nengo
 import numpy as np
+
+from nengo_dl.graph.program import Program
 
 
 class Recording:
@@ -20,8 +23,6 @@ class Recording:
     ----------
     program : Program
         The program.
-    minibatch_size : int
-        Number of items in a minibatch.
 
     Attributes
     ----------
@@ -29,8 +30,8 @@ class Recording:
         What has been recorded, in pieces along the second axis.
     """
 
-    def __init__(self, program, minibatch_size: int):
-        self.minibatch_size = minibatch_size
+    def __init__(self, program: Program):
+        self.minibatch_size = program.settings.minibatch_size
         self.dt = program.dt
         self._ndims = {probe: sig.ndim for probe, sig in program.probes.items()}
         self._without_history = program.without_history
@@ -70,12 +71,12 @@ class Recording:
         for probe, chunks in other.chunks.items():
             self._append(probe, chunks)
 
-    def _append(self, probe, chunks) -> None:
+    def _append(self, probe: nengo.Probe, chunks: Sequence[np.ndarray]) -> None:
         if chunks and probe in self._without_history:
             self.chunks[probe].clear()
         self.chunks[probe].extend(chunks)
 
-    def _with_batch(self, output: np.ndarray, probe) -> np.ndarray:
+    def _with_batch(self, output: np.ndarray, probe: nengo.Probe) -> np.ndarray:
         """Return values with a minibatch axis, independent of the buffer of a block."""
         if output.ndim > self._ndims[probe] + 1:
             return np.array(output)
@@ -83,7 +84,7 @@ class Recording:
         shared = np.array(output)[:, None]
         return np.broadcast_to(shared, (n, self.minibatch_size, *shape))
 
-    def data(self, probe) -> np.ndarray | None:
+    def data(self, probe: nengo.Probe) -> np.ndarray | None:
         """
         Return what a probe has recorded.
 

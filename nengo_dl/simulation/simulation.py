@@ -14,8 +14,7 @@ from typing import Any
 import nengo
 import numpy as np
 
-from nengo_dl.config import get_setting
-from nengo_dl.execution.feeds import FeedGenerator
+from nengo_dl.config import Settings
 from nengo_dl.simulation.device import working_context
 from nengo_dl.simulation.recording import Recording
 from nengo_dl.tensor_graph import TensorGraph
@@ -30,16 +29,8 @@ class Simulation:
     ----------
     model : nengo.builder.Model
         The built network.
-    unroll : int
-        Number of steps per iteration of the simulation loop.
-    minibatch_size : int
-        Number of items in a minibatch.
-    device : str or None
-        Where to simulate, such as ``"/cpu:0"``.
-    seed : int
-        Seed of everything random.
-    optimize : bool
-        If False, operators are neither simplified nor merged.
+    settings : Settings
+        How to compile it.
     progress : callable, optional
         Maps what is being done, and what has been done after it, to a progress bar.
 
@@ -49,56 +40,48 @@ class Simulation:
         The compiled network; None once the simulation is closed.
     n_steps : int
         Number of steps simulated so far.
-    stateful : bool
-        Whether the state is kept from run to run at all.
+    seed : int
+        Seed of processes, which `reset` may start with another one.
     """
 
-    tensor_graph: Any
-    _feeds: Any
+    # None after `close`, when nobody may ask for it
+    tensor_graph: TensorGraph
 
     def __init__(
         self,
         model: nengo.builder.Model,
-        unroll: int,
-        minibatch_size: int,
-        device: str | None,
-        seed: int,
-        optimize: bool,
+        settings: Settings,
         progress: Callable[[str, str], NullProgressBar] = NullProgressBar,
     ):
         self.model = model
-        self.unroll = unroll
-        self.minibatch_size = minibatch_size
-        self.device = device
-        self.seed = seed
-        self.optimize = optimize
-        self.stateful = get_setting(model, "stateful", default=True)
-        self.dtype = get_setting(model, "dtype", default="float32")
+        self.settings = settings
+        self.seed = settings.seed
         self.n_steps = 0
         self._construct(progress)
 
-    def _construct(self, progress) -> None:
+    def _construct(self, progress: Callable[[str, str], NullProgressBar]) -> None:
+        settings = self.settings
         with self.context(), progress("Optimizing graph", "Optimization"):
             self.tensor_graph = TensorGraph(
                 self.model,
                 self.model.dt,
-                self.unroll,
-                self.minibatch_size,
-                self.device,
-                seed=self.seed,
-                optimize=self.optimize,
+                settings.unroll,
+                settings.minibatch_size,
+                settings.device,
+                seed=settings.seed,
+                optimize=settings.optimize,
             )
         with self.context(), progress("Constructing graph", "Construction"):
             self.tensor_graph.build()
-        program = self.tensor_graph.program
-        self._feeds = FeedGenerator(program, self.minibatch_size, self.seed)
-        self.tensor_graph.step.functions = self._feeds.call_functions
-        self.tensor_graph.make_noise = lambda n: self._feeds.noise(self.n_steps, int(n))
-        self.tensor_graph.build_post(self._feeds.process_rngs)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether all but the facts has been freed."""
+        return self.tensor_graph is None
 
     def context(self) -> AbstractContextManager:
         """Return a context to work in: on the device, and with the float type."""
-        return working_context(self.device, self.dtype)
+        return working_context(self.settings.device, self.settings.dtype)
 
     def run(
         self,
@@ -135,19 +118,25 @@ class Simulation:
         finally:
             if not (succeeded and keep_state):
                 self._set_python_state(before)
-        self.tensor_graph.commit(state, keep_state)
+        self.tensor_graph.values.commit(state, keep_state)
         if keep_state:
             self.n_steps += n_steps
         return recorded
 
-    def _run_blocks(self, n_steps: int, given, bar) -> tuple[list, Recording]:
-        engine = self.tensor_graph.engine
-        state = self.tensor_graph.saved_state.packed()
-        recorded = Recording(self.tensor_graph.program, self.minibatch_size)
+    def _run_blocks(
+        self,
+        n_steps: int,
+        given: Mapping[nengo.Node, np.ndarray],
+        bar: NullProgressBar,
+    ) -> tuple[list, Recording]:
+        graph = self.tensor_graph
+        engine = graph.engine
+        state = graph.values.packed_state()
+        recorded = Recording(graph.program)
         for start in range(0, n_steps, engine.block_steps):
             n = min(engine.block_steps, n_steps - start)
             done = self.n_steps + start
-            feeds = self._feeds.block(done, n, engine.capacity(n), given, offset=start)
+            feeds = graph.feeds.block(done, n, engine.capacity(n), given, offset=start)
             state, outputs = engine.run_block(state, feeds, n)
             recorded.add(outputs, done + 1, n)
             bar.step(n)
@@ -161,7 +150,7 @@ class Simulation:
 
         To be called within `keras_call`, as it changes the state of processes.
         """
-        return self._feeds.generate(self.n_steps, n_steps, n_items, given)
+        return self.tensor_graph.feeds.generate(self.n_steps, n_steps, n_items, given)
 
     @contextmanager
     def keras_call(self, keep_state: bool) -> Iterator[None]:
@@ -177,27 +166,27 @@ class Simulation:
         keep_state : bool
             Whether the state at the end of every batch is where the next one starts.
         """
-        graph = self.tensor_graph
+        values = self.tensor_graph.values
         # Keras must not change what a call further out has set
-        keeps_state = bool(graph.keep_state.numpy())
+        keeps_state = bool(values.keep_state.numpy())
         python_state = self._get_python_state()
-        state = graph.saved_state.packed()
+        state = values.packed_state()
         succeeded = False
-        graph.keep_state.assign(keep_state)
+        values.keep_state.assign(keep_state)
         try:
-            with self.context(), graph.errors.unwrap():
+            with self.context(), self.tensor_graph.errors.unwrap():
                 yield
             succeeded = True
         except BaseException as err:
-            reached = graph.saved_state.packed()
-            graph.commit(state, stateful=True)
+            reached = values.packed_state()
+            values.commit(state, stateful=True)
             if not isinstance(err, Exception):
-                graph.commit(reached, stateful=False)
+                values.commit(reached, stateful=False)
             raise
         finally:
-            graph.keep_state.assign(keeps_state)
+            values.keep_state.assign(keeps_state)
             if succeeded and keep_state:
-                self.n_steps = graph.n_steps()
+                self.n_steps = values.n_steps()
             else:
                 self._set_python_state(python_state)
 
@@ -213,44 +202,43 @@ class Simulation:
             Whether processes start again, from the current seed.
         """
         with self.context():
-            self.tensor_graph.reset(include_trainable)
+            self.tensor_graph.values.reset(include_trainable)
         self.n_steps = 0
         if include_processes:
-            self._feeds.reset(self.seed)
-            self.tensor_graph.build_post(self._feeds.process_rngs)
+            self.tensor_graph.feeds.reset(self.seed)
+            self.tensor_graph.build_post()
 
     def close(self) -> None:
         """Free everything but the facts (such as the number of steps)."""
-        self.tensor_graph = None
-        self._feeds = None
+        self.tensor_graph = None  # type: ignore[assignment]
 
     def _get_python_state(self) -> dict[str, Any]:
         """Return the part of the state that TensorFlow knows nothing about."""
         return {
-            "feeds": self._feeds.get_state(),
+            "feeds": self.tensor_graph.feeds.get_state(),
             "rngs": [rng.get_state() for rng in self.tensor_graph.rngs()],
         }
 
     def _set_python_state(self, state: Mapping[str, Any]) -> None:
-        self._feeds.set_state(state["feeds"])
+        self.tensor_graph.feeds.set_state(state["feeds"])
         for rng, rng_state in zip(self.tensor_graph.rngs(), state["rngs"]):
             rng.set_state(rng_state)
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(self.__dict__)
-        del state["tensor_graph"], state["_feeds"]
-        if self.tensor_graph is not None:
-            state["graph_state"] = self.tensor_graph.get_state()
+        del state["tensor_graph"]
+        if not self.is_closed:
+            state["values"] = self.tensor_graph.values.get_copy()
             state["python_state"] = self._get_python_state()
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         state = dict(state)
-        graph_state = state.pop("graph_state", None)
+        values = state.pop("values", None)
         python_state = state.pop("python_state", None)
         self.__dict__.update(state)
         self.close()
-        if graph_state is not None:
+        if values is not None:
             self._construct(NullProgressBar)
-            self.tensor_graph.set_state(graph_state)
+            self.tensor_graph.values.set_copy(values)
             self._set_python_state(python_state)

@@ -5,8 +5,9 @@ import tensorflow as tf
 
 from nengo_dl.builder import build_model
 from nengo_dl.config import configure_settings
-from nengo_dl.execution import engine
-from nengo_dl.execution.engine import Packing, constant_tensor
+from nengo_dl.execution import engine, variables
+from nengo_dl.execution.packing import Packing
+from nengo_dl.execution.variables import constant_tensor
 from nengo_dl.graph.layout import BaseArray
 from nengo_dl.tensor_graph import TensorGraph
 
@@ -40,7 +41,7 @@ def run_block(graph, state, first, n_steps):
 @pytest.mark.parametrize("unroll", [1, 2])
 def test_blocks(jit_compile, unroll):
     graph = make_graph(counter(jit_compile=jit_compile), unroll)
-    start = graph.saved_state.packed()
+    start = graph.values.packed_state()
     state, (output,) = run_block(graph, start, 1, 4)
     assert output.shape == (4, 2, 1)
     assert (output[:, 1, 0] == [1, 3, 6, 10]).all()
@@ -54,7 +55,7 @@ def test_blocks(jit_compile, unroll):
 
 def test_one_function_for_any_number_of_steps():
     graph = make_graph(counter())
-    state = graph.saved_state.packed()
+    state = graph.values.packed_state()
     function = graph.engine.function(graph.engine.capacity(1))
     for n_steps in (1, 2, 100, graph.engine.block_steps):
         assert graph.engine.function(graph.engine.capacity(n_steps)) is function
@@ -77,7 +78,7 @@ def test_single_steps_of_large_networks_have_small_blocks(monkeypatch):
     assert graph.engine.capacity(1) == 1
     assert graph.engine.capacity(2) == 2
     assert graph.engine.capacity(10_000) == graph.engine.block_steps
-    output = run_block(graph, graph.saved_state.packed(), 1, 1)[1][0]
+    output = run_block(graph, graph.values.packed_state(), 1, 1)[1][0]
     assert output.shape == (1, 2, 1)
 
 
@@ -97,7 +98,7 @@ def test_size_of_blocks(unroll, monkeypatch):
 def test_probes_without_history_need_no_buffer():
     graph = make_graph(counter(keep_history=False))
     assert graph.engine.bytes_per_step() == 2 * 8
-    output = run_block(graph, graph.saved_state.packed(), 1, 4)[1][0]
+    output = run_block(graph, graph.values.packed_state(), 1, 4)[1][0]
     assert output.shape == (1, 2, 1) and output[0, 0, 0] == 10
 
 
@@ -106,7 +107,7 @@ def test_no_loop():
     assert graph.engine.block_steps == 4
     function = graph.engine.function(4)
     assert "While" not in {op.type for op in function.graph.get_operations()}
-    output = run_block(graph, graph.saved_state.packed(), 1, 4)[1][0]
+    output = run_block(graph, graph.values.packed_state(), 1, 4)[1][0]
     assert (output[:, 0, 0] == [1, 3, 6, 10]).all()
 
 
@@ -127,5 +128,5 @@ def test_packing():
 def test_large_constants_are_not_part_of_the_program():
     array = BaseArray("a", "state", "float32", (1,), False, ())
     assert isinstance(constant_tensor(np.zeros(10), array), np.ndarray)
-    large = constant_tensor(np.zeros(engine.SMALL_CONSTANT_BYTES), array)
+    large = constant_tensor(np.zeros(variables.SMALL_CONSTANT_BYTES), array)
     assert isinstance(large, tf.Tensor) and large.dtype == tf.float32

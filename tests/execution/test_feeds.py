@@ -11,11 +11,10 @@ from nengo.processes import (
     WhiteSignal,
 )
 
-import nengo_dl.tensor_graph  # noqa: F401  (fills the registry of builders)
 from nengo_dl.builder import build_model
-from nengo_dl.config import configure_settings
+from nengo_dl.config import Settings, configure_settings
 from nengo_dl.execution.feeds import FeedGenerator
-from nengo_dl.graph.program import Settings, compile_model
+from nengo_dl.graph.program import compile_model
 
 DT = 0.001
 
@@ -24,8 +23,8 @@ def make_generator(net, minibatch_size=2, seed=0, dtype="float64"):
     with net:
         configure_settings(dtype=dtype)
     model = build_model(net, DT)
-    program = compile_model(model, Settings.of(model))
-    return FeedGenerator(program, minibatch_size, seed)
+    settings = Settings.of(model, minibatch_size=minibatch_size, seed=seed)
+    return FeedGenerator(compile_model(model, settings))
 
 
 def generate(generator, n_steps=5, start=0, capacity=None, data=None, offset=0):

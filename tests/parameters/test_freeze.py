@@ -17,12 +17,12 @@ TOLERANCES = {"float32": {"rtol": 1e-3, "atol": 1e-3}, "float64": {"atol": 1e-8}
 def change_parameters(sim, seed=0):
     """Change all parameters a bit, as training does."""
     rng = np.random.RandomState(seed)
-    arrays = sim.tensor_graph.get_arrays()
+    arrays = sim.tensor_graph.values.get_arrays()
     for key in sim.tensor_graph.base_params:
         if sim.tensor_graph.program.layout.arrays[key].kind == "trainable":
             noise = rng.uniform(0.9, 1.1, size=arrays[key].shape)
             arrays[key] = arrays[key] * noise.astype(arrays[key].dtype)
-    sim.tensor_graph.set_arrays(arrays)
+    sim.tensor_graph.values.set_arrays(arrays)
 
 
 def run_in_nengo(net, n_steps, dtype="float64"):

@@ -30,7 +30,7 @@ def small_network(seed=0, n_neurons=5, label=None):
 
 def live_arrays(sim):
     """Return everything that `load_params` may change."""
-    arrays = sim.tensor_graph.get_arrays()
+    arrays = sim.tensor_graph.values.get_arrays()
     return {"n_steps": sim.n_steps, **{k: np.array(v) for k, v in arrays.items()}}
 
 
@@ -448,7 +448,7 @@ def test_all_values_are_in_their_places(simplifications, Simulator, tmp_path):
                 numbers = start + np.arange(np.prod(variable.shape))
                 values = numbers.reshape(variable.shape)
                 if key in sim.tensor_graph.saved_state:
-                    sim.tensor_graph.saved_state.assign({key: values.astype(float)})
+                    sim.tensor_graph.values.assign({key: values.astype(float)})
                 else:
                     variable.assign(values)
             before = live_arrays(sim)

@@ -4,13 +4,8 @@ import pytest
 import tensorflow as tf
 from nengo.exceptions import SimulationError, ValidationError
 
-from nengo_dl.simulation.inputs import (
-    check_inputs,
-    check_n_steps,
-    inputs_by_node,
-    name_data,
-    whole_iterations,
-)
+from nengo_dl.simulation.inputs import check_inputs, inputs_by_node, name_data
+from nengo_dl.simulation.steps import check_counts, whole_iterations
 
 NODES = nengo.Node([0], add_to_container=False), nengo.Node([0], add_to_container=False)
 OTHER = nengo.Node(size_in=1, add_to_container=False)
@@ -134,8 +129,8 @@ def test_several_batches():
 
 
 def test_n_steps_as_data():
-    assert check_n_steps(np.full((3, 1), 5), 3) == 5
-    assert check_n_steps(np.full((3, 1), 5.0), 3, n_steps=5) == 5
+    assert check_counts(np.full((3, 1), 5), 3) == 5
+    assert check_counts(np.full((3, 1), 5.0), 3, n_steps=5) == 5
 
 
 @pytest.mark.parametrize(
@@ -150,7 +145,7 @@ def test_n_steps_as_data():
 )
 def test_bad_n_steps_as_data(value, n_steps, message):
     with pytest.raises(ValidationError, match=message):
-        check_n_steps(value, 3, n_steps)
+        check_counts(value, 3, n_steps)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from nengo.builder.signal import Signal
 
+from nengo_dl.config import Settings
 from nengo_dl.simulation.recording import Recording
 
 
@@ -14,10 +15,11 @@ def make_recording(minibatch_size=2, keep_history=True, **kwargs):
         probe = nengo.Probe(nengo.Node([0, 0, 0]), **kwargs)
     program = SimpleNamespace(
         dt=0.001,
+        settings=Settings(minibatch_size=minibatch_size),
         probes={probe: Signal(shape=(3,))},
         without_history=frozenset() if keep_history else frozenset([probe]),
     )
-    return probe, Recording(program, minibatch_size)
+    return probe, Recording(program)
 
 
 def values(n_steps, first_step=1, minibatch_size=2):

@@ -45,10 +45,10 @@ def test_failures_change_nothing(method, stateful, net, Simulator):
         kwargs |= {"shuffle": False} if method == "fit" else {}
         with pytest.raises(ValueError, match="stop"):
             getattr(sim, method)(net.x, *args, **kwargs)
-        assert sim.n_steps == sim.tensor_graph.n_steps() == 1
+        assert sim.n_steps == sim.tensor_graph.values.n_steps() == 1
         assert np.array_equal(sim.data[net.conn].weights, before)
         sim.run_steps(1)
-        assert sim.n_steps == sim.tensor_graph.n_steps() == 2
+        assert sim.n_steps == sim.tensor_graph.values.n_steps() == 2
 
 
 @pytest.mark.training
@@ -63,7 +63,7 @@ def test_interrupts_keep_what_was_learned(net, Simulator):
         before = sim.data[net.conn].weights
         with pytest.raises(KeyboardInterrupt):
             sim.fit(x, x, stateful=True, callbacks=[callback], verbose=0)
-        assert sim.n_steps == sim.tensor_graph.n_steps() == 0
+        assert sim.n_steps == sim.tensor_graph.values.n_steps() == 0
         assert not np.array_equal(sim.data[net.conn].weights, before)
 
 

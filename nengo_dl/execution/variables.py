@@ -1,0 +1,343 @@
+"""
+The variables of a compiled network: parameters, and the simulation state.
+
+In: a `Program`, and what the engine returns. Out: current values, as variables or as
+the tensors that the engine takes; and whatever saves, loads and resets them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from nengo.builder.signal import Signal
+
+from nengo_dl.execution.packing import Packing
+from nengo_dl.execution.places import place_of
+from nengo_dl.graph.layout import BaseArray
+from nengo_dl.graph.program import Program
+from nengo_dl.signals import SignalDict
+
+# Constants up to this size (in bytes) become part of the compiled program.
+SMALL_CONSTANT_BYTES = 2**16
+
+
+class Variables:
+    """
+    All that has a value between two runs; nobody else creates or changes it.
+
+    The engine works on tensors, because the result of a failed run can then simply be
+    dropped. Keras and users work on variables. Newer tensors are written into the
+    variables when somebody asks for one; from then on, the variables count.
+
+    Parameters
+    ----------
+    program : Program
+        The compiled network.
+    layers : list of keras.layers.Layer
+        The layers in TensorNodes, which return to the weights that they have now when
+        everything is reset.
+    add_weight : callable
+        The method of the Keras layer that parameters are to be weights of.
+
+    Attributes
+    ----------
+    base_params : dict of {str: keras.Variable}
+        Parameters, by the key of their base array.
+    unused_values : dict of {nengo.builder.Signal: array}
+        Parameters that were optimised away, as far as they are not as they were built.
+    keep_state : tf.Variable
+        Whether `update` changes the whole state, or only what was learned.
+    packing : Packing
+        How the engine joins the state.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        layers: Sequence[keras.layers.Layer],
+        add_weight: Callable[..., keras.Variable],
+    ):
+        self._program = program
+        self._layers = layers
+        self._initial_weights = [layer.get_weights() for layer in layers]
+        self.base_params: dict[str, keras.Variable] = {}
+        self.unused_values: dict[Signal, np.ndarray] = {}
+        self._constants: dict[str, Any] = {}
+        self._state: dict[str, Any] = {}
+        self.packing = Packing.of(program)
+        self._newer: list[tf.Tensor] | None = None
+        self._writes_through = False
+        with tf.device(program.settings.device):
+            self._create(add_weight)
+            self.keep_state = tf.Variable(False, trainable=False)
+
+    def _create(self, add_weight: Callable[..., keras.Variable]) -> None:
+        program = self._program
+        for key, array in program.layout.arrays.items():
+            if array.kind != "state":
+                self.base_params[key] = add_weight(
+                    name=key,
+                    shape=array.full_shape(program.settings.minibatch_size),
+                    dtype=array.dtype,
+                    initializer=lambda *_, key=key, **__: tf.constant(
+                        self.initial_values(key)
+                    ),
+                    trainable=array.kind == "trainable",
+                    autocast=False,
+                )
+            elif key in program.constant:
+                value = self.initial_values(key)
+                self._constants[key] = constant_tensor(value, array)
+        for key in program.carried:
+            if key in self.base_params:
+                self._state[key] = self.base_params[key]
+            else:
+                # every replica of a distributed model has a state of its own
+                self._state[key] = tf.Variable(
+                    self.initial_values(key),
+                    trainable=False,
+                    name=key,
+                    synchronization=tf.VariableSynchronization.ON_READ,
+                    aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+                )
+
+    def initial_values(self, key: str) -> np.ndarray:
+        """Return the initial value of a base array, including the minibatch axis."""
+        layout = self._program.layout
+        shape = layout.arrays[key].full_shape(self._program.settings.minibatch_size)
+        return np.array(np.broadcast_to(layout.initial_values(key), shape), order="C")
+
+    def constants(self) -> dict[str, tf.Tensor]:
+        """Return the values of all base arrays that no operator writes."""
+        values = {
+            key: tf.convert_to_tensor(variable)
+            for key, variable in self.base_params.items()
+            if key in self._program.constant
+        }
+        values.update((k, tf.convert_to_tensor(v)) for k, v in self._constants.items())
+        return values
+
+    # -- the state --------------------------------------------------------------------
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """Variables of all that steps change, by the key of their base array."""
+        self._write()
+        return self._state
+
+    def _write(self) -> None:
+        if self._newer is not None:
+            values = self.packing.unpack(self._newer)
+            for variable, value in zip(self._state.values(), values):
+                variable.assign(value)
+            self._newer = None
+
+    def write_through(self) -> None:
+        """From now on, keep the variables up to date (for functions that read them)."""
+        self._writes_through = True
+        self._write()
+
+    def state_tensor(self, key: str) -> tf.Tensor:
+        """Return the current value of a part of the state."""
+        if self._newer is not None:
+            return self.packing.take(self._newer, key)
+        return tf.convert_to_tensor(self._state[key])
+
+    def packed_state(self) -> list[tf.Tensor]:
+        """Return the state as the engine takes it."""
+        if self._newer is not None:
+            return self._newer
+        return self.packing.pack([self.state_tensor(key) for key in self._state])
+
+    def commit(self, state: list[tf.Tensor], stateful: bool) -> None:
+        """
+        Keep the result of a run.
+
+        Parameters
+        ----------
+        state : list of tf.Tensor
+            What the engine returned.
+        stateful : bool
+            If False, only what learning rules have modified is kept.
+        """
+        if not stateful:
+            learned = [key for key in self._state if key in self.base_params]
+            self.assign({key: self.packing.take(state, key) for key in learned})
+            return
+        self._newer = state
+        if self._writes_through:
+            self._write()
+
+    def assign(self, values: Mapping[str, Any]) -> None:
+        """Replace parts of the state, by the key of their base array."""
+        if values:
+            tensors = [
+                tf.constant(values[key]) if key in values else self.state_tensor(key)
+                for key in self._state
+            ]
+            self.commit(self.packing.pack(tensors), stateful=True)
+
+    def update(
+        self, carried: Sequence[tf.Tensor], keep_state: bool | None = None
+    ) -> int:
+        """
+        Change the state, as a part of a function that is being traced.
+
+        What was learned is kept in any case.
+
+        Parameters
+        ----------
+        carried : list of tf.Tensor
+            The new values, in the order of ``program.carried``.
+        keep_state : bool, optional
+            Whether to keep the rest; by default the variable of this name decides.
+
+        Returns
+        -------
+        n_updates : int
+            Number of variables that may change.
+        """
+        keep: Any = self.keep_state if keep_state is None else keep_state
+        n_updates = 0
+        for (key, variable), value in zip(self.state.items(), carried):
+            if key in self.base_params:
+                variable.assign(value)
+            elif self._program.settings.stateful and keep is not False:
+                variable.assign(tf.where(keep, value, variable))
+            else:
+                continue
+            n_updates += 1
+        return n_updates
+
+    def n_steps(self) -> int:
+        """Return the number of steps that led to the current state."""
+        return int(self.get_tensor(self._program.model.step).numpy().item())
+
+    # -- all of it --------------------------------------------------------------------
+
+    def reset(self, include_trainable: bool = True) -> None:
+        """
+        Return to the state at the time of construction.
+
+        Parameters
+        ----------
+        include_trainable : bool
+            If True, parameters return to their initial values as well, also those that
+            learning rules have modified.
+        """
+        self.assign(
+            {
+                key: self.initial_values(key)
+                for key in self._state
+                if include_trainable or key not in self.base_params
+            }
+        )
+        if include_trainable:
+            self.unused_values.clear()
+            for key, variable in self.base_params.items():
+                if key not in self._state:
+                    variable.assign(self.initial_values(key))
+            for layer, weights in zip(self._layers, self._initial_weights):
+                layer.set_weights(weights)
+
+    def get_arrays(self) -> dict[str, np.ndarray]:
+        """Return the values of all variables by the key of their base array."""
+        arrays = {key: self.state_tensor(key) for key in self._state}
+        for key, variable in self.base_params.items():
+            arrays.setdefault(key, tf.convert_to_tensor(variable))
+        return {key: value.numpy() for key, value in arrays.items()}
+
+    def set_arrays(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Set the values of all variables."""
+        self.assign({key: arrays[key] for key in self._state})
+        for key, variable in self.base_params.items():
+            if key not in self._state:
+                variable.assign(arrays[key])
+
+    def get_copy(self) -> dict[str, Any]:
+        """Return all values, for the variables of a copy of the network."""
+        return {
+            "arrays": self.get_arrays(),
+            "unused_values": dict(self.unused_values),
+            "initial_weights": [list(weights) for weights in self._initial_weights],
+        }
+
+    def set_copy(self, copy: Mapping[str, Any]) -> None:
+        """Take the values that `get_copy` has returned."""
+        self.set_arrays(copy["arrays"])
+        self.unused_values.update(copy["unused_values"])
+        self._initial_weights = copy["initial_weights"]
+
+    # -- by signal --------------------------------------------------------------------
+
+    def kept_signals(self) -> list[Signal]:
+        """Return the signals whose values are kept from step to step."""
+        kept = {*self._state, *self.base_params, *self._constants}
+        places = self._program.layout.places
+        return [signal for signal, (key, _, _) in places.items() if key in kept]
+
+    def live_value(self, signal: Signal) -> np.ndarray | None:
+        """
+        Return the live value of a signal; None for what was built and optimised away.
+
+        Raises
+        ------
+        KeyError
+            If the signal is computed afresh in every step.
+        """
+        if signal.base not in self._program.layout.places:
+            return self.unused_values.get(signal)
+        return self.get_tensor(signal).numpy()
+
+    def get_tensor(self, signal: Signal) -> tf.Tensor:
+        """
+        Return the live value of a signal.
+
+        Parameters
+        ----------
+        signal : nengo.builder.Signal
+            A signal of the model that is a parameter, constant, or part of the
+            simulation state.
+
+        Returns
+        -------
+        value : ``([minibatch_size,] ...)`` tensor
+
+        Raises
+        ------
+        KeyError
+            If the signal was optimised away, or is computed afresh in every step.
+        """
+        place = place_of(self._program, signal)
+        key = place.key
+        if key in self._state:
+            base = self.state_tensor(key)
+        elif key in self.base_params:
+            base = tf.convert_to_tensor(self.base_params[key])
+        elif key in self._constants:
+            base = tf.convert_to_tensor(self._constants[key])
+        else:
+            raise KeyError(
+                f"{signal} is computed afresh in every step, and not kept; use a Probe"
+            )
+        settings = self._program.settings
+        signals = SignalDict(settings.dtype, settings.minibatch_size)
+        signals.bases = {key: base}
+        return signals.gather(place)
+
+
+def constant_tensor(value: np.ndarray, array: BaseArray) -> np.ndarray | tf.Tensor:
+    """
+    Return the value of a constant base array in the form that suits its size.
+
+    Small arrays are compiled into the program, where they can be folded into other
+    constants; large ones are passed to it.
+    """
+    value = value.astype(array.dtype)
+    if value.nbytes <= SMALL_CONSTANT_BYTES:
+        return value
+    return tf.constant(value)
