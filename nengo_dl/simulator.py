@@ -25,15 +25,18 @@ from nengo.exceptions import (
 from nengo.utils.numpy import maxint
 
 from nengo_dl.builder import build_model
+from nengo_dl.config import Settings
 from nengo_dl.graph.io_names import io_names
 from nengo_dl.parameters import ParameterMethods
 from nengo_dl.simulation.device import report_device
-from nengo_dl.simulation.inputs import inputs_by_node, whole_iterations
+from nengo_dl.simulation.inputs import inputs_by_node
 from nengo_dl.simulation.live_data import LiveSignals, SimulationData
 from nengo_dl.simulation.recording import Recording
 from nengo_dl.simulation.simulation import Simulation
+from nengo_dl.simulation.steps import whole_iterations
 from nengo_dl.tensor_graph import TensorGraph
 from nengo_dl.training.methods import KerasMethods
+from nengo_dl.training.trainer import Trainer
 from nengo_dl.utils import NullProgressBar, progress_bar_for, require_open
 
 logger = logging.getLogger(__name__)
@@ -81,12 +84,6 @@ class Simulator(KerasMethods, ParameterMethods):
         Recorded data and parameters by Nengo object.
     closed : bool or None
         Whether the simulator is closed; None until it has been built.
-    minibatch_size : int
-        Number of items that are simulated at once.
-    unroll : int
-        Number of steps per iteration of the simulation loop.
-    stateful : bool
-        Whether state is kept between calls (see `nengo_dl.configure_settings`).
     """
 
     def __init__(
@@ -103,9 +100,6 @@ class Simulator(KerasMethods, ParameterMethods):
     ):
         self.closed: bool | None = None
         self._check_arguments(network, model, unroll_simulation, minibatch_size)
-        self.device = device
-        self.unroll = int(unroll_simulation)
-        self.minibatch_size = 1 if minibatch_size is None else int(minibatch_size)
         self.progress_bar = progress_bar
         if seed is None:
             if network is not None and network.seed is not None:
@@ -117,21 +111,20 @@ class Simulator(KerasMethods, ParameterMethods):
 
         with self._progress("Building network", "Build") as bar:
             self.model = build_model(network, dt, model, progress=bar)
-        self._simulation = Simulation(
+        settings = Settings.of(
             self.model,
-            self.unroll,
-            self.minibatch_size,
-            device,
-            seed,
-            optimize,
-            self._progress,
+            unroll=int(unroll_simulation),
+            minibatch_size=1 if minibatch_size is None else int(minibatch_size),
+            device=device,
+            seed=seed,
+            optimize=optimize,
         )
-        self.stateful = self._simulation.stateful
+        self._simulation = Simulation(self.model, settings, self._progress)
         program = self._simulation.tensor_graph.program
         self._names = io_names([*program.nodes, *program.probes])
-        self.recording = Recording(program, self.minibatch_size)
+        self.recording = Recording(program)
         self.clear_probes()
-        self._start_keras_methods()
+        self._trainer = Trainer(self._simulation, self._names)
         self.data = SimulationData(self, minibatched=minibatch_size is not None)
         self._with_block = ExitStack()
         self.closed = False
@@ -185,9 +178,29 @@ class Simulator(KerasMethods, ParameterMethods):
         return self._simulation.seed
 
     @property
+    def minibatch_size(self) -> int:
+        """Number of items that are simulated at once."""
+        return self._simulation.settings.minibatch_size
+
+    @property
+    def unroll(self) -> int:
+        """Number of steps per iteration of the simulation loop."""
+        return self._simulation.settings.unroll
+
+    @property
+    def device(self) -> str | None:
+        """Where to simulate; None if TensorFlow decides."""
+        return self._simulation.settings.device
+
+    @property
+    def stateful(self) -> bool:
+        """Whether state is kept between calls; see `nengo_dl.configure_settings`."""
+        return self._simulation.settings.stateful
+
+    @property
     def optimize(self) -> bool:
         """Whether operators are simplified and merged."""
-        return self._simulation.optimize
+        return self._simulation.settings.optimize
 
     @property
     def n_steps(self) -> int:
@@ -204,7 +217,7 @@ class Simulator(KerasMethods, ParameterMethods):
         """Live values by Signal (those that are kept from step to step)."""
         if self.closed:
             return None
-        return LiveSignals(self.tensor_graph, self.data.minibatched)
+        return LiveSignals(self.tensor_graph.values, self.data.minibatched)
 
     @property
     def step_order(self) -> list:
@@ -326,7 +339,7 @@ class Simulator(KerasMethods, ParameterMethods):
             return
         if progress_bar is None:
             progress_bar = self.progress_bar
-        self._check_one_step(n_steps, self.stateful)
+        self._trainer.check_one_step(n_steps, self.stateful)
         bar = progress_bar_for(progress_bar, "Simulating", "Simulation", n_steps)
         keep_state = stateful and self.stateful
         self.recording.extend(self._simulation.run(n_steps, given, keep_state, bar))
@@ -424,7 +437,7 @@ class Simulator(KerasMethods, ParameterMethods):
         """Free the resources of the simulator; recorded data stay readable."""
         if self.closed is False:
             self.closed = True
-            self._keras_model = None
+            self._trainer.close()
             self._simulation.close()
 
     @require_open
@@ -448,9 +461,8 @@ class Simulator(KerasMethods, ParameterMethods):
     def __getstate__(self) -> dict[str, Any]:
         state = {**self.__dict__, "minibatched": self.data.minibatched}
         # what belongs to Keras stays behind; the copy has to be compiled again
-        keras_state = ("_keras_model", "_node_inputs", "_training_data")
-        for name in ("data", "_with_block", "_trained_with", *keras_state):
-            state.pop(name, None)
+        for name in ("data", "_with_block", "_trainer"):
+            del state[name]
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -459,7 +471,7 @@ class Simulator(KerasMethods, ParameterMethods):
         self._with_block = ExitStack()
         self.__dict__.update(state)
         if not self.closed:
-            self._start_keras_methods()
+            self._trainer = Trainer(self._simulation, self._names)
 
     # -- of the past ------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ that says what to change. Generators and data sets pass through.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import keras
@@ -18,9 +18,13 @@ import numpy as np
 import tensorflow as tf
 from nengo.exceptions import SimulationError, ValidationError
 
-from nengo_dl.simulation.inputs import as_array, check_inputs, check_n_steps, name_data
+from nengo_dl.simulation.arrays import as_array
+from nengo_dl.simulation.inputs import check_inputs, name_data
+from nengo_dl.simulation.simulation import Simulation
+from nengo_dl.simulation.steps import check_counts, check_n_steps
+from nengo_dl.training.objectives import Objectives
 from nengo_dl.training.streams import BatchCheck, checked_batches
-from nengo_dl.utils import ErrorBox
+from nengo_dl.training.targets import check_none_missing, check_target_shape
 
 
 class TrainingData:
@@ -31,39 +35,29 @@ class TrainingData:
     ----------
     node_names, probe_names : dict of {object: str}
         Names of the Nodes that may have inputs, and of the Probes, in order.
-    minibatch_size : int
-        Number of items in a minibatch.
-    unroll : int
-        Numbers of steps must be multiples of this.
-    use_loop : bool
-        If False, the number of steps must be ``unroll``.
-    generate : callable
-        Maps number of steps, number of items, and given inputs by Node to the inputs of
-        all other Nodes.
-    errors : ErrorBox
-        Where exceptions of generators are left.
+    simulation : Simulation
+        Generates the inputs that are not given.
     """
 
     def __init__(
         self,
         node_names: Mapping[nengo.Node, str],
         probe_names: Mapping[nengo.Probe, str],
-        minibatch_size: int,
-        unroll: int,
-        use_loop: bool,
-        generate: Callable[[int, int, Mapping], Mapping],
-        errors: ErrorBox,
+        simulation: Simulation,
     ):
         self.node_names = node_names
         self.probe_names = probe_names
-        self.minibatch_size = minibatch_size
-        self._unroll = unroll
-        self._use_loop = use_loop
-        self._generate = generate
-        self._errors = errors
+        self._simulation = simulation
+        self._settings = simulation.settings
+        self.minibatch_size = simulation.settings.minibatch_size
 
     def prepare(
-        self, x: Any, y: Any, n_steps: int | None, objectives, kwargs: Mapping
+        self,
+        x: Any,
+        y: Any,
+        n_steps: int | None,
+        objectives: Objectives,
+        kwargs: Mapping,
     ) -> tuple[Any, Any, dict[str, Any]]:
         """
         Return inputs, targets, and keyword arguments for Keras.
@@ -103,7 +97,11 @@ class TrainingData:
         return x, y, kwargs
 
     def validation_data(
-        self, data: Any, n_steps: int | None, objectives, batch_size: int
+        self,
+        data: Any,
+        n_steps: int | None,
+        objectives: Objectives,
+        batch_size: int,
     ) -> Any:
         """Return data for validation in the form in which Keras gets them."""
         if not isinstance(data, (list, tuple)):
@@ -193,15 +191,15 @@ class TrainingData:
         for array in arrays.values():
             n_given, n_steps = array.shape[:2]
         if counts is not None:
-            n_steps = check_n_steps(counts, n_given, n_steps)
-        n_steps = self._check_n_steps(n_steps)
+            n_steps = check_counts(counts, n_given, n_steps)
+        n_steps = check_n_steps(n_steps, self._settings)
         n_items = self.whole_minibatches(n_given)
         given = {
             node: arrays[name][:n_items]
             for node, name in self.node_names.items()
             if name in arrays
         }
-        given.update(self._generate(n_steps, n_items, given))
+        given.update(self._simulation.generate_inputs(n_steps, n_items, given))
         values = [given[node] for node in self.node_names]
         return [*values, np.full((n_items, 1), n_steps, np.int32)], n_given
 
@@ -223,34 +221,9 @@ class TrainingData:
             list(self.probe_names.values()),
             batch_size,
             needed,
-            self._check_n_steps,
+            self._settings,
         )
-        return checked_batches(data, check, self._errors)
-
-    def _check_n_steps(self, n_steps: int | None) -> int:
-        if n_steps is None:
-            raise ValidationError(
-                "Must specify either input data or n_steps: pass an array, or the "
-                "number of steps to simulate",
-                "n_steps",
-            )
-        if not isinstance(n_steps, (int, np.integer)) or n_steps < 1:
-            raise ValidationError(
-                f"must be an integer of at least 1 (received {n_steps!r})", "n_steps"
-            )
-        if not self._use_loop and n_steps != self._unroll:
-            raise ValidationError(
-                f"With use_loop=False exactly unroll_simulation={self._unroll} steps "
-                f"can be simulated at a time (received {n_steps} steps)",
-                "n_steps",
-            )
-        if n_steps % self._unroll != 0:
-            raise ValidationError(
-                f"The number of timesteps ({n_steps}) must be evenly divisible by "
-                f"unroll_simulation={self._unroll}",
-                "n_steps",
-            )
-        return int(n_steps)
+        return checked_batches(data, check, self._simulation.tensor_graph.errors)
 
     def whole_minibatches(self, n_items: int) -> int:
         """Return the number of items that can be used."""
@@ -266,7 +239,7 @@ class TrainingData:
     def _n_used(self, n_items: int) -> int:
         return n_items // self.minibatch_size * self.minibatch_size
 
-    def targets(self, y: Any, objectives, batch_size: int) -> dict | None:
+    def targets(self, y: Any, objectives: Objectives, batch_size: int) -> dict | None:
         """
         Return the targets of the Keras model.
 
@@ -300,7 +273,7 @@ class TrainingData:
             )
         arrays = {name: as_array(name, value) for name, value in named.items()}
         for name, array in arrays.items():
-            _check_target(name, array.shape, batch_size)
+            check_target_shape(name, array.shape, batch_size)
         unused = set(arrays) - objectives.names
         if unused and objectives.names:
             warnings.warn(
@@ -308,13 +281,7 @@ class TrainingData:
                 "nor a metric: they are ignored. Compile with a loss for these probes, "
                 "or leave their targets out."
             )
-        missing = objectives.needing_targets - set(arrays)
-        if missing:
-            raise ValidationError(
-                f"There are no targets for {sorted(missing)}, which have a loss or a "
-                "metric; pass them as `y`, for example as a dictionary by Probe",
-                "y",
-            )
+        check_none_missing(objectives.needing_targets, arrays)
         n_items = self._n_used(batch_size)
         used = {n: a[:n_items] for n, a in arrays.items() if n in objectives.names}
         return used or None
@@ -396,19 +363,3 @@ def number_of_steps(x: Any) -> int | None:
         shape = tf.nest.flatten(x.element_spec)[0].shape
         return shape[1] if len(shape) == 3 else None
     return None
-
-
-def _check_target(name, shape, batch_size) -> None:
-    if len(shape) < 3:
-        raise ValidationError(
-            f"Targets for '{name}' should have rank 3 (batch size, number of "
-            f"timesteps, size), received shape {shape}; add the missing axes, for "
-            "example with `targets[:, None, :]` for a single timestep",
-            "y",
-        )
-    if shape[0] != batch_size:
-        raise ValidationError(
-            f"Batch size of data ({shape[0]}) for '{name}' does not match expected "
-            f"size ({batch_size}), the batch size of the inputs",
-            "y",
-        )

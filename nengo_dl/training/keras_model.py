@@ -8,7 +8,8 @@ around our own losses and metrics.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -18,6 +19,27 @@ from nengo_dl.tensor_graph import TensorGraph
 from nengo_dl.training.objectives import Objectives
 from nengo_dl.training.streams import by_name
 from nengo_dl.utils import xla_compiles
+
+
+@dataclass(frozen=True)
+class TrainingFacts:
+    """
+    What is known about batches of training before the first of them is seen.
+
+    Parameters
+    ----------
+    n_steps : int or None
+        The number of steps, if all batches have the same.
+    keep_state : bool or None
+        Whether the state at the end of a batch is kept; None if a variable decides when
+        batches are trained.
+    jit_compile : bool
+        Whether XLA compiles whole batches.
+    """
+
+    n_steps: int | None = None
+    keep_state: bool | None = None
+    jit_compile: bool = False
 
 
 class SimulatorModel(keras.Model):
@@ -36,22 +58,22 @@ class SimulatorModel(keras.Model):
         The outputs by name.
     objectives : Objectives
         Losses and metrics; none before `compile`.
-    compiles_training : bool
-        Whether XLA compiles whole batches of training.
+    facts : TrainingFacts
+        What the next training function may rely on.
     """
 
     input_names: list[str]
     objectives: Objectives
-    compiles_training = False
+    facts = TrainingFacts()
 
     def compile(
         self,
-        optimizer="rmsprop",
+        optimizer: Any = "rmsprop",
         loss: Mapping[str, Any] | None = None,
         loss_weights: Mapping[str, float] | None = None,
         metrics: Mapping[str, list] | None = None,
         weighted_metrics: Mapping[str, list] | None = None,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         """
         Choose how to train, and what to report.
@@ -81,13 +103,13 @@ class SimulatorModel(keras.Model):
         """Return the results so far by name."""
         return self.objectives.results()
 
-    def train_step(self, data) -> dict[str, Any]:
+    def train_step(self, data: Any) -> dict[str, Any]:
         """Train with one batch."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         y = by_name(y, self.output_names)
         sample_weight = self._weights_by_name(sample_weight)
         with tf.GradientTape() as tape:
-            y_pred = self(x, training=True)
+            y_pred = self._training_outputs(x)
             loss = self._loss(y, y_pred, sample_weight)
             # replicas add up their gradients
             n_replicas = self.distribute_strategy.num_replicas_in_sync
@@ -102,7 +124,22 @@ class SimulatorModel(keras.Model):
         self.objectives.update_metrics(y, y_pred, sample_weight)
         return self._step_results()
 
-    def test_step(self, data) -> dict[str, Any]:
+    def _training_outputs(self, x: Any) -> dict[str, tf.Tensor]:
+        """Call the network, which is told what is known about all batches."""
+        x = by_name(x, self.input_names)
+        inputs = [
+            tf.cast(x[name], spec.dtype)
+            for name, spec in zip(self.input_names, self.inputs)
+        ]
+        outputs = self.get_layer("TensorGraph")(
+            inputs,
+            training=True,
+            n_steps=self.facts.n_steps,
+            keep_state=self.facts.keep_state,
+        )
+        return dict(zip(self.output_names, outputs))
+
+    def test_step(self, data: Any) -> dict[str, Any]:
         """Evaluate one batch."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         y = by_name(y, self.output_names)
@@ -119,15 +156,15 @@ class SimulatorModel(keras.Model):
             return {name: tf.reshape(value, [1]) for name, value in results.items()}
         return results
 
-    def _loss(self, y, y_pred, sample_weight) -> tf.Tensor:
+    def _loss(self, y: Mapping, y_pred: Mapping, sample_weight: Mapping) -> tf.Tensor:
         return self.objectives.total_loss(y, y_pred, sample_weight, self.losses)
 
-    def _weights_by_name(self, weights) -> dict[str, tf.Tensor]:
+    def _weights_by_name(self, weights: Any) -> dict[str, tf.Tensor]:
         if tf.is_tensor(weights):
             return dict.fromkeys(self.output_names, weights)
         return by_name(weights, self.output_names)
 
-    def check_targets(self, y, n_steps: int | None) -> None:
+    def check_targets(self, y: Any, n_steps: int | None) -> None:
         """
         Check that losses and metrics can compare targets with outputs.
 
@@ -146,7 +183,7 @@ class SimulatorModel(keras.Model):
         y = by_name(y, self.output_names)
         self.objectives.check_targets(y, self._output_specs(n_steps))
 
-    def objectives_compile(self, y, n_steps: int) -> bool:
+    def objectives_compile(self, y: Any, n_steps: int) -> bool:
         """Return whether XLA compiles the losses and metrics; see `check_targets`."""
         specs = (by_name(y, self.output_names), self._output_specs(n_steps))
 
@@ -165,18 +202,18 @@ class SimulatorModel(keras.Model):
             for name, o in self.outputs_by_name.items()
         }
 
-    def make_train_function(self, force=False):
+    def make_train_function(self, force: bool = False) -> Callable:
         """Make the function that trains with one batch."""
-        self.jit_compile = self.compiles_training
+        self.jit_compile = self.facts.jit_compile
         return super().make_train_function(force)
 
-    def make_test_function(self, force=False):
+    def make_test_function(self, force: bool = False) -> Callable:
         """Make the function that evaluates one batch."""
         # the simulation within is a compiled function already
         self.jit_compile = False
         return super().make_test_function(force)
 
-    def make_predict_function(self, force=False):
+    def make_predict_function(self, force: bool = False) -> Callable:
         """Make the function that predicts one batch."""
         self.jit_compile = False
         return super().make_predict_function(force)

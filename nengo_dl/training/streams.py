@@ -8,7 +8,8 @@ which Keras gets it, or an error that says what is wrong with it.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -16,7 +17,10 @@ import numpy as np
 import tensorflow as tf
 from nengo.exceptions import ValidationError
 
-from nengo_dl.simulation.inputs import check_n_steps
+from nengo_dl.config import Settings
+from nengo_dl.simulation.inputs import check_input_shape
+from nengo_dl.simulation.steps import check_counts, check_n_steps
+from nengo_dl.training.targets import check_target_shape
 from nengo_dl.utils import ErrorBox
 
 
@@ -45,8 +49,8 @@ class BatchCheck:
         The number of items in a batch.
     needed : collection of str
         Names of the probes for which there have to be targets.
-    check_steps : callable
-        Raises an error for numbers of steps that cannot be simulated.
+    settings : Settings
+        Which numbers of steps can be simulated.
     """
 
     def __init__(
@@ -55,14 +59,14 @@ class BatchCheck:
         probe_names: Sequence[str],
         batch_size: int,
         needed: Collection[str],
-        check_steps: Callable[[int], Any],
+        settings: Settings,
     ):
         self._sizes = sizes
         self._input_names = [*sizes, "n_steps"]
         self._probe_names = probe_names
         self._batch_size = batch_size
         self._needed = needed
-        self._check_steps = check_steps
+        self._settings = settings
 
     def __call__(self, batch: Any) -> None:
         """
@@ -85,19 +89,29 @@ class BatchCheck:
         y = by_name(y, self._probe_names)
         self._check_names("y", "targets", self._needed, y)
         for name, size in self._sizes.items():
-            self._check_shape(name, x[name], [None, size])
-        self._check_shape("n_steps", x["n_steps"], [1])
+            with self._explained(name, x[name], [None, size]):
+                check_input_shape(name, _shape(x[name]), size, self._batch_size)
         for name in self._needed:
-            other_axes = [None] * ((_shape(y[name]).rank or 1) - 1)
-            self._check_shape(name, y[name], other_axes)
+            with self._explained(name, y[name], [None, None]):
+                check_target_shape(name, _shape(y[name]), self._batch_size)
         n_steps = _shape(x[self._input_names[0]])[1] if self._sizes else None
-        if not isinstance(x["n_steps"], tf.TensorSpec):
-            n_steps = check_n_steps(x["n_steps"], self._batch_size, n_steps)
+        with self._explained("n_steps", x["n_steps"], [1]):
+            n_steps = self._check_counts(x["n_steps"], n_steps)
         if n_steps is not None:
-            self._check_steps(n_steps)
+            check_n_steps(n_steps, self._settings)
+
+    def _check_counts(self, counts: Any, n_steps: int | None) -> int | None:
+        """Check the numbers of steps, or their shape alone if no more is known."""
+        if not isinstance(counts, tf.TensorSpec):
+            return check_counts(counts, self._batch_size, n_steps)
+        if not counts.shape.is_compatible_with([self._batch_size, 1]):
+            raise ValidationError("this is the shape for numbers of steps", "n_steps")
+        return n_steps
 
     @staticmethod
-    def _check_names(what, kind, names, given) -> None:
+    def _check_names(
+        what: str, kind: str, names: Collection[str], given: Collection[str]
+    ) -> None:
         missing = [name for name in names if name not in given]
         if missing:
             shape = ", of shape (batch size, 1)," if "n_steps" in missing else ""
@@ -108,21 +122,26 @@ class BatchCheck:
                 what,
             )
 
-    def _check_shape(self, name, value, axes) -> None:
-        shape = _shape(value)
-        expected = [self._batch_size, *axes]
-        if not shape.is_compatible_with(expected):
+    @contextmanager
+    def _explained(
+        self, name: str, value: Any, axes: Sequence[int | None]
+    ) -> Iterator[None]:
+        """Say of which batches an error is, and which shape they should have."""
+        try:
+            yield
+        except ValidationError as err:
+            expected = tf.TensorShape([self._batch_size, *axes])
             raise ValidationError(
-                f"Batches of a generator or data set have data of shape {shape} for "
-                f"'{name}'; the shape must be {tf.TensorShape(expected)}, where the "
-                "first axis is the minibatch_size of the Simulator (times the number "
-                "of devices that train)",
-                "data",
-            )
+                f"Batches of a generator or data set have data of shape "
+                f"{tf.TensorShape(_shape(value))} for '{name}'; the shape must be "
+                f"{expected}, where the first axis is the minibatch_size of the "
+                f"Simulator (times the number of devices that train): {err}",
+                err.attr,
+            ) from err
 
 
-def _shape(value: Any) -> tf.TensorShape:
-    return tf.TensorShape(value.shape if hasattr(value, "shape") else np.shape(value))
+def _shape(value: Any) -> tuple[int | None, ...]:
+    return tuple(value.shape if hasattr(value, "shape") else np.shape(value))
 
 
 def checked_batches(data: Any, check: BatchCheck, errors: ErrorBox) -> Any:
@@ -154,7 +173,7 @@ def checked_batches(data: Any, check: BatchCheck, errors: ErrorBox) -> Any:
     return _generator(iter(errors.guard(next_batch), end))
 
 
-def _generator(batches) -> Iterator[tuple]:
+def _generator(batches: Iterable[tuple]) -> Iterator[tuple]:
     """Return a generator, as Keras accepts no other iterators."""
     yield from batches
 

@@ -11,6 +11,7 @@ from nengo.exceptions import SimulationError, SimulatorClosed, ValidationError
 
 import nengo_dl
 from nengo_dl.losses import Regularize, nan_mse
+from nengo_dl.training.keras_model import TrainingFacts
 
 pytestmark = pytest.mark.training
 
@@ -404,7 +405,7 @@ def test_failed_fit_changes_nothing(Simulator):
         x = np.ones((4, 5, 1))
         with pytest.raises(RuntimeError, match="enough"):
             sim.fit(x, x, stateful=True, callbacks=[Fail()], verbose=0)
-        assert sim.n_steps == 3 and sim.tensor_graph.n_steps() == 3
+        assert sim.n_steps == 3 and sim.tensor_graph.values.n_steps() == 3
         np.testing.assert_array_equal(sim.data[net.conn].weights, before)
 
 
@@ -968,7 +969,7 @@ def test_numbers_of_steps_are_not_remembered(Simulator):
         n_steps = tf.constant([[2]])
         outputs = sim.tensor_graph([n_steps], training=True)
         assert outputs[0].shape == (1, 2, 5)
-        assert sim.tensor_graph.n_steps() == 13
+        assert sim.tensor_graph.values.n_steps() == 13
 
 
 @pytest.mark.parametrize("n_steps", [1, 4])
@@ -977,9 +978,9 @@ def test_one_step_needs_no_loop(n_steps, Simulator):
     x, counts = tf.ones((1, n_steps, 1)), tf.fill((1, 1), n_steps)
     with Simulator(net, unroll_simulation=1) as sim:
         sim.compile("sgd", loss="mse")
+        sim.keras_model.facts = TrainingFacts(n_steps, keep_state=False)
         step = tf.function(sim.keras_model.train_step)
-        with sim.tensor_graph.known_training(n_steps, False):
-            graph = step.get_concrete_function(([x, counts], x)).graph
+        graph = step.get_concrete_function(([x, counts], x)).graph
         # also in functions that it calls
         assert ('While"' in str(graph.as_graph_def())) == (n_steps > 1)
 
