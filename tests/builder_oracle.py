@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import tensorflow as tf
+from nengo.builder.signal import Signal
 from nengo.builder.signal import SignalDict as NengoSignalDict
 
 from nengo_dl.builder import BuildConfig
@@ -18,6 +19,18 @@ from nengo_dl.execution.step import Step
 from nengo_dl.graph.layout import lay_out, sparse_indices
 from nengo_dl.graph_optimizer import mergeable
 from nengo_dl.utils import ErrorBox
+
+
+def signal(*shape, shared=False):
+    """Return a signal; a shared one has no minibatch axis."""
+    result = Signal(shape=shape)
+    result.minibatched = not shared
+    return result
+
+
+def view(shape, index, shared=False):
+    """Return a part of a signal."""
+    return signal(*shape, shared=shared)[index]
 
 
 def base_signals(ops):

@@ -14,6 +14,7 @@ import pytest
 import nengo_dl
 
 PACKAGE = Path(nengo_dl.__file__).parent
+TESTS = Path(__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 # A module or folder imports only from itself and from what stands before it (`__init__`
@@ -59,16 +60,53 @@ def module_of(path):
     return path.relative_to(PACKAGE).with_suffix("").parts[0]
 
 
-def imports(path):
-    """Lists the dotted names of everything that a file imports, in functions too."""
+def imports(path, for_types=True):
+    """
+    Lists the dotted names of everything that a file imports, in functions too.
+
+    Without `for_types`, what it imports for type checkers alone is left out.
+    """
+    tree = ast.parse(path.read_text())
+    unused = {
+        child
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for statement in node.body
+        for child in ast.walk(statement)
+    }
     names = []
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree):
+        if node in unused and not for_types:
+            continue
         if isinstance(node, ast.Import):
             names.extend(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"relative import in {path}"
             names.extend(f"{node.module}.{alias.name}" for alias in node.names)
     return names
+
+
+def dotted_name(path):
+    """Returns the name under which a file of the package is imported."""
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def circles(graph):
+    """Lists what a depth-first walk through a graph meets again: circles of names."""
+    found, done = [], set()
+
+    def visit(name, trail):
+        if name in trail:
+            found.append([*trail[trail.index(name) :], name])
+        elif name not in done:
+            for other in sorted(graph[name]):
+                visit(other, [*trail, name])
+            done.add(name)
+
+    for name in sorted(graph):
+        visit(name, [])
+    return found
 
 
 def private_names(path, packages=("tensorflow", "keras", "progressbar")):
@@ -114,6 +152,29 @@ def test_imports_only_from_above(path):
             assert not rest or rest[0] in allowed, f"imports `{name}`"
 
 
+def test_no_circles():
+    """Files do not import each other, not even in functions."""
+    graph = {dotted_name(path): set() for path in FILES}
+    for path in FILES:
+        for name in imports(path, for_types=False):
+            while name not in graph and "." in name:
+                name = name.rpartition(".")[0]
+            if name in graph:
+                graph[dotted_name(path)].add(name)
+    # the benchmarks use the package the way that users do
+    del graph["nengo_dl"]
+    for names in graph.values():
+        names.discard("nengo_dl")
+    assert circles(graph) == []
+
+
+def test_circles_are_found():
+    assert circles({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
+    assert circles({"a": {"b"}, "b": {"a"}}) == [["a", "b", "a"]]
+    graph = {"a": {"b"}, "b": {"c"}, "c": {"d"}, "d": {"b", "d"}}
+    assert circles(graph) == [["b", "c", "d", "b"], ["d", "d"]]
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_no_private_names(path):
     assert private_names(path) == []
@@ -151,3 +212,95 @@ def test_graph_layer_does_not_load_tensorflow():
     modules = "nengo_dl.graph_optimizer, nengo_dl.graph.program"
     code = f"import sys, {modules}; assert 'tensorflow' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# -- the tests -------------------------------------------------------------------------
+
+#: Modules without a test file of their name, and the file that tests them.
+TESTED_IN = {
+    "__init__": "test_version",
+    "benchmarks/training": "benchmarks/test_models",
+    "benchmarks/worker": "benchmarks/test_command_line",
+    "execution/graph_variables": "test_tensor_graph",
+    "execution/live_state": "test_tensor_graph",
+    "graph/schedule": "graph/test_planners",
+    "graph/spreading": "graph/test_ordering",
+    "graph/transitive": "graph/test_planners",
+    "neuron_builders/loihi": "test_loihi",
+    "op_builders/base": "op_builders/test_basic",
+    "parameters/export": "parameters/test_saving",
+    "tensor_node/operator": "tensor_node/test_compilation",
+    "training/methods": "training/test_fit",
+}
+
+#: Test files about what several modules do together.
+SUBJECTS = {
+    "graph": {"determinism"},
+    "neuron_builders": {"custom_neurons"},
+    "parameters": {"nengo_params"},
+    "tensor_node": {
+        "compilation",
+        "keras_layers",
+        "keras_models",
+        "training_of_layers",
+        "types_and_shapes",
+        "weights_of_layers",
+    },
+    "training": {
+        "check_gradients",
+        "distributed",
+        "evaluate_and_predict",
+        "failures",
+        "fit",
+        "losses_and_metrics",
+        "state",
+        "through_time",
+        "training_versions",
+        "warnings",
+    },
+}
+
+FOLDERS = sorted(
+    path.parent.relative_to(PACKAGE) for path in PACKAGE.rglob("*/__init__.py")
+)
+
+
+def has_code(path):
+    """Returns whether a file does more than hand on names, or start a program."""
+    definitions = (ast.FunctionDef, ast.ClassDef)
+    return any(
+        isinstance(node, definitions) for node in ast.parse(path.read_text()).body
+    )
+
+
+def own_test_file(path):
+    """Returns where the tests of a module are, if it is not listed in `TESTED_IN`."""
+    path = path.relative_to(PACKAGE)
+    name = path.parent.name if path.stem == "__init__" else path.stem
+    return TESTS / path.parent / f"test_{name}.py"
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=str)
+def test_folders_of_tests(folder):
+    """A file in a folder is about a module of the package, or listed as a subject."""
+    assert (TESTS / folder).is_dir()
+    modules = {path.stem for path in (PACKAGE / folder).glob("*.py")} | {folder.name}
+    subjects = SUBJECTS.get(str(folder), set())
+    assert not modules & subjects
+    files = {path.stem[len("test_") :] for path in (TESTS / folder).glob("test_*.py")}
+    assert files - modules == subjects
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_every_module_has_tests(path):
+    module = str(path.relative_to(PACKAGE).with_suffix(""))
+    if module in TESTED_IN:
+        assert not own_test_file(path).exists()
+        assert (TESTS / f"{TESTED_IN[module]}.py").exists()
+    elif has_code(path):
+        assert own_test_file(path).exists()
+
+
+def test_listed_modules_exist():
+    assert all((PACKAGE / f"{module}.py").exists() for module in TESTED_IN)
+    assert {Path(folder) for folder in SUBJECTS} <= set(FOLDERS)

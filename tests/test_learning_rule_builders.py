@@ -5,7 +5,7 @@ from __future__ import annotations
 import nengo
 import numpy as np
 import pytest
-from builder_oracle import check
+from builder_oracle import check, signal
 from nengo.builder.learning_rules import SimBCM, SimOja, SimPES, SimRLS, SimVoja
 from nengo.builder.signal import Signal
 from nengo.exceptions import BuildError
@@ -15,13 +15,6 @@ from nengo_dl import learning_rule_builders
 from nengo_dl.graph_optimizer import mergeable, tree_planner
 
 # -- single operators -----------------------------------------------------------------
-
-
-def signal(*shape, shared=False):
-    """Returns a signal; a shared one has no minibatch axis."""
-    result = Signal(shape=shape)
-    result.minibatched = not shared
-    return result
 
 
 def make_pes(n_pre, n_post, i=0, **kwargs):

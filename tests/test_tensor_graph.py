@@ -6,7 +6,6 @@ from nengo.exceptions import BuildError
 
 from nengo_dl.builder import build_model
 from nengo_dl.config import configure_settings
-from nengo_dl.graph.io_names import io_names
 from nengo_dl.tensor_graph import TensorGraph
 
 
@@ -16,51 +15,6 @@ def make_graph(net, minibatch_size=3, **kwargs):
     )
     graph.build()
     return graph
-
-
-def labelled(*labels):
-    with nengo.Network(add_to_container=False):
-        return [nengo.Node([0], label=label) for label in labels]
-
-
-def names(*labels):
-    return list(io_names(labelled(*labels)).values())
-
-
-def test_names():
-    assert names(None, None, "aa", "aa", "Aa", "aA", None) == [
-        "node",
-        "node_1",
-        "aa",
-        "aa_1",
-        "Aa_2",
-        "aA_3",
-        "node_2",
-    ]
-    with nengo.Network():
-        node = nengo.Node([0], label="probe")
-        assert list(io_names([node, nengo.Probe(node)]).values()) == [
-            "probe",
-            "probe_1",
-        ]
-
-
-def test_names_are_sanitized():
-    assert names("a b:c", "a?!b", "a/b.c-d") == ["a_b_c", "ab", "a/b.c-d"]
-    assert names("", "???", "日本") == ["node", "node_1", "node_2"]
-
-
-def test_names_are_unique_in_any_case():
-    assert names("a_1", "a", "a", "a") == ["a_1", "a", "a_2", "a_3"]
-    assert names("a", "a", "a_1") == ["a", "a_1", "a_1_1"]
-
-
-def test_reserved_names():
-    assert names("n_steps", "Steps_Run", "tensorgraph") == [
-        "n_steps_1",
-        "Steps_Run_1",
-        "tensorgraph_1",
-    ]
 
 
 @pytest.fixture

@@ -11,10 +11,16 @@ import numpy as np
 import pytest
 import scipy.signal
 import tensorflow as tf
-from builder_oracle import base_signals, check, make_step, random_values, run_builder
+from builder_oracle import (
+    base_signals,
+    check,
+    make_step,
+    random_values,
+    run_builder,
+    signal,
+)
 from nengo import Convolution, ConvolutionTranspose
 from nengo.builder.operator import SparseDotInc
-from nengo.builder.signal import Signal
 from nengo.builder.transforms import ConvInc, ConvTransposeInc
 from nengo.exceptions import ValidationError
 
@@ -23,13 +29,6 @@ from nengo_dl.graph_optimizer import mergeable
 from nengo_dl.transform_builders import ConvIncBuilder, grouped_convolution
 
 ignores_channels_first = pytest.mark.filterwarnings("ignore:.*channels_last=False")
-
-
-def signal(*shape, shared=False):
-    """Returns a signal; a shared one has no minibatch axis."""
-    result = Signal(shape=shape)
-    result.minibatched = not shared
-    return result
 
 
 def make_ops(op, convs, shared_input=False):

@@ -157,3 +157,46 @@ def test_training_in_inference_mode(neuron_type, n_steps, Simulator):
         sim.fit(n_steps=n_steps, y=np.ones((1, n_steps, 1)), verbose=0)
         assert np.all(sim.data[net.before].weights != 1)
         sim.check_gradients([np.ones((1, n_steps, 1))], atol=1e-2, rtol=1e-2)
+
+
+@pytest.mark.parametrize("use_loop", [True, False])
+def test_python_functions_stop_gradients(use_loop, Simulator):
+    def double(t, x):
+        return x * 2
+
+    with nengo.Network(seed=0) as net:
+        nengo_dl.configure_settings(use_loop=use_loop)
+        inp = nengo.Node([1])
+        hidden = nengo.Node(double, size_in=1)
+        out = nengo.Node(size_in=1)
+        conns = [
+            nengo.Connection(inp, hidden, synapse=None, transform=1.0),
+            nengo.Connection(hidden, out, synapse=None, transform=1.0),
+        ]
+        probe = nengo.Probe(out)
+    with Simulator(net, unroll_simulation=1) as sim:
+        sim.compile(tf.optimizers.SGD(0.1), loss={probe: "mse"})
+        before = sim.data.get_params(*((conn, "weights") for conn in conns))
+        with pytest.warns(UserWarning, match="the function `double`"):
+            sim.fit(n_steps=1, y=np.zeros((1, 1, 1)), epochs=3, verbose=0)
+        after = sim.data.get_params(*((conn, "weights") for conn in conns))
+        # the second one comes after the function
+        np.testing.assert_array_equal(before[0], after[0])
+        assert np.all(before[1] != after[1])
+        # warned once
+        sim.fit(n_steps=1, y=np.zeros((1, 1, 1)), verbose=0)
+
+
+def test_nothing_to_train_but_python(Simulator):
+    with nengo.Network() as net:
+        inp = nengo.Node([1])
+        conn = nengo.Connection(
+            inp, nengo.Node(lambda t, x: x, size_in=1), synapse=None, transform=1.0
+        )
+        nengo.Probe(conn.post)
+    with Simulator(net, unroll_simulation=1) as sim:
+        sim.compile(tf.optimizers.SGD(100.0), loss="mse")
+        before = sim.data[conn].weights
+        with pytest.warns(UserWarning, match="No gradient flows"):
+            sim.fit(n_steps=2, y=np.zeros((1, 2, 1)), verbose=0)
+        np.testing.assert_array_equal(sim.data[conn].weights, before)

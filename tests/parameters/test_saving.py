@@ -1,66 +1,11 @@
+"""Save the parameters of a simulator, and load them into another one."""
+
 import nengo
 import numpy as np
 import pytest
 import tensorflow as tf
-from nengo.exceptions import SimulationError, SimulatorClosed
-
-from nengo_dl.config import configure_settings
-
-SILENT = {"initial_state": {"voltage": nengo.dists.Choice([0])}}
-
-
-def make_network(
-    seed, neuron_type=None, synapse=0.005, n_neurons=10, extra=False, **settings
-):
-    """Return a network with parameters of many kinds."""
-    with nengo.Network(seed=seed) as net:
-        configure_settings(**settings)
-        net.config[nengo.Ensemble].neuron_type = neuron_type or nengo.LIF(**SILENT)
-        net.config[nengo.Connection].synapse = synapse
-        inp = nengo.Node([0.5])
-        if extra:
-            nengo.Probe(inp)
-        a = nengo.Ensemble(n_neurons, 1, label="a")
-        with nengo.Network(label="inner"):
-            # connections to neurons depend on the gain, which is no parameter
-            gain = np.linspace(1, 3, n_neurons)
-            b = nengo.Ensemble(n_neurons, 2, label="b", gain=gain, bias=gain - 0.5)
-        silent = nengo.Ensemble(4, 1)
-        out = nengo.Node(size_in=9)
-        nengo.Connection(inp, a)
-        if extra:
-            nengo.Probe(a.neurons)
-        conn = nengo.Connection(a, b[0])
-        nengo.Connection(a, b[1], function=np.square)
-        nengo.Connection(a.neurons[:4], b.neurons[2:6], transform=0.01)
-        nengo.Connection(b, out[:2], transform=nengo.dists.Uniform(-1, 1))
-        kernel = nengo.Convolution(1, (3, 3, 1), kernel_size=(2, 2), padding="same")
-        nengo.Connection(b.neurons[:9], out, transform=kernel)
-        sparse = nengo.Sparse(
-            (9, 10), indices=[[0, 1], [5, 9]], init=nengo.dists.Uniform(0, 1)
-        )
-        if n_neurons == 10:
-            nengo.Connection(a.neurons, out, transform=sparse)
-        if extra:
-            nengo.Probe(b)
-        nengo.Probe(out, label="out", synapse=None)
-    net.parts = (a, b, silent, conn)
-    return net
-
-
-def parameters(sim):
-    """Return all parameters as one dictionary of arrays."""
-    return {
-        f"{name}.{attr}": value
-        for name, arrays in sim.export_params().items()
-        for attr, value in arrays.items()
-    }
-
-
-def assert_equal_parameters(params, others):
-    assert params.keys() == others.keys()
-    for name, value in params.items():
-        np.testing.assert_allclose(value, others[name], rtol=1e-5, err_msg=name)
+from nengo.exceptions import SimulationError
+from parameters.networks import assert_equal_parameters, make_network, parameters
 
 
 def output(sim, n_steps=10):
@@ -69,9 +14,6 @@ def output(sim, n_steps=10):
     sim.clear_probes()
     sim.run_steps(n_steps)
     return sim.data[probe]
-
-
-# -- save and load ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("simplifications", [None, ()])
@@ -107,27 +49,6 @@ def test_save_and_load(include_state, simplifications, Simulator, tmp_path):
         )
     assert len(predicted) == 1
     assert list(tmp_path.iterdir()) == [tmp_path / "params.npz"]
-
-
-def test_closed(Simulator):
-    with Simulator(nengo.Network()) as sim:
-        pass
-    for call in (lambda: sim.save_params(None), lambda: sim.load_params(None)):
-        with pytest.raises(SimulatorClosed, match="_params: the simulator is closed"):
-            call()
-    with pytest.raises(SimulatorClosed, match="call export_params"):
-        sim.export_params()
-
-
-def test_deprecated_argument(Simulator, tmp_path):
-    with Simulator(make_network(0)) as sim:
-        sim.run_steps(5)
-        with pytest.warns(DeprecationWarning, match="include_non_trainable is deprec"):
-            sim.save_params(tmp_path / "params", include_non_trainable=True)
-        sim.reset()
-        with pytest.warns(DeprecationWarning, match="include_non_trainable is deprec"):
-            sim.load_params(tmp_path / "params", include_non_trainable=True)
-        assert sim.n_steps == 5
 
 
 def test_networks_that_differ(Simulator, tmp_path):
@@ -198,27 +119,6 @@ def test_other_labels(Simulator, tmp_path):
         values = parameters(sim).values()
     for value, expected in zip(values, saved.values()):
         np.testing.assert_allclose(value, expected, rtol=1e-5)
-
-
-def test_neurons_that_were_built_differently(Simulator, tmp_path):
-    def make(seed, **kwargs):
-        with nengo.Network(seed=seed) as net:
-            a, b, c = (nengo.Ensemble(10, 1, label=label, **kwargs) for label in "abc")
-            nengo.Connection(a, b.neurons, transform=np.ones((10, 1)))
-            nengo.Probe(c)
-        return net
-
-    with Simulator(make(0)) as sim:
-        sim.save_params(tmp_path / "params")
-        saved = parameters(sim)
-    for neuron_type in (nengo.LIF(), nengo.LIFRate(), nengo.LIF(amplitude=0.1)):
-        with Simulator(make(0, neuron_type=neuron_type)) as sim:
-            sim.load_params(tmp_path / "params")
-    with Simulator(make(1)) as sim:
-        names = r"simulation .*: ensembles\['b'\], ensembles\['c'\]\. "
-        with pytest.warns(UserWarning, match=f"other gains and biases.*{names}"):
-            sim.load_params(tmp_path / "params")
-        assert_equal_parameters(parameters(sim), saved)
 
 
 def test_learned_parameters(Simulator, tmp_path):

@@ -1,14 +1,11 @@
-"""Neurons that spike at random, and the random numbers that they use."""
+"""Random numbers that are a function of a seed and the number of the step."""
 
 from __future__ import annotations
 
-import nengo
 import numpy as np
 import pytest
 import tensorflow as tf
-from nengo.dists import Uniform
 
-import nengo_dl
 from nengo_dl.neuron_builders.random_numbers import poisson, threefry, uniform
 
 
@@ -70,39 +67,3 @@ def test_poisson_of_extreme_means():
     assert abs(sample[3] - 2048) < 300
     assert abs(sample[4] - 1e6) < 300
     assert not np.isfinite(sample[5])
-
-
-@pytest.mark.parametrize("cls", [nengo.StochasticSpiking, nengo.PoissonSpiking])
-@pytest.mark.parametrize("inference_only", [False, True])
-def test_random_spiking(Simulator, cls, inference_only):
-    n_steps = 1500
-    with nengo.Network(seed=0) as net:
-        nengo_dl.configure_settings(inference_only=inference_only)
-        ens = nengo.Ensemble(
-            10,
-            1,
-            neuron_type=cls(nengo.Tanh(), amplitude=2),
-            max_rates=Uniform(100, 380),
-        )
-        spikes = nengo.Probe(ens.neurons)
-        rates = nengo.Probe(ens.neurons, "rate_out")
-
-    with Simulator(net, minibatch_size=8) as sim:
-        sim.run_steps(n_steps)
-        data = sim.data[spikes].copy()
-        expected = 2 * sim.data[rates][0, 0]
-        sim.reset()
-        sim.run_steps(n_steps // 2)
-        sim.run_steps(n_steps - n_steps // 2)
-        np.testing.assert_array_equal(sim.data[spikes], data)
-
-    np.testing.assert_array_equal(data / 2000, np.rint(data / 2000))
-    mean = data.mean(axis=(0, 1))
-    np.testing.assert_allclose(mean, expected, rtol=0.1, atol=8)
-    # spikes per step: Bernoulli (or Poisson) variance, different in every item
-    p = np.abs(expected) / 2 * 0.001
-    variance = p * (1 - p) if cls is nengo.StochasticSpiking else p
-    np.testing.assert_allclose(
-        (data * 0.001 / 2).var(axis=(0, 1)), variance, rtol=0.15, atol=0.005
-    )
-    assert np.any(data[0] != data[1]) and np.any(data[:, :700] != data[:, 700:1400])

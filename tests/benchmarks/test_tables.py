@@ -1,0 +1,60 @@
+from nengo_dl.benchmarks.measure import Result, Run
+from nengo_dl.benchmarks.plan import Choice, Sitting
+from nengo_dl.benchmarks.tables import TABLES, rst_table
+
+
+def test_rows_of_training():
+    figures = {"nengo_dl": (1.2, 2.2, 0.101), "keras": (1.0, 2.0, 0.1)}
+    results = []
+    for name, (wall, cpu, loss) in figures.items():
+        sample = {"ms_per_batch": wall, "cpu_ms_per_batch": cpu, "loss": loss}
+        run = Run(name, "autoencoder", "training", minibatch=50)
+        results.append(Result(run, [sample]))
+
+    table = TABLES["training"]
+    (row,) = table.rows(Sitting("autoencoder", results, {}), Choice(()))
+    assert len(row) == len(table.columns)
+    assert row[1:] == ["50", "1.00 (2.00)", "1.20 (2.20)", "–", "–"] + [
+        "1.20× (1.10×)",
+        "–",
+        "–",
+        "1.0e-02",
+    ]
+
+
+def sitting(**us_per_step):
+    """Measured figures of Nengo, ours with two items, and two of the last release."""
+    results = [Result(Run("nengo", "channel", "speed"))]
+    for unroll in (1, 20):
+        run = Run("release", "channel", "speed", minibatch=2, unroll=unroll)
+        results.append(Result(run))
+    results.append(Result(Run("nengo_dl", "channel", "speed", minibatch=2)))
+    for result, figure in zip(results, us_per_step.values(), strict=True):
+        result.samples.append({"us_per_step": figure})
+    return Sitting("channel", results, {})
+
+
+def test_rows_of_speed():
+    measured = sitting(nengo=40.0, release_1=200.0, release_20=100.0, ours=4.0)
+    rows = TABLES["simulation"].rows(measured, Choice(("nengo",), minibatches=(2,)))
+    assert [row[1:] for row in rows] == [
+        ["2", "80.0 (40.0)", "100.0 (50.0)", "4.0 (2.0)", "20×", "25×", "–"]
+    ]
+
+
+def test_rows_without_results():
+    empty = Sitting("channel", [Result(Run("nengo", "channel", "speed"))], {})
+    for name in ("simulation", "step", "build"):
+        table = TABLES[name]
+        (row,) = table.rows(empty, Choice(("nengo",)))
+        assert len(row) == len(table.columns)
+
+
+def test_rst_table():
+    assert rst_table(["a", "bcd"], [["xy", "z"]]).splitlines() == [
+        "== ===",
+        "a  bcd",
+        "== ===",
+        "xy z",
+        "== ===",
+    ]

@@ -1,0 +1,61 @@
+"""Neurons that put out firing rates; ``test_reference`` compares them with Nengo."""
+
+from __future__ import annotations
+
+import nengo
+import numpy as np
+import pytest
+import tensorflow as tf
+from nengo.dists import Uniform
+from neuron_oracle import make_builder
+
+import nengo_dl
+from nengo_dl.neuron_builders.rates import lif_rate
+
+RATE_TYPES = [
+    nengo.RectifiedLinear(),
+    nengo.Sigmoid(),
+    nengo.Tanh(),
+    nengo.LIFRate(),
+    nengo.AdaptiveLIFRate(),
+    nengo_dl.SoftLIFRate(),
+    nengo_dl.LeakyReLU(),
+]
+
+
+@pytest.mark.filterwarnings("ignore")  # Nengo's, of these gains and biases
+def test_single_precision():
+    with nengo.Network(seed=0) as net:
+        stim = nengo.Node([0.5])
+        for neuron_type in RATE_TYPES:
+            ens = nengo.Ensemble(
+                11,
+                1,
+                neuron_type=neuron_type,
+                gain=Uniform(1, 8),
+                bias=Uniform(-2, 3),
+            )
+            nengo.Connection(stim, ens, synapse=None)
+            nengo.Probe(ens.neurons)
+    with nengo_dl.Simulator(net, progress_bar=False) as sim:
+        sim.run_steps(20)
+    with nengo.Simulator(net, progress_bar=False) as ref:
+        ref.run_steps(20)
+    for probe in net.all_probes:
+        np.testing.assert_allclose(
+            sim.data[probe], ref.data[probe], rtol=1e-4, atol=1e-5
+        )
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_lif_rate_gradient_is_finite(dtype):
+    epsilon = make_builder(nengo.LIFRate(), dtype)[0].built_neurons.epsilon
+    eps = np.finfo(dtype).eps
+    J = tf.constant([-np.inf, -1e4, 0, 1 - eps, 1, 1 + eps, 1.1, 2, 10], dtype)
+    tau_rc, tau_ref = tf.constant(0.02, dtype), tf.constant(0.002, dtype)
+    with tf.GradientTape() as tape:
+        tape.watch(J)
+        rates = lif_rate(J, tau_rc, tau_ref, epsilon)
+    gradient = tape.gradient(rates, J).numpy()
+    assert np.all(np.isfinite(gradient))
+    assert np.all(gradient[:5] == 0) and np.all(gradient[6:8] > 0)

@@ -1,0 +1,76 @@
+"""`check_gradients` compares gradients with differences of the output."""
+
+import nengo
+import numpy as np
+import pytest
+from nengo.exceptions import SimulationError, ValidationError
+
+import nengo_dl
+
+pytestmark = pytest.mark.training
+
+
+@pytest.mark.parametrize("unroll", [1, 2])
+def test_check_gradients(unroll, Simulator):
+    with nengo.Network(seed=0) as net:
+        nengo_dl.configure_settings(dtype="float64")
+        net.config[nengo.Ensemble].neuron_type = nengo_dl.SoftLIFRate()
+        net.config[nengo.Connection].synapse = nengo.synapses.Alpha(0.1)
+        a, b = nengo.Node([0]), nengo.Node([0, 0])
+        ens = nengo.Ensemble(6, 2)
+        out = nengo.Ensemble(5, 1)
+        nengo.Connection(a, ens[0], synapse=None)
+        nengo.Connection(b[1], ens[1])
+        nengo.Connection(ens, ens)
+        nengo.Connection(ens, out, function=lambda x: x[0], synapse=None)
+        solver = nengo.solvers.LstsqL2(weights=True)
+        nengo.Connection(b, out, function=lambda x: x[0] * x[1])
+        nengo.Connection(ens[0], out, solver=solver)
+        probes = [nengo.Probe(ens), nengo.Probe(out)]
+    with Simulator(net, minibatch_size=2, unroll_simulation=unroll) as sim:
+        sim.run_steps(2)
+        gradients = sim.check_gradients(atol=1e-3)
+        assert list(gradients) == probes
+        assert np.any(gradients[probes[0]]["analytic"][0])
+        assert sim.n_steps == 2
+        inputs = [np.ones((2, 4, 1)), np.ones((2, 4, 2))]
+        assert list(sim.check_gradients(inputs, [probes[1]], atol=1e-3)) == [probes[1]]
+        with pytest.raises(ValidationError, match="is not a Probe of this network"):
+            sim.check_gradients(inputs, [net])
+
+
+@pytest.mark.parametrize("amplitude", [1, 0.1])
+@pytest.mark.parametrize(
+    "cls, kwargs",
+    [
+        (nengo.LIFRate, {}),
+        (nengo.RectifiedLinear, {}),
+        (nengo_dl.SoftLIFRate, {"sigma": 0.1}),
+    ],
+)
+def test_gradients_of_neurons(cls, kwargs, amplitude, Simulator):
+    with nengo.Network(seed=0) as net:
+        nengo_dl.configure_settings(dtype="float64")
+        inp = nengo.Node([0])
+        ens = nengo.Ensemble(10, 1, neuron_type=cls(amplitude=amplitude, **kwargs))
+        nengo.Connection(inp, ens, synapse=None)
+        probe = nengo.Probe(ens.neurons)
+    with Simulator(net, unroll_simulation=1) as sim:
+        gradients = sim.check_gradients(atol=1e-4)
+        assert np.abs(gradients[probe]["analytic"][0]).max() > 1
+
+
+def test_wrong_gradients(Simulator):
+    with nengo.Network() as net:
+        a, b = nengo.Node([0]), nengo.Node(lambda t, x: x**2 + x, size_in=1)
+        nengo.Connection(a, b, synapse=None)
+        nengo.Probe(b)
+    with Simulator(net, unroll_simulation=1) as sim:
+        with pytest.raises(SimulationError, match="Gradient check failed"):
+            sim.check_gradients()
+    with nengo.Network() as net:
+        a = nengo.Node([0])
+        nengo.Probe(nengo_dl.Layer(lambda x: 1 / x)(a))
+    with Simulator(net, unroll_simulation=1) as sim:
+        with pytest.raises(SimulationError, match="NaNs detected"):
+            sim.check_gradients()
