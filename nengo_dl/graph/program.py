@@ -20,14 +20,11 @@ from nengo_dl.builder import Builder
 from nengo_dl.config import get_setting
 from nengo_dl.graph.layout import Layout, lay_out
 from nengo_dl.graph.operators import Constant, Feed
-from nengo_dl.graph.simplify import simplify
+from nengo_dl.graph.ordering import order_signals
+from nengo_dl.graph.planners import tree_planner
+from nengo_dl.graph.simplify import default_simplifications, simplify
 from nengo_dl.graph.trainability import mark_signals
 from nengo_dl.graph.verify import verify_plan
-from nengo_dl.graph_optimizer import (
-    default_simplifications,
-    order_signals,
-    tree_planner,
-)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,11 @@ from nengo_dl.graph.program import Settings, classify_arrays, compile_model, fee
 from nengo_dl.graph_optimizer import noop_planner, tree_planner
 
 
+@pytest.fixture(autouse=True)
+def builders():
+    """Leave the builders as they are: whole networks are compiled here."""
+
+
 def compile_network(net):
     model = build_model(net, dt=0.001)
     return compile_model(model, Settings.of(model))
