@@ -128,7 +128,7 @@ class SettingOperator(Operator):
         add = self.increment.make_step(signals, dt, rng)
         targets = [signals[signal] for signal in self.increment.incs]
 
-        def step_set():
+        def step_set() -> None:
             for target in targets:
                 target[...] = 0
             add()

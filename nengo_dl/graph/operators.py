@@ -175,7 +175,7 @@ class ResetInc(Operator):
         target = signals[self.dst]
         value = self.value
 
-        def step_resetinc():
+        def step_resetinc() -> None:
             target[...] += value
 
         return step_resetinc
@@ -248,7 +248,7 @@ class Constant(Operator):
         """Write the value, and return a function that does nothing."""
         signals[self.dst][...] = self.value
 
-        def step_constant():
+        def step_constant() -> None:
             pass
 
         return step_constant
@@ -317,7 +317,7 @@ class Feed(Operator):
     ) -> Callable[[], None]:
         """Return a function that does nothing."""
 
-        def step_feed():
+        def step_feed() -> None:
             pass  # whoever runs the step has written the value
 
         return step_feed
@@ -384,7 +384,7 @@ class SimPESFactors(Operator):
         rows, columns = (signals[signal] for signal in self.updates)
         alpha = -self.learning_rate * dt / pre_filtered.shape[0]
 
-        def step_simpesfactors():
+        def step_simpesfactors() -> None:
             rows[...] = (alpha * error).reshape(rows.shape)
             columns[...] = pre_filtered
 

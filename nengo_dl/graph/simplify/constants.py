@@ -16,7 +16,8 @@ from nengo.builder.signal import Signal
 
 from nengo_dl.graph.increments import is_exactly
 from nengo_dl.graph.operators import Constant
-from nengo_dl.graph.signal_io import SignalIO, covers, is_parameter
+from nengo_dl.graph.signal_io import SignalIO, covers
+from nengo_dl.graph.trainability import is_parameter
 
 
 def constant_value(signal: Signal, io: SignalIO) -> Any:

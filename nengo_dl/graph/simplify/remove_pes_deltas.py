@@ -11,7 +11,8 @@ from nengo.builder.signal import Signal
 
 from nengo_dl.graph.increments import is_exactly
 from nengo_dl.graph.operators import SimPESFactors
-from nengo_dl.graph.signal_io import SignalIO, minibatched_mark
+from nengo_dl.graph.signal_io import SignalIO
+from nengo_dl.graph.trainability import is_minibatched
 
 
 def remove_pes_deltas(operators: Sequence[Operator]) -> list[Operator]:
@@ -78,5 +79,5 @@ def _with_factors(op: SimPES, io: SignalIO) -> dict[Operator, Operator]:
 
 def _state_like(delta: Signal, shape: tuple[int, int], name: str) -> Signal:
     signal = Signal(np.zeros(shape, delta.dtype), name=f"{delta.name}.{name}")
-    signal.minibatched, signal.trainable = minibatched_mark(delta), None
+    signal.minibatched, signal.trainable = is_minibatched(delta), None
     return signal

@@ -9,7 +9,8 @@ from nengo.builder.operator import Operator, Reset
 
 from nengo_dl.graph.increments import is_exactly
 from nengo_dl.graph.operators import Constant
-from nengo_dl.graph.signal_io import SignalIO, is_parameter
+from nengo_dl.graph.signal_io import SignalIO
+from nengo_dl.graph.trainability import is_parameter
 
 
 def remove_unmodified_resets(operators: Sequence[Operator]) -> list[Operator]:
