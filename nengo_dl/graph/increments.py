@@ -4,8 +4,9 @@ Operators that set what others add, and what the passes know of those that add.
 In: an operator that increments a signal. Out: one that sets the signal to the same;
 whether it multiplies; which factors change nothing.
 
-Whoever writes an operator that increments writes a `SettingOperator` beside it. Nothing
-else has to be told: the passes in `nengo_dl.graph.simplify` ask `facts_of`.
+Whoever writes an operator that increments writes a `SettingOperator` beside it, or puts
+`IncrementFacts` into `INCREMENTS` if there is more to making one. Nobody else has to be
+told: the passes in `nengo_dl.graph.simplify` ask `facts_of`.
 """
 
 from __future__ import annotations
