@@ -6,6 +6,7 @@ Everything here works on Nengo operators and creates no tensors. A pass takes op
 """
 
 from nengo_dl.graph.dependencies import transitive_closure_recurse
+from nengo_dl.graph.increments import SettingOperator
 from nengo_dl.graph.merge import mergeable
 from nengo_dl.graph.ordering import (
     display_signal_blocks,
@@ -37,6 +38,7 @@ from nengo_dl.graph.transitive import transitive_planner
 from nengo_dl.graph.verify import verify_plan
 
 __all__ = [
+    "SettingOperator",
     "default_simplifications",
     "display_signal_blocks",
     "greedy_planner",

@@ -24,7 +24,7 @@ from nengo.builder.operator import SparseDotInc
 from nengo.builder.transforms import ConvInc, ConvTransposeInc
 from nengo.exceptions import ValidationError
 
-from nengo_dl.graph.operators import ConvSet, ConvTransposeSet
+from nengo_dl.graph.operators import ConvSet, ConvTransposeSet, SparseDotSet
 from nengo_dl.graph_optimizer import mergeable
 from nengo_dl.transform_builders import ConvIncBuilder, grouped_convolution
 
@@ -379,7 +379,7 @@ def test_sparse(Simulator, seed):
         plan = sim.tensor_graph.plan
     for (dense, sparse), _ in net.pairs:
         assert np.allclose(sim.data[dense], sim.data[sparse])
-    sizes = [len(g) for g in plan if isinstance(g[0], SparseDotInc)]
+    sizes = [len(g) for g in plan if isinstance(g[0], (SparseDotInc, SparseDotSet))]
     assert sizes == [2]
 
 

@@ -158,7 +158,7 @@ def transitive_closure_recurse(graph: DependencyGraph) -> tuple[list[int], list[
 class _Edges:
     """Collects the edges of a `DependencyGraph`."""
 
-    def __init__(self, n_operators: int):
+    def __init__(self, n_operators: int) -> None:
         self.successors: list[list[int]] = [[] for _ in range(n_operators)]
         self.n_predecessors = [0] * n_operators
 
@@ -239,7 +239,7 @@ class _Phases:
         The node that is reached when all members have run, once there is one.
     """
 
-    def __init__(self, access: BaseAccess, numbers: dict[Operator, int]):
+    def __init__(self, access: BaseAccess, numbers: dict[Operator, int]) -> None:
         self.members: dict[tuple[int, str], list[int]] = {}
         self.repeated: set[int] = set()
         self.ends: dict[tuple[int, str], int] = {}

@@ -7,13 +7,20 @@ results of training know them.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import TypeAlias
+
+import nengo
+
 from nengo_dl.utils import sanitize_name
+
+NodeOrProbe: TypeAlias = nengo.Node | nengo.Probe
 
 # What is not available as a name of a Node or Probe.
 RESERVED_NAMES = ("n_steps", "steps_run", "TensorGraph")
 
 
-def io_names(objects) -> dict:
+def io_names(objects: Iterable[NodeOrProbe]) -> dict[NodeOrProbe, str]:
     """
     Name the inputs and outputs of a network.
 
@@ -31,7 +38,7 @@ def io_names(objects) -> dict:
     """
     taken = {name.lower() for name in RESERVED_NAMES}
     counts: dict[str, int] = {}
-    names = {}
+    names: dict[NodeOrProbe, str] = {}
     for obj in objects:
         base = sanitize_name(obj.label or "") or type(obj).__name__.lower()
         count = counts.get(base.lower(), 0)

@@ -16,9 +16,11 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from nengo.builder.operator import Operator
 from nengo.builder.signal import Signal
 
 from nengo_dl.graph.operators import Constant
@@ -102,17 +104,22 @@ class Layout:
         return value
 
 
-def lay_out(signals, plan, constants=(), dtype: str = "float32") -> Layout:
+def lay_out(
+    signals: Sequence[Signal],
+    plan: Sequence[Sequence[Operator]],
+    constants: Sequence[Constant] = (),
+    dtype: str = "float32",
+) -> Layout:
     """
     Assign every base signal to a place in a base array.
 
     Parameters
     ----------
-    signals : list of nengo.builder.Signal
+    signals : sequence of nengo.builder.Signal
         Base signals in the order in which they are to be stored.
-    plan : list of tuple of nengo.builder.Operator
+    plan : sequence of sequence of nengo.builder.Operator
         Groups of operators.
-    constants : list of nengo_dl.graph.operators.Constant
+    constants : sequence of nengo_dl.graph.operators.Constant
         Operators that say what signals hold from the start.
     dtype : str
         Type in which floating point numbers are stored.
@@ -145,9 +152,11 @@ def lay_out(signals, plan, constants=(), dtype: str = "float32") -> Layout:
     return Layout(arrays, places, used)
 
 
-def signal_uses(plan) -> dict[Signal, set[tuple]]:
+def signal_uses(
+    plan: Sequence[Sequence[Operator]],
+) -> dict[Signal, set[tuple[int, str, int]]]:
     """Return the ``(group, kind of access, position)`` uses of every base signal."""
-    uses: dict[Signal, set[tuple]] = defaultdict(set)
+    uses: dict[Signal, set[tuple[int, str, int]]] = defaultdict(set)
     for number, group in enumerate(plan):
         for op in group:
             for access in ("sets", "incs", "reads", "updates"):
@@ -161,7 +170,8 @@ def _kind_of(signal: Signal, dtype: str) -> tuple:
     trainable = is_trainable(signal)
     kind = {True: "trainable", False: "non_trainable", None: "state"}[trainable]
     row = () if signal.sparse else signal.shape[1:]
-    return stored_dtype(signal, dtype), row, kind, is_minibatched(signal), signal.sparse
+    minibatched = bool(is_minibatched(signal))
+    return stored_dtype(signal, dtype), row, kind, minibatched, signal.sparse
 
 
 def stored_dtype(signal: Signal, float_dtype: str) -> str:

@@ -18,11 +18,8 @@ from nengo.builder.operator import Operator
 from nengo.builder.signal import Signal
 
 from nengo_dl.builder import Builder
-from nengo_dl.graph.signal_io import (
-    ACCESSES,
-    minibatched_mark,
-    trainable_mark,
-)
+from nengo_dl.graph.signal_io import ACCESSES
+from nengo_dl.graph.trainability import is_minibatched, is_trainable
 
 
 def mergeable(op: Operator, chosen_ops: Sequence[Operator]) -> bool:
@@ -79,7 +76,7 @@ def _signal_key(signal: Signal) -> Hashable:
     """Return what signals at the same position of merged operators have in common."""
     sparse = signal.sparse
     shapes = () if sparse else (signal.base.shape[1:], signal.shape[1:])
-    marks = (trainable_mark(signal), minibatched_mark(signal))
+    marks = (is_trainable(signal), is_minibatched(signal))
     return signal.dtype, sparse, marks, shapes
 
 

@@ -10,6 +10,7 @@ a list of operators can be run by Nengo's own means at any stage of the pipeline
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,9 +21,19 @@ from nengo.builder.operator import (
     Reset,
     SparseDotInc,
 )
-from nengo.builder.signal import Signal
+from nengo.builder.signal import Signal, SignalDict
 from nengo.builder.transforms import ConvInc, ConvTransposeInc
 from nengo.exceptions import ValidationError
+
+from nengo_dl.graph.increments import (
+    INCREMENTS,
+    IncrementFacts,
+    SettingOperator,
+    is_all_ones,
+    is_one,
+    is_unit_matrix,
+    stays,
+)
 
 
 def is_increment(op: Operator, signal: Signal) -> bool:
@@ -34,41 +45,12 @@ def is_increment(op: Operator, signal: Signal) -> bool:
     return any(signal is target for target in op.incs)
 
 
-def _swap_sets_and_incs(op: Operator) -> None:
-    op.sets, op.incs = op.incs, op.sets
-
-
-class _SetsY:
-    """
-    Turns an operator that increments ``Y`` into one that sets ``Y``.
-
-    To be put in front of the incrementing class in the list of bases.
-    """
-
-    sets: list[Signal]
-    incs: list[Signal]
-
-    def __init__(self, *args: Any, **kwargs: Any):
-        super().__init__(*args, **kwargs)
-        _swap_sets_and_incs(self)
-
-    @property
-    def Y(self) -> Signal:
-        # the parents ask for Y while they are constructed, when it is still in `incs`
-        return (self.sets or self.incs)[0]
-
-    def make_step(self, signals, dt, rng):
-        increment = super().make_step(signals, dt, rng)
-        target = signals[self.Y]
-
-        def step_set():
-            target[...] = 0
-            increment()
-
-        return step_set
-
-
-class ElementwiseSet(_SetsY, ElementwiseInc):
+class ElementwiseSet(
+    SettingOperator,
+    increment=ElementwiseInc,
+    is_product=True,
+    units=(is_all_ones, is_all_ones),
+):
     """
     Set signal ``Y`` to ``A * X`` (with broadcasting).
 
@@ -83,7 +65,12 @@ class ElementwiseSet(_SetsY, ElementwiseInc):
     """
 
 
-class DotSet(_SetsY, DotInc):
+class DotSet(
+    SettingOperator,
+    increment=DotInc,
+    is_product=True,
+    units=(is_unit_matrix, is_one),
+):
     """
     Set signal ``Y`` to ``dot(A, X)``.
 
@@ -98,7 +85,7 @@ class DotSet(_SetsY, DotInc):
     """
 
 
-class SparseDotSet(_SetsY, SparseDotInc):
+class SparseDotSet(SettingOperator, increment=SparseDotInc, is_product=True):
     """
     Set signal ``Y`` to ``dot(A, X)``, where ``A`` is sparse.
 
@@ -113,7 +100,7 @@ class SparseDotSet(_SetsY, SparseDotInc):
     """
 
 
-class ConvSet(_SetsY, ConvInc):
+class ConvSet(SettingOperator, increment=ConvInc, is_product=True):
     """
     Set signal ``Y`` to the convolution of ``X`` with the kernel ``W``.
 
@@ -128,7 +115,7 @@ class ConvSet(_SetsY, ConvInc):
     """
 
 
-class ConvTransposeSet(_SetsY, ConvTransposeInc):
+class ConvTransposeSet(SettingOperator, increment=ConvTransposeInc, is_product=True):
     """
     Set signal ``Y`` to the transposed convolution of ``X`` with the kernel ``W``.
 
@@ -143,7 +130,7 @@ class ConvTransposeSet(_SetsY, ConvTransposeInc):
     """
 
 
-class ResetInc(Reset):
+class ResetInc(Operator):
     """
     Add a constant value to a signal.
 
@@ -164,22 +151,31 @@ class ResetInc(Reset):
     4. updates ``[]``
     """
 
-    def __init__(self, dst: Signal, value: Any = 0, tag: str | None = None):
-        super().__init__(dst, tag=tag)
+    def __init__(self, dst: Signal, value: Any = 0, tag: str | None = None) -> None:
+        super().__init__(tag=tag)
         self.value = value
-        _swap_sets_and_incs(self)
+        self.sets: list[Signal] = []
+        self.incs = [dst]
+        self.reads: list[Signal] = []
+        self.updates: list[Signal] = []
 
     @property
     def dst(self) -> Signal:
         """The signal to increment."""
         return self.incs[0]
 
-    def make_step(self, signals, dt, rng):
+    @property
+    def _descstr(self) -> str:
+        return str(self.dst)
+
+    def make_step(
+        self, signals: SignalDict, dt: float, rng: np.random.RandomState
+    ) -> Callable[[], None]:
         """Return a function that adds the value."""
         target = signals[self.dst]
         value = self.value
 
-        def step_resetinc():
+        def step_resetinc() -> None:
             target[...] += value
 
         return step_resetinc
@@ -201,6 +197,9 @@ def reset_to(dst: Signal, value: Any, tag: str | None = None) -> Reset:
     op = Reset(dst, tag=tag)
     op.value = value  # the constructor accepts scalars only
     return op
+
+
+INCREMENTS[ResetInc] = IncrementFacts(lambda op: reset_to(op.dst, op.value, op.tag))
 
 
 class Constant(Operator):
@@ -226,7 +225,7 @@ class Constant(Operator):
     4. updates ``[]``
     """
 
-    def __init__(self, dst: Signal, value: Any, tag: str | None = None):
+    def __init__(self, dst: Signal, value: Any, tag: str | None = None) -> None:
         super().__init__(tag=tag)
         self.value = value
         self.sets = [dst]
@@ -243,11 +242,13 @@ class Constant(Operator):
     def _descstr(self) -> str:
         return str(self.dst)
 
-    def make_step(self, signals, dt, rng):
+    def make_step(
+        self, signals: SignalDict, dt: float, rng: np.random.RandomState
+    ) -> Callable[[], None]:
         """Write the value, and return a function that does nothing."""
         signals[self.dst][...] = self.value
 
-        def step_constant():
+        def step_constant() -> None:
             pass
 
         return step_constant
@@ -286,7 +287,7 @@ class Feed(Operator):
 
     def __init__(
         self, signal: Signal, source: Any, mode: str = "set", tag: str | None = None
-    ):
+    ) -> None:
         super().__init__(tag=tag)
         if mode not in ("set", "inc"):
             raise ValidationError(
@@ -311,13 +312,18 @@ class Feed(Operator):
     def _descstr(self) -> str:
         return f"{self.source} -> {self.signal}"
 
-    def make_step(self, signals, dt, rng):
+    def make_step(
+        self, signals: SignalDict, dt: float, rng: np.random.RandomState
+    ) -> Callable[[], None]:
         """Return a function that does nothing."""
 
-        def step_feed():
+        def step_feed() -> None:
             pass  # whoever runs the step has written the value
 
         return step_feed
+
+
+INCREMENTS[Feed] = IncrementFacts(stays)  # data are fed in for this very operator
 
 
 class SimPESFactors(Operator):
@@ -358,7 +364,7 @@ class SimPESFactors(Operator):
         columns: Signal,
         learning_rate: float,
         tag: str | None = None,
-    ):
+    ) -> None:
         super().__init__(tag=tag)
         self.learning_rate = learning_rate
         self.sets: list[Signal] = []
@@ -370,13 +376,15 @@ class SimPESFactors(Operator):
     def _descstr(self) -> str:
         return f"pre={self.reads[0]}, error={self.reads[1]} -> {self.updates}"
 
-    def make_step(self, signals, dt, rng):
+    def make_step(
+        self, signals: SignalDict, dt: float, rng: np.random.RandomState
+    ) -> Callable[[], None]:
         """Return a function that updates the factors."""
         pre_filtered, error = (signals[signal] for signal in self.reads)
         rows, columns = (signals[signal] for signal in self.updates)
         alpha = -self.learning_rate * dt / pre_filtered.shape[0]
 
-        def step_simpesfactors():
+        def step_simpesfactors() -> None:
             rows[...] = (alpha * error).reshape(rows.shape)
             columns[...] = pre_filtered
 

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from nengo.builder.operator import Operator
 
 from nengo_dl.graph.dependencies import dependency_graph
-from nengo_dl.graph.schedule import Outlook, Schedule
+from nengo_dl.graph.schedule import Candidates, Schedule
 
 Plan = list[tuple[Operator, ...]]
 
@@ -88,12 +88,28 @@ def greedy_planner(op_list: Sequence[Operator]) -> Plan:
 
 def tree_planner(op_list: Sequence[Operator], max_depth: int = 3) -> Plan:
     """
-    Look ahead before deciding which group to run next.
+    Run complete groups first; if there is none, the one that holds up most.
 
-    As long as there is a group that cannot grow any more, however long we wait, it is
-    run: that cannot be wrong. Otherwise, the group is run whose operators hold up most
-    operators that could join other groups, not counting as many of them as operators
-    could have joined the group itself.
+    At any time, there is one group for each class of operators that can be merged:
+    those that are ready. It may grow when other groups have run. There are two cases:
+
+    1. There is a group that cannot grow any more, however long we wait. It is run: that
+       cannot be wrong.
+    2. All groups could grow. One of them has to run nevertheless, and what would have
+       joined it needs another group later. The group is chosen for which the number of
+       operators that wait for it, and could then join others, exceeds the number of
+       operators that could still have joined it by most.
+
+    Before (where all ``a`` can be merged)::
+
+        a1, a2, a3        read what is there
+        b                 sets x
+        a4, a5, a6        read x
+
+    The group of ``b`` is complete, while that of ``a`` can grow. `greedy_planner` would
+    make three groups: ``(a1, a2, a3), (b,), (a4, a5, a6)``. After::
+
+        (b,), (a1, a2, a3, a4, a5, a6)
 
     Parameters
     ----------
@@ -118,19 +134,19 @@ def tree_planner(op_list: Sequence[Operator], max_depth: int = 3) -> Plan:
         return greedy_planner(op_list)
 
     schedule = Schedule(op_list)
-    outlook = Outlook(schedule)
+    candidates = Candidates(schedule)
     plan: Plan = []
     perhaps_complete = list(schedule.available)
     while schedule.available:
         number = None
         while perhaps_complete and number is None:
             other = perhaps_complete.pop()
-            if other in schedule.available and outlook.is_complete(other):
+            if other in schedule.available and candidates.is_complete(other):
                 number = other
         if number is None:
-            number = outlook.best_to_split()
+            number = candidates.best_to_split()
         nodes, grown = schedule.take(number)
-        outlook.take(number, nodes)
+        candidates.take(number, nodes)
         plan.append(schedule.group(nodes))
         perhaps_complete += [number, *grown]
     return plan

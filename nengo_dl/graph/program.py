@@ -8,7 +8,7 @@ is not changed (but for the marks of `nengo_dl.graph.trainability` on its signal
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -100,7 +100,7 @@ class Program:
             if isinstance(self.producers.get(feed), SimPyFunc)
         )
 
-    def keeps_history(self, probe) -> bool:
+    def keeps_history(self, probe: nengo.Probe) -> bool:
         """Return whether all values of a probe are kept, or only the last one."""
         return probe not in self.without_history
 
@@ -251,7 +251,9 @@ def feed_inputs(model: Model) -> Inputs:
     return Inputs(operators, tuple(nodes), producers, silent)
 
 
-def classify_arrays(layout: Layout, plan) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def classify_arrays(
+    layout: Layout, plan: Sequence[Sequence[Operator]]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """
     Find out which base arrays carry values from step to step, and which are constant.
 

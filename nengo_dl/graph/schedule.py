@@ -43,7 +43,7 @@ class Schedule:
         The classes with ready operators (an ordered set).
     """
 
-    def __init__(self, operators: Sequence[Operator]):
+    def __init__(self, operators: Sequence[Operator]) -> None:
         self.graph = dependency_graph(operators)
         self.class_of = merge_classes(operators)
         n_classes = max(self.class_of, default=-1) + 1
@@ -106,12 +106,12 @@ class Schedule:
             self.graph.raise_cycle([n for n, w in enumerate(self._waiting) if w > 0])
 
 
-class Outlook:
+class Candidates:
     """
     Keeps track of the operators that could be in the next group of each class.
 
-    These are the *candidates*: all operators of the class that do not depend on another
-    one of the class that has not run yet. Some are ready, others wait for operators of
+    The *candidates* of a class are all its operators that do not depend on another one
+    of the class that has not run yet. Some are ready, others wait for operators of
     other classes. Once all are ready, waiting cannot make the group any larger.
 
     Sets of operators are represented by the bits of integers; see
@@ -123,7 +123,7 @@ class Outlook:
         A schedule from which nothing was taken yet.
     """
 
-    def __init__(self, schedule: Schedule):
+    def __init__(self, schedule: Schedule) -> None:
         self._schedule = schedule
         self._order, self._ancestors = transitive_closure_recurse(schedule.graph)
         self._bit = [0] * len(self._order)
@@ -142,7 +142,16 @@ class Outlook:
         return n_ready == len(self._candidates[number])
 
     def take(self, number: int, nodes: Sequence[int]) -> None:
-        """Take notice of a group that was run."""
+        """
+        Take notice of a group that was run.
+
+        Parameters
+        ----------
+        number : int
+            Its class.
+        nodes : sequence of int
+            Its operators, which all were candidates.
+        """
         for node in nodes:
             self._left[number] &= ~self._bit[node]
             del self._candidates[number][node]
@@ -165,8 +174,8 @@ class Outlook:
         """
         Choose what to run when no class is complete.
 
-        Running an incomplete group leaves some of its candidates behind. It pays off if
-        more candidates of other classes wait for what is run.
+        Running an incomplete group leaves behind those of its candidates that wait. It
+        pays off if more candidates of other classes wait for what is run.
 
         Returns
         -------

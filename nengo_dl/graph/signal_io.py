@@ -21,31 +21,6 @@ Access = tuple[Operator, Signal]
 SignalDicts = dict[Signal, list[Operator]]
 
 
-def trainable_mark(signal: Signal) -> bool | None:
-    """
-    Return the ``trainable`` mark of a signal.
-
-    True: a parameter that is trained. False: a parameter that is not. None (also if
-    there is no mark): not a parameter. Marks are made on base signals.
-    """
-    return getattr(signal.base, "trainable", None)
-
-
-def minibatched_mark(signal: Signal) -> bool | None:
-    """Return the ``minibatched`` mark of a signal, None if there is none."""
-    return getattr(signal.base, "minibatched", None)
-
-
-def is_parameter(signal: Signal) -> bool:
-    """
-    Return whether the value of a signal can change between runs.
-
-    That is so for trained parameters, and also for those that are not trained: they
-    can be loaded from a file.
-    """
-    return trainable_mark(signal) is not None
-
-
 def signal_io_dicts(
     operators: Iterable[Operator],
 ) -> tuple[SignalDicts, SignalDicts, SignalDicts, SignalDicts]:
@@ -144,7 +119,7 @@ class Piece:
         All pieces that overlap with this one, itself included.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.accesses: dict[str, list[Access]] = {}
         self.neighbours: list[Piece] = [self]
 
@@ -162,7 +137,7 @@ class BaseAccess:
         Whether any of these signals is a view.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.accesses: dict[str, list[Access]] = {}
         self.has_views = False
         self._pieces: dict[tuple[int, int], Piece] = {}
@@ -205,7 +180,7 @@ class SignalIO:
         The accesses by base signal, in the order of first use.
     """
 
-    def __init__(self, operators: Iterable[Operator]):
+    def __init__(self, operators: Iterable[Operator]) -> None:
         self.bases: dict[Signal, BaseAccess] = {}
         for op in operators:
             for kind in ACCESSES:

@@ -14,23 +14,50 @@ the later stages of the pipeline read through `is_trainable` and `is_minibatched
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import TypeAlias
 
 import nengo
+from nengo.builder import Model
+from nengo.builder.operator import Operator
 from nengo.builder.signal import Signal
+
+#: What may have a ``trainable`` option.
+Trainable: TypeAlias = nengo.Ensemble | nengo.ensemble.Neurons | nengo.Connection
+Configs: TypeAlias = Sequence[nengo.Config]
 
 
 def is_trainable(signal: Signal) -> bool | None:
-    """Return the ``trainable`` mark of a signal (of its base, for a view)."""
+    """
+    Return the ``trainable`` mark of a signal (of its base, for a view).
+
+    None also if there is no mark.
+    """
     return getattr(signal.base, "trainable", None)
 
 
-def is_minibatched(signal: Signal) -> bool:
-    """Return the ``minibatched`` mark of a signal (of its base, for a view)."""
-    return bool(getattr(signal.base, "minibatched", False))
+def is_parameter(signal: Signal) -> bool:
+    """
+    Return whether the value of a signal can change between runs.
+
+    That is so for trained parameters, and also for those that are not trained: they
+    can be loaded from a file.
+    """
+    return is_trainable(signal) is not None
 
 
-def mark_signals(model, operators, inference_only: bool = False) -> None:
+def is_minibatched(signal: Signal) -> bool | None:
+    """
+    Return the ``minibatched`` mark of a signal (of its base, for a view).
+
+    None if there is no mark.
+    """
+    return getattr(signal.base, "minibatched", None)
+
+
+def mark_signals(
+    model: Model, operators: Sequence[Operator], inference_only: bool = False
+) -> None:
     """
     Mark all base signals of a model.
 
@@ -38,7 +65,7 @@ def mark_signals(model, operators, inference_only: bool = False) -> None:
     ----------
     model : nengo.builder.Model
         The built model.
-    operators : list of nengo.builder.Operator
+    operators : sequence of nengo.builder.Operator
         The operators that will be simulated.
     inference_only : bool
         If True, no parameter is trained.
@@ -90,7 +117,7 @@ def mark_signals(model, operators, inference_only: bool = False) -> None:
         signal.base.minibatched = is_learned
 
 
-def parameter_signals(model) -> Iterator[tuple]:
+def parameter_signals(model: Model) -> Iterator[tuple[Trainable, Signal, Configs]]:
     """
     Yield the parameters of the top-level network of a model.
 
@@ -107,7 +134,9 @@ def parameter_signals(model) -> Iterator[tuple]:
         The configs that apply to the object, that of the outermost network first.
     """
 
-    def walk(network, configs):
+    def walk(
+        network: nengo.Network, configs: tuple[nengo.Config, ...]
+    ) -> Iterator[tuple[Trainable, str, Configs]]:
         configs = (*configs, network.config)
         for ensemble in network.ensembles:
             yield ensemble, "encoders", configs
@@ -127,7 +156,7 @@ def parameter_signals(model) -> Iterator[tuple]:
             yield obj, signal, configs
 
 
-def _learned_signals(model) -> Iterator[Signal]:
+def _learned_signals(model: Model) -> Iterator[Signal]:
     """Yield the signals that learning rules modify."""
     for conn in model.toplevel.all_connections:
         rules = conn.learning_rule_type
@@ -144,11 +173,12 @@ def _learned_signals(model) -> Iterator[Signal]:
                 yield model.sig[conn]["weights"]
 
 
-def _ensemble(obj):
+def _ensemble(obj: nengo.Ensemble | nengo.ensemble.Neurons) -> nengo.Ensemble:
+    """Return the ensemble that an object is, or belongs to."""
     return obj.ensemble if isinstance(obj, nengo.ensemble.Neurons) else obj
 
 
-def trainable_setting(configs, obj) -> bool | None:
+def trainable_setting(configs: Configs, obj: Trainable) -> bool | None:
     """
     Return the value of the ``trainable`` option for an object.
 
@@ -175,7 +205,7 @@ def trainable_setting(configs, obj) -> bool | None:
     return None
 
 
-def _setting(config, key) -> bool | None:
+def _setting(config: nengo.Config, key: type | Trainable) -> bool | None:
     """Look up ``trainable`` for exactly this class or object in one config."""
     is_class = isinstance(key, type)
     cls = key if is_class else type(key)

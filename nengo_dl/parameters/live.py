@@ -87,7 +87,7 @@ def _signal_parameters(tensor_graph, names, positions) -> Iterator[Parameter]:
     for obj, signal, _ in parameter_signals(tensor_graph.model):
         owner, attr = _owner_and_name(obj)
         shape = dense_values(signal).shape
-        minibatched = is_minibatched(signal)
+        minibatched = bool(is_minibatched(signal))
         if minibatched:
             shape = (tensor_graph.minibatch_size, *shape)
         yield Parameter(

@@ -158,7 +158,7 @@ class SignalDict(Mapping):
                     f"`{signal}` has shape {signal.shape} but its place has shape "
                     f"{tensor_signal.shape}"
                 )
-            if tensor_signal.minibatched != is_minibatched(signal):
+            if tensor_signal.minibatched != bool(is_minibatched(signal)):
                 raise BuildError(
                     f"`{signal}` and its place must both have a minibatch axis, or "
                     f"both have none; the place has shape {tensor_signal.full_shape}"

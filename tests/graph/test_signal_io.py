@@ -7,10 +7,7 @@ from nengo_dl.graph.signal_io import (
     SignalIO,
     covers,
     extent,
-    is_parameter,
-    minibatched_mark,
     overlapping_pairs,
-    trainable_mark,
 )
 from nengo_dl.graph_optimizer import signal_io_dicts
 
@@ -28,21 +25,6 @@ def test_signal_io_dicts():
     assert reads == {x: [update_y], y: [inc_x, update_y]}
     assert updates == {y: [update_y]}
     assert sets[y] == []
-
-
-@pytest.mark.parametrize("mark, is_param", ((True, True), (False, True), (None, False)))
-def test_marks(mark, is_param):
-    sig = signal((3,), trainable=mark, minibatched=True)
-    for part in (sig, sig[:2]):
-        assert trainable_mark(part) is mark
-        assert minibatched_mark(part) is True
-        assert is_parameter(part) is is_param
-
-
-def test_missing_marks():
-    assert trainable_mark(signal()) is None
-    assert minibatched_mark(signal()) is None
-    assert not is_parameter(signal())
 
 
 def test_extent():

@@ -1,12 +1,14 @@
 import nengo
 import numpy as np
 import pytest
+from graph import literal_graphs
 from nengo.builder.signal import Signal
 
 import nengo_dl
 from nengo_dl.builder import build_model
 from nengo_dl.graph.trainability import (
     is_minibatched,
+    is_parameter,
     is_trainable,
     mark_signals,
     parameter_signals,
@@ -30,6 +32,22 @@ def bias(model, ens):
 
 def weights(model, conn):
     return is_trainable(model.sig[conn]["weights"])
+
+
+@pytest.mark.parametrize("mark, is_param", ((True, True), (False, True), (None, False)))
+def test_marks(mark, is_param):
+    sig = literal_graphs.signal((3,), trainable=mark, minibatched=True)
+    for part in (sig, sig[:2]):
+        assert is_trainable(part) is mark
+        assert is_minibatched(part) is True
+        assert is_parameter(part) is is_param
+
+
+def test_missing_marks():
+    sig = literal_graphs.signal()
+    assert is_trainable(sig) is None
+    assert is_minibatched(sig) is None
+    assert not is_parameter(sig)
 
 
 def test_signals_without_marks():

@@ -14,8 +14,10 @@ import numpy as np
 from nengo.builder.operator import Reset
 from nengo.builder.signal import Signal
 
-from nengo_dl.graph.operators import Constant, is_increment
-from nengo_dl.graph.signal_io import SignalIO, covers, is_parameter
+from nengo_dl.graph.increments import is_exactly
+from nengo_dl.graph.operators import Constant
+from nengo_dl.graph.signal_io import SignalIO, covers
+from nengo_dl.graph.trainability import is_parameter
 
 
 def constant_value(signal: Signal, io: SignalIO) -> Any:
@@ -44,8 +46,7 @@ def constant_value(signal: Signal, io: SignalIO) -> Any:
     op, target = writers[0]
     if (
         len(writers) > 1
-        or not isinstance(op, (Reset, Constant))
-        or is_increment(op, target)
+        or not is_exactly(op, Reset, Constant)
         or not covers(target, signal)
     ):
         return None

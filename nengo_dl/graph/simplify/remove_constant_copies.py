@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from nengo.builder.operator import Copy, Operator
 
+from nengo_dl.graph.increments import is_exactly
 from nengo_dl.graph.operators import ResetInc, reset_to
 from nengo_dl.graph.signal_io import SignalIO
 from nengo_dl.graph.simplify.constants import constant_value, slice_of
@@ -40,7 +41,7 @@ def remove_constant_copies(operators: Sequence[Operator]) -> list[Operator]:
         Operators that do the same.
     """
     io = SignalIO(operators)
-    resets = {op: _as_reset(op, io) for op in operators if type(op) is Copy}
+    resets = {op: _as_reset(op, io) for op in operators if is_exactly(op, Copy)}
     replaced = {op: reset for op, reset in resets.items() if reset is not None}
     unused = {
         writer

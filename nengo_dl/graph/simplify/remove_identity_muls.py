@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-from nengo.builder.operator import Copy, DotInc, ElementwiseInc, Operator
-from nengo.builder.signal import Signal
+from nengo.builder.operator import Copy, Operator
 
-from nengo_dl.graph.operators import DotSet, ElementwiseSet
+from nengo_dl.graph.increments import facts_of
 from nengo_dl.graph.signal_io import SignalIO
 from nengo_dl.graph.simplify.constants import constant_value
 
@@ -36,46 +34,18 @@ def remove_identity_muls(operators: Sequence[Operator]) -> list[Operator]:
         Operators that do the same.
     """
     io = SignalIO(operators)
-    simplified = []
-    for op in operators:
-        copied = _copied_signal(op, io)
-        if copied is not None:
-            op = Copy(copied, op.Y, inc=not op.sets, tag=op.tag)
-        simplified.append(op)
-    return simplified
+    return [_as_copy(op, io) or op for op in operators]
 
 
-def _copied_signal(op: Operator, io: SignalIO) -> Signal | None:
-    """Return the signal that an operator just copies, None if it does more."""
-    if type(op) in (ElementwiseInc, ElementwiseSet):
-        are_units = (_is_all_ones, _is_all_ones)
-    elif type(op) in (DotInc, DotSet):
-        are_units = (_is_unit_matrix, _is_one)
-    else:
+def _as_copy(op: Operator, io: SignalIO) -> Copy | None:
+    """Return a copy that does what a product does, None if it does more."""
+    facts = facts_of(op)
+    if facts is None or not facts.units:
         return None
-    for factor, other, is_unit in zip((op.A, op.X), (op.X, op.A), are_units):
-        if (other.shape, other.dtype) == (op.Y.shape, op.Y.dtype):
+    (target,) = op.sets + op.incs
+    for factor, other, is_unit in zip(op.reads, reversed(op.reads), facts.units):
+        if (other.shape, other.dtype) == (target.shape, target.dtype):
             value = constant_value(factor, io)
             if value is not None and not factor.sparse and is_unit(value):
-                return other
+                return Copy(other, target, inc=not op.sets, tag=op.tag)
     return None
-
-
-def _is_all_ones(value: np.ndarray) -> bool:
-    return bool(np.all(value == 1))
-
-
-def _is_one(value: np.ndarray) -> bool:
-    return value.size == 1 and _is_all_ones(value)
-
-
-def _is_unit_matrix(value: np.ndarray) -> bool:
-    """Return whether a matrix product with ``value`` changes nothing."""
-    if value.size == 1:
-        return _is_all_ones(value)
-    return (
-        value.ndim == 2
-        and value.shape[0] == value.shape[1]
-        and np.count_nonzero(value) == len(value)
-        and _is_all_ones(np.diagonal(value))
-    )

@@ -9,8 +9,10 @@ from nengo.builder.learning_rules import SimPES
 from nengo.builder.operator import Copy, ElementwiseInc, Operator
 from nengo.builder.signal import Signal
 
+from nengo_dl.graph.increments import is_exactly
 from nengo_dl.graph.operators import SimPESFactors
-from nengo_dl.graph.signal_io import SignalIO, minibatched_mark
+from nengo_dl.graph.signal_io import SignalIO
+from nengo_dl.graph.trainability import is_minibatched
 
 
 def remove_pes_deltas(operators: Sequence[Operator]) -> list[Operator]:
@@ -43,7 +45,7 @@ def remove_pes_deltas(operators: Sequence[Operator]) -> list[Operator]:
     io = SignalIO(operators)
     replaced: dict[Operator, Operator] = {}
     for op in operators:
-        if type(op) is SimPES:
+        if is_exactly(op, SimPES):
             replaced.update(_with_factors(op, io))
     return [replaced.get(op, op) for op in operators]
 
@@ -57,7 +59,7 @@ def _with_factors(op: SimPES, io: SignalIO) -> dict[Operator, Operator]:
         return {}
     (copy,) = readers
     adds_all_of_it = (
-        type(copy) is Copy
+        is_exactly(copy, Copy)
         and copy.inc
         and copy.src is delta
         and copy.dst.shape == delta.shape
@@ -77,5 +79,5 @@ def _with_factors(op: SimPES, io: SignalIO) -> dict[Operator, Operator]:
 
 def _state_like(delta: Signal, shape: tuple[int, int], name: str) -> Signal:
     signal = Signal(np.zeros(shape, delta.dtype), name=f"{delta.name}.{name}")
-    signal.minibatched, signal.trainable = minibatched_mark(delta), None
+    signal.minibatched, signal.trainable = is_minibatched(delta), None
     return signal

@@ -3,49 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from nengo.builder.operator import (
-    Copy,
-    DotInc,
-    ElementwiseInc,
-    Operator,
-    Reset,
-    SparseDotInc,
-)
-from nengo.builder.processes import SimProcess
-from nengo.builder.transforms import ConvInc, ConvTransposeInc
+from nengo.builder.operator import Operator, Reset
 
-from nengo_dl.graph.operators import (
-    ConvSet,
-    ConvTransposeSet,
-    DotSet,
-    ElementwiseSet,
-    Feed,
-    ResetInc,
-    SparseDotSet,
-    is_increment,
-    is_zero,
-    reset_to,
-)
+from nengo_dl.graph.increments import facts_of, is_exactly
+from nengo_dl.graph.operators import is_increment, is_zero
 from nengo_dl.graph.signal_io import SignalIO, covers
-
-#: Operators that are left as they are, because what belongs to them outside of the step
-#: (data that are fed in, random number generators) is found by the operator itself.
-KEPT = (Feed, SimProcess)
-
-#: For each type of incrementing operator, how to make one that sets the same.
-SETTERS: dict[type, Callable[[Operator], Operator]] = {
-    ElementwiseInc: lambda op: ElementwiseSet(op.A, op.X, op.Y, tag=op.tag),
-    DotInc: lambda op: DotSet(op.A, op.X, op.Y, reshape=op.reshape, tag=op.tag),
-    SparseDotInc: lambda op: SparseDotSet(op.A, op.X, op.Y, tag=op.tag),
-    ConvInc: lambda op: ConvSet(op.W, op.X, op.Y, op.conv, tag=op.tag),
-    ConvTransposeInc: lambda op: ConvTransposeSet(
-        op.W, op.X, op.Y, op.conv, tag=op.tag
-    ),
-    Copy: lambda op: Copy(op.src, op.dst, src_slice=op.src_slice, tag=op.tag),
-    ResetInc: lambda op: reset_to(op.dst, op.value, tag=op.tag),
-}
 
 
 def remove_reset_incs(operators: Sequence[Operator]) -> list[Operator]:
@@ -78,40 +42,42 @@ def remove_reset_incs(operators: Sequence[Operator]) -> list[Operator]:
     Warns
     -----
     UserWarning
-        If there is an increment by a type of operator that is not in `SETTERS`.
+        If there is an increment by a type of operator of which nothing is known; see
+        `nengo_dl.graph.increments`.
     """
     io = SignalIO(operators)
     replaced: dict[Operator, Operator] = {}
     removed: set[Operator] = set()
     for op in operators:
-        if isinstance(op, Reset) and not is_increment(op, op.dst) and is_zero(op.value):
-            incer = _first_incer(op, io)
-            if incer is not None:
-                replaced[incer] = SETTERS[type(incer)](incer)
+        if is_exactly(op, Reset) and is_zero(op.value):
+            replacement = _replacement(op, io)
+            if replacement:
+                replaced.update(replacement)
                 removed.add(op)
     return [replaced.get(op, op) for op in operators if op not in removed]
 
 
-def _first_incer(reset: Reset, io: SignalIO) -> Operator | None:
-    """Return an operator that can take over the reset of what it increments."""
+def _replacement(reset: Reset, io: SignalIO) -> dict[Operator, Operator]:
+    """Return an increment of what is reset, and what sets the same; or nothing."""
     incers = [
         (op, target) for op, target in io.writers(reset.dst) if is_increment(op, target)
     ]
     # the others have to wait for the one that is chosen; that could lead to a cycle if
     # the chosen one depends on something else that they write
     if any(len(op.sets) + len(op.incs) > 1 for op, _ in incers):
-        return None
+        return {}
     for op, target in incers:
         if not (covers(target, reset.dst) and covers(reset.dst, target)):
             continue
-        if isinstance(op, KEPT):
-            continue
-        if type(op) not in SETTERS:
+        facts = facts_of(op)
+        if facts is None:
             warnings.warn(
                 f"Unknown incer type `{type(op).__name__}`: it is not known how to "
                 f"set {target} with it, so that its reset cannot be left out; this "
                 "costs some speed only"
             )
-        elif not (isinstance(op, Copy) and op.dst_slice is not None):
-            return op
-    return None
+            continue
+        setting = facts.set_instead(op)
+        if setting is not None:
+            return {op: setting}
+    return {}

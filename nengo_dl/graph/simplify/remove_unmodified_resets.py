@@ -7,8 +7,10 @@ from itertools import islice
 
 from nengo.builder.operator import Operator, Reset
 
-from nengo_dl.graph.operators import Constant, is_increment
-from nengo_dl.graph.signal_io import SignalIO, is_parameter
+from nengo_dl.graph.increments import is_exactly
+from nengo_dl.graph.operators import Constant
+from nengo_dl.graph.signal_io import SignalIO
+from nengo_dl.graph.trainability import is_parameter
 
 
 def remove_unmodified_resets(operators: Sequence[Operator]) -> list[Operator]:
@@ -45,8 +47,7 @@ def remove_unmodified_resets(operators: Sequence[Operator]) -> list[Operator]:
 def _is_unmodified(op: Operator, io: SignalIO) -> bool:
     """Return whether an operator is a reset, and the only one to write its target."""
     return (
-        isinstance(op, Reset)
-        and not is_increment(op, op.dst)
+        is_exactly(op, Reset)
         and not is_parameter(op.dst)
         and len(list(islice(io.writers(op.dst), 2))) == 1
     )

@@ -4,45 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nengo.builder.operator import (
-    Copy,
-    DotInc,
-    ElementwiseInc,
-    Operator,
-    Reset,
-    SparseDotInc,
-)
-from nengo.builder.transforms import ConvInc, ConvTransposeInc
+from nengo.builder.operator import Copy, Operator, Reset
 
-from nengo_dl.graph.operators import (
-    ConvSet,
-    ConvTransposeSet,
-    DotSet,
-    ElementwiseSet,
-    ResetInc,
-    SparseDotSet,
-    is_zero,
-)
+from nengo_dl.graph.increments import facts_of, is_exactly
+from nengo_dl.graph.operators import ResetInc, is_zero
 from nengo_dl.graph.signal_io import SignalIO
 from nengo_dl.graph.simplify.constants import (
     constant_value,
     is_constant_zero,
     slice_of,
 )
-
-#: Operators whose output is zero if either of the signals they read is.
-PRODUCTS = {
-    ElementwiseInc,
-    ElementwiseSet,
-    DotInc,
-    DotSet,
-    SparseDotInc,
-    SparseDotSet,
-    ConvInc,
-    ConvSet,
-    ConvTransposeInc,
-    ConvTransposeSet,
-}
 
 
 def remove_zero_incs(operators: Sequence[Operator]) -> list[Operator]:
@@ -74,18 +45,19 @@ def remove_zero_incs(operators: Sequence[Operator]) -> list[Operator]:
         if not _yields_zero(op, io):
             simplified.append(op)
         elif op.sets:
-            dst = slice_of(op.sets[0], op.dst_slice if type(op) is Copy else None)
+            dst = slice_of(op.sets[0], op.dst_slice if is_exactly(op, Copy) else None)
             simplified.append(op if dst is None else Reset(dst, tag=op.tag))
     return simplified
 
 
 def _yields_zero(op: Operator, io: SignalIO) -> bool:
     """Return whether what an operator writes or adds is always zero."""
-    if type(op) in PRODUCTS:
+    facts = facts_of(op)
+    if facts is not None and facts.is_product:
         return any(is_constant_zero(signal, io) for signal in op.reads)
-    if type(op) is ResetInc:
+    if is_exactly(op, ResetInc):
         return is_zero(op.value)
-    if type(op) is Copy:
+    if is_exactly(op, Copy):
         value = constant_value(op.src, io)
         if value is not None and op.src_slice is not None:
             value = value[op.src_slice]
