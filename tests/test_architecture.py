@@ -221,8 +221,7 @@ TESTED_IN = {
     "__init__": "test_version",
     "benchmarks/training": "benchmarks/test_models",
     "benchmarks/worker": "benchmarks/test_command_line",
-    "execution/graph_variables": "test_tensor_graph",
-    "execution/live_state": "test_tensor_graph",
+    "execution/places": "execution/test_step",
     "graph/schedule": "graph/test_planners",
     "graph/spreading": "graph/test_ordering",
     "graph/transitive": "graph/test_planners",
@@ -230,7 +229,11 @@ TESTED_IN = {
     "op_builders/base": "op_builders/test_basic",
     "parameters/export": "parameters/test_saving",
     "tensor_node/operator": "tensor_node/test_compilation",
+    "simulation/arrays": "simulation/test_inputs",
+    "training/compiling": "training/test_losses_and_metrics",
     "training/methods": "training/test_fit",
+    "training/targets": "training/test_failures",
+    "training/trainer": "training/test_fit",
 }
 
 #: Test files about what several modules do together.

@@ -1,14 +1,10 @@
 import nengo
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from nengo_dl.builder import build_model
 from nengo_dl.config import configure_settings
-from nengo_dl.execution import engine, variables
-from nengo_dl.execution.packing import Packing
-from nengo_dl.execution.variables import constant_tensor
-from nengo_dl.graph.layout import BaseArray
+from nengo_dl.execution import engine
 from nengo_dl.tensor_graph import TensorGraph
 
 
@@ -109,24 +105,3 @@ def test_no_loop():
     assert "While" not in {op.type for op in function.graph.get_operations()}
     output = run_block(graph, graph.values.packed_state(), 1, 4)[1][0]
     assert (output[:, 0, 0] == [1, 3, 6, 10]).all()
-
-
-def test_packing():
-    packing = Packing(
-        {"a": (2, 3), "b": (1,), "c": (4,)},
-        {"a": "float32", "b": "int32", "c": "float32"},
-    )
-    arrays = [tf.random.uniform((2, 3)), tf.constant([7]), tf.random.uniform((4,))]
-    vectors = packing.pack(arrays)
-    assert [v.dtype.name for v in vectors] == packing.dtypes == ["float32", "int32"]
-    assert packing.sizes == [10, 1]
-    for key, array, unpacked in zip("abc", arrays, packing.unpack(vectors)):
-        assert (unpacked.numpy() == array.numpy()).all()
-        assert (packing.take(vectors, key).numpy() == array.numpy()).all()
-
-
-def test_large_constants_are_not_part_of_the_program():
-    array = BaseArray("a", "state", "float32", (1,), False, ())
-    assert isinstance(constant_tensor(np.zeros(10), array), np.ndarray)
-    large = constant_tensor(np.zeros(variables.SMALL_CONSTANT_BYTES), array)
-    assert isinstance(large, tf.Tensor) and large.dtype == tf.float32
