@@ -41,7 +41,7 @@ def test_losses_and_metrics_in_python(what, Simulator):
             else:
                 history = sim.fit(x, y, epochs=2, shuffle=False, verbose=0)
             histories.append(list(history.history.values()))
-            assert sim.keras_model.compiles_training == (function == "mse")
+            assert sim.keras_model.facts.jit_compile == (function == "mse")
     np.testing.assert_allclose(*histories, rtol=1e-5)
 
 
