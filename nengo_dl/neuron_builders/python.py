@@ -86,17 +86,18 @@ class NeuronStep:
                 for name, rng in self.rngs.items()
             }
         self._step, self._dt = op.neurons.step, dt
-        self._output, self._J, self._state = op.output, op.J, op.state
+        # the types that Nengo would use, whatever type the simulator has
+        self._J_dtype, self._output_dtype = op.J.dtype, op.output.dtype
+        self._state_dtypes = {name: sig.dtype for name, sig in op.state.items()}
 
     def __call__(
         self, time: None, J: np.ndarray, *state: np.ndarray
     ) -> list[np.ndarray]:
         """Return the output and the new state."""
-        # in the types that Nengo would use, whatever type the simulator has
-        output = np.zeros(J.shape, self._output.dtype)
+        output = np.zeros(J.shape, self._output_dtype)
         new = {
-            name: value.astype(sig.dtype)
-            for (name, sig), value in zip(self._state.items(), state)
+            name: value.astype(dtype)
+            for (name, dtype), value in zip(self._state_dtypes.items(), state)
         }
-        self._step(self._dt, J.astype(self._J.dtype), output, **new, **self.rngs)
+        self._step(self._dt, J.astype(self._J_dtype), output, **new, **self.rngs)
         return [output, *new.values()]

@@ -56,14 +56,15 @@ def _origin(op: SimPyFunc) -> str:
 
 def _function(op: SimPyFunc, dtype: tf.DType) -> Callable[..., list[np.ndarray]]:
     """Return the function of an operator, with a list of arrays of a type as output."""
-    func = op.fn if op.output is None else align_func(dtype)(op.fn)
+    output, has_time = op.output, op.t is not None
+    func = op.fn if output is None else align_func(dtype)(op.fn)
+    name = function_name(op.fn, sanitize=False)
 
     def call(time: float, *x: np.ndarray) -> list[np.ndarray]:
-        args = [] if op.t is None else [time]
+        args = [time] if has_time else []
         value = func(*args, *(array.copy() for array in x))
-        if op.output is None:
+        if output is None:
             return []
-        name = function_name(op.fn, sanitize=False)
-        return [fit_output(value, op.output.size, name).reshape(op.output.shape)]
+        return [fit_output(value, output.size, name).reshape(output.shape)]
 
     return call
