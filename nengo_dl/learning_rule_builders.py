@@ -17,10 +17,12 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 from nengo.builder.learning_rules import SimBCM, SimOja, SimPES, SimRLS, SimVoja
+from nengo.builder.operator import Operator
 
-from nengo_dl.builder import Builder
+from nengo_dl.builder import BuildConfig, Builder
 from nengo_dl.graph.operators import SimPESFactors
 from nengo_dl.op_builders import OverwritingBuilder, stacked_matvec
+from nengo_dl.signals import SignalDict
 
 __all__ = [
     "LearningRuleBuilder",
@@ -49,7 +51,7 @@ class LearningRuleBuilder(OverwritingBuilder):
     other.
     """
 
-    def build_pre(self, signals, config) -> None:
+    def build_pre(self, signals: SignalDict, config: BuildConfig) -> None:
         """Combine the signals that all rules have."""
         super().build_pre(signals, config)
         self.n_rows = [op.delta.shape[0] for op in self.ops]
@@ -66,14 +68,14 @@ class LearningRuleBuilder(OverwritingBuilder):
         self.post = post.reshape((sum(self.n_rows), 1))
         self.delta = signals.combine([op.delta for op in self.ops])
 
-    def row_constant(self, signals, attr: str) -> tf.Tensor:
+    def row_constant(self, signals: SignalDict, attr: str) -> tf.Tensor:
         """Return an attribute of the operators, to be multiplied with their rows."""
         return signals.op_constant(
             self.ops, self.n_rows, attr, signals.dtype, shape=(-1, 1)
         )
 
     @staticmethod
-    def mergeable(x, y) -> bool:
+    def mergeable(x: Operator, y: Operator) -> bool:
         """Merge rules with equal numbers of presynaptic neurons (or dimensions)."""
         return x.reads[0].size == y.reads[0].size
 
@@ -110,7 +112,7 @@ class SimPESBuilder(LearningRuleBuilder):
     ``n`` is the number of presynaptic neurons.
     """
 
-    def build_pre(self, signals, config) -> None:
+    def build_pre(self, signals: SignalDict, config: BuildConfig) -> None:
         """Scale the learning rate."""
         super().build_pre(signals, config)
         n_neurons = self.pre.shape[1]
@@ -118,14 +120,14 @@ class SimPESBuilder(LearningRuleBuilder):
             -signals.dt / n_neurons
         )
 
-    def build_step(self, signals) -> None:
+    def build_step(self, signals: SignalDict) -> None:
         """Compute the change."""
         pre = repeat_for_rows(signals.gather(self.pre), self.n_rows)
         error = signals.gather(self.post)
         signals.scatter(self.delta, self.alpha * error * pre)
 
     @staticmethod
-    def mergeable(x, y) -> bool:
+    def mergeable(x: SimPES, y: SimPES) -> bool:
         """Merge rules with equal numbers of neurons, and equal sizes of the error."""
         return LearningRuleBuilder.mergeable(x, y) and x.error.size == y.error.size
 
@@ -134,7 +136,7 @@ class SimPESBuilder(LearningRuleBuilder):
 class SimPESFactorsBuilder(OverwritingBuilder):
     """``rows = -κ dt / n · e``, ``columns = a``; see `SimPESBuilder`."""
 
-    def build_pre(self, signals, config) -> None:
+    def build_pre(self, signals: SignalDict, config: BuildConfig) -> None:
         """Combine signals, and scale the learning rates."""
         super().build_pre(signals, config)
         self.pre, self.error, self.rows, self.columns = (
@@ -149,14 +151,14 @@ class SimPESFactorsBuilder(OverwritingBuilder):
             signals.dtype,
         ) * (-signals.dt / n_neurons)
 
-    def build_step(self, signals) -> None:
+    def build_step(self, signals: SignalDict) -> None:
         """Copy the activities, and scale the errors."""
         rows = self.alpha * signals.gather(self.error)
         signals.scatter(self.rows, rows)
         signals.scatter(self.columns, signals.gather(self.pre))
 
     @staticmethod
-    def mergeable(x, y) -> bool:
+    def mergeable(x: SimPESFactors, y: SimPESFactors) -> bool:
         """Merge rules with equal numbers of presynaptic neurons."""
         return x.reads[0].size == y.reads[0].size
 
@@ -169,14 +171,14 @@ class SimBCMBuilder(LearningRuleBuilder):
     ``θ`` is the modification threshold, a filtered version of ``b``.
     """
 
-    def build_pre(self, signals, config) -> None:
+    def build_pre(self, signals: SignalDict, config: BuildConfig) -> None:
         """Scale the learning rate."""
         super().build_pre(signals, config)
         self.alpha = self.row_constant(signals, "learning_rate") * signals.dt
         theta = signals.combine([op.theta for op in self.ops])
         self.theta = theta.reshape(self.post.shape)
 
-    def build_step(self, signals) -> None:
+    def build_step(self, signals: SignalDict) -> None:
         """Compute the change."""
         pre = repeat_for_rows(signals.gather(self.pre), self.n_rows)
         post = signals.gather(self.post)
@@ -192,14 +194,14 @@ class SimOjaBuilder(LearningRuleBuilder):
     ``β`` is the forgetting rate.
     """
 
-    def build_pre(self, signals, config) -> None:
+    def build_pre(self, signals: SignalDict, config: BuildConfig) -> None:
         """Scale the learning rate."""
         super().build_pre(signals, config)
         self.alpha = self.row_constant(signals, "learning_rate") * signals.dt
         self.beta = self.row_constant(signals, "beta")
         self.weights = signals.combine([op.weights for op in self.ops])
 
-    def build_step(self, signals) -> None:
+    def build_step(self, signals: SignalDict) -> None:
         """Compute the change."""
         pre = repeat_for_rows(signals.gather(self.pre), self.n_rows)
         post = signals.gather(self.post)
@@ -217,7 +219,7 @@ class SimVojaBuilder(LearningRuleBuilder):
     the encoder of each neuron is scaled.
     """
 
-    def build_pre(self, signals, config) -> None:
+    def build_pre(self, signals: SignalDict, config: BuildConfig) -> None:
         """Scale the learning rate."""
         super().build_pre(signals, config)
         self.alpha = self.row_constant(signals, "learning_rate") * signals.dt
@@ -226,7 +228,7 @@ class SimVojaBuilder(LearningRuleBuilder):
         learning = signals.combine([op.learning_signal for op in self.ops])
         self.learning = learning.reshape((len(self.ops), 1))
 
-    def build_step(self, signals) -> None:
+    def build_step(self, signals: SignalDict) -> None:
         """Compute the change."""
         x = repeat_for_rows(signals.gather(self.pre), self.n_rows)
         learning = repeat_for_rows(signals.gather(self.learning), self.n_rows)
@@ -251,14 +253,14 @@ class SimRLSBuilder(LearningRuleBuilder):
     where the ``P`` on the right is that of the previous step; it is symmetric.
     """
 
-    def build_pre(self, signals, config) -> None:
+    def build_pre(self, signals: SignalDict, config: BuildConfig) -> None:
         """Combine the estimates."""
         super().build_pre(signals, config)
         g, n = self.pre.shape
         inv_gamma = signals.combine([op.inv_gamma for op in self.ops])
         self.inv_gamma = inv_gamma.reshape((g, n, n))
 
-    def build_step(self, signals) -> None:
+    def build_step(self, signals: SignalDict) -> None:
         """Compute the change, and the next estimate."""
         pre = signals.gather(self.pre)
         P = signals.gather(self.inv_gamma)

@@ -11,13 +11,15 @@ from __future__ import annotations
 import itertools
 import math
 import warnings
+from collections.abc import Sequence
 
 import tensorflow as tf
 from nengo.builder.transforms import ConvInc, ConvTransposeInc
 
-from nengo_dl.builder import Builder
+from nengo_dl.builder import BuildConfig, Builder
 from nengo_dl.graph.operators import ConvSet, ConvTransposeSet
 from nengo_dl.op_builders import OverwritingBuilder, view_key, write_mode
+from nengo_dl.signals import SignalDict
 
 # TensorFlow's names of the spatial axes, by number of axes
 SPATIAL_AXES = {1: "W", 2: "HW", 3: "DHW"}
@@ -60,7 +62,7 @@ class ConvIncBuilder(OverwritingBuilder):
         kernels of their own.
     """
 
-    def __init__(self, ops):
+    def __init__(self, ops: Sequence[ConvInc | ConvTransposeInc]):
         super().__init__(ops)
         self.conv = ops[0].conv
         self.is_transpose = ops[0].is_transpose
@@ -81,7 +83,7 @@ class ConvIncBuilder(OverwritingBuilder):
         n_elements = minibatch_size * math.prod(shape.spatial_shape) * patch
         return not cpu_only or n_elements <= MAX_XLA_ELEMENTS
 
-    def build_pre(self, signals, config) -> None:
+    def build_pre(self, signals: SignalDict, config: BuildConfig) -> None:
         """Find ``W``, ``X`` and ``Y``, and choose the order of the axes."""
         super().build_pre(signals, config)
         self.mode = write_mode(self.ops[0], self.ops[0].Y)
@@ -111,7 +113,7 @@ class ConvIncBuilder(OverwritingBuilder):
                 "in every step. Simulations with `channels_last=True` are faster."
             )
 
-    def build_step(self, signals) -> None:
+    def build_step(self, signals: SignalDict) -> None:
         """Convolve."""
         X = signals.gather(self.X)
         if not self.X.minibatched:
@@ -166,7 +168,7 @@ class ConvIncBuilder(OverwritingBuilder):
         return tf.transpose(Y, (0, op, group, channel, *space))
 
     @staticmethod
-    def mergeable(x, y) -> bool:
+    def mergeable(x: ConvInc | ConvTransposeInc, y: ConvInc | ConvTransposeInc) -> bool:
         """Merge convolutions of one input that differ in nothing but the kernel."""
         return (
             x.is_transpose == y.is_transpose
@@ -175,7 +177,9 @@ class ConvIncBuilder(OverwritingBuilder):
         )
 
 
-def grouped_convolution(X, W, strides, padding: str, groups: int) -> tf.Tensor:
+def grouped_convolution(
+    X: tf.Tensor, W: tf.Tensor, strides: Sequence[int], padding: str, groups: int
+) -> tf.Tensor:
     """
     Convolve groups of channels separately.
 
@@ -224,7 +228,9 @@ def grouped_convolution(X, W, strides, padding: str, groups: int) -> tf.Tensor:
     return tf.reshape(Y, (*Y.shape[:-2], -1))
 
 
-def _pad(X, size, strides, padding: str):
+def _pad(
+    X: tf.Tensor, size: Sequence[int], strides: Sequence[int], padding: str
+) -> tuple[tf.Tensor, list[int]]:
     """Pad the spatial axes as TensorFlow does; also return the size of the output."""
     n_in = X.shape[1:-1]
     if padding == "VALID":

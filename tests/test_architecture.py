@@ -226,9 +226,13 @@ TESTED_IN = {
     "graph/spreading": "graph/test_ordering",
     "graph/transitive": "graph/test_planners",
     "neuron_builders/loihi": "test_loihi",
+    "neuron_builders/dispatch": "neuron_builders/test_neuron_builders",
     "op_builders/base": "op_builders/test_basic",
     "parameters/export": "parameters/test_saving",
     "tensor_node/operator": "tensor_node/test_compilation",
+    "process_builders/base": "process_builders/test_rules_from_outside",
+    "process_builders/dispatch": "process_builders/test_process_builders",
+    "signals/base_arrays": "signals/test_signal_dict",
     "simulation/arrays": "simulation/test_inputs",
     "training/compiling": "training/test_losses_and_metrics",
     "training/methods": "training/test_fit",
@@ -239,8 +243,9 @@ TESTED_IN = {
 #: Test files about what several modules do together.
 SUBJECTS = {
     "graph": {"determinism"},
-    "neuron_builders": {"custom_neurons"},
+    "neuron_builders": {"custom_neurons", "surrogate_gradient"},
     "parameters": {"nengo_params"},
+    "process_builders": {"rules_from_outside"},
     "tensor_node": {
         "compilation",
         "keras_layers",

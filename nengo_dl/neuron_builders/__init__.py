@@ -8,16 +8,11 @@ NumPy code for all others.
 
 from __future__ import annotations
 
-import nengo
-from nengo.builder.neurons import SimNeurons
-
-from nengo_dl.builder import Builder, OpBuilder
-from nengo_dl.neuron_builders.base import TFNeuronBuilder
+from nengo_dl.neuron_builders.base import NeuronBuilder, TFNeuronBuilder
+from nengo_dl.neuron_builders.dispatch import SimNeuronsBuilder
 from nengo_dl.neuron_builders.loihi import (
     LoihiLIFBuilder,
     LoihiSpikingRectifiedLinearBuilder,
-    has_noise,
-    loihi_builder,
 )
 from nengo_dl.neuron_builders.python import GenericNeuronBuilder
 from nengo_dl.neuron_builders.rates import (
@@ -39,7 +34,6 @@ from nengo_dl.neuron_builders.spiking import (
     LIFBuilder,
     SpikingRectifiedLinearBuilder,
 )
-from nengo_dl.neurons import LeakyReLU, SoftLIFRate, SpikingLeakyReLU
 
 __all__ = [
     "AdaptiveLIFBuilder",
@@ -50,6 +44,7 @@ __all__ = [
     "LIFRateBuilder",
     "LoihiLIFBuilder",
     "LoihiSpikingRectifiedLinearBuilder",
+    "NeuronBuilder",
     "PoissonSpikingBuilder",
     "RectifiedLinearBuilder",
     "RegularSpikingBuilder",
@@ -61,117 +56,3 @@ __all__ = [
     "TFNeuronBuilder",
     "TanhBuilder",
 ]
-
-
-@Builder.register(SimNeurons)
-class SimNeuronsBuilder(OpBuilder):
-    """
-    Build neurons by the builder of their type.
-
-    Parameters
-    ----------
-    ops : list of nengo.builder.neurons.SimNeurons
-        The merged operators; the neurons are of one type.
-
-    Attributes
-    ----------
-    TF_NEURON_IMPL : dict of {type: type}
-        Class attribute: the builder class of each neuron type. May be changed at any
-        time; it is looked up when a simulator is built, and called with ``ops``.
-    built_neurons : OpBuilder
-        The builder that does the work.
-    """
-
-    TF_NEURON_IMPL: dict[type, type[OpBuilder]] = {
-        nengo.RectifiedLinear: RectifiedLinearBuilder,
-        nengo.SpikingRectifiedLinear: SpikingRectifiedLinearBuilder,
-        nengo.Sigmoid: SigmoidBuilder,
-        nengo.Tanh: TanhBuilder,
-        nengo.LIFRate: LIFRateBuilder,
-        nengo.LIF: LIFBuilder,
-        nengo.AdaptiveLIFRate: AdaptiveLIFRateBuilder,
-        nengo.AdaptiveLIF: AdaptiveLIFBuilder,
-        nengo.Izhikevich: IzhikevichBuilder,
-        nengo.RegularSpiking: RegularSpikingBuilder,
-        nengo.StochasticSpiking: StochasticSpikingBuilder,
-        nengo.PoissonSpiking: PoissonSpikingBuilder,
-        SoftLIFRate: SoftLIFRateBuilder,
-        LeakyReLU: RectifiedLinearBuilder,
-        SpikingLeakyReLU: SpikingRectifiedLinearBuilder,
-    }
-
-    def __init__(self, ops):
-        super().__init__(ops)
-        builder = self.builder_class(ops[0]) or GenericNeuronBuilder
-        self.built_neurons = builder(ops)
-        self.pure = self.built_neurons.pure
-        self.differentiable = self.built_neurons.differentiable
-
-    @classmethod
-    def builder_class(cls, op) -> type[OpBuilder] | None:
-        """
-        Return the builder class for the neurons of an operator.
-
-        It is that of the exact neuron type, or else that of the nearest parent class
-        from which the neurons inherit their step (and state) unchanged: a subclass that
-        changes its maths is never built as its parent.
-
-        Parameters
-        ----------
-        op : nengo.builder.neurons.SimNeurons
-            The operator.
-
-        Returns
-        -------
-        builder_class : type or None
-            None if the neurons have to be run by NumPy.
-        """
-        neuron_type = type(op.neurons)
-        for parent in neuron_type.__mro__:
-            builder = cls._builder_of_type(parent)
-            if builder and (parent is neuron_type or _inherits(op, parent)):
-                return builder
-        return None
-
-    @classmethod
-    def _builder_of_type(cls, neuron_type) -> type[OpBuilder] | None:
-        """Return the builder class that is registered, or ours for NengoLoihi."""
-        registered = cls.TF_NEURON_IMPL.get(neuron_type)
-        # NengoLoihi registers placeholders, which only raise an error
-        if hasattr(registered, "build_step"):
-            return registered
-        return loihi_builder(neuron_type) or registered
-
-    def build_pre(self, signals, config) -> None:
-        """Prepare the step."""
-        super().build_pre(signals, config)
-        self.built_neurons.build_pre(signals, config)
-
-    def build_step(self, signals):
-        """Add the operations of one step."""
-        return self.built_neurons.build_step(signals)
-
-    def build_post(self, signals) -> None:
-        """Restart the neurons."""
-        self.built_neurons.build_post(signals)
-
-    def rngs(self) -> list:
-        """Return the random number generators of the neurons."""
-        return self.built_neurons.rngs()
-
-    @staticmethod
-    def carried(op) -> list:
-        """Return the state of the neurons."""
-        return list(op.state.values())
-
-    @staticmethod
-    def mergeable(x, y) -> bool:
-        """Merge neurons of exactly the same type, unless trained with noise."""
-        same_type = type(x.neurons) is type(y.neurons)
-        return same_type and not has_noise(x) and not has_noise(y)
-
-
-def _inherits(op, parent) -> bool:
-    """Return whether neurons have the step and state of a parent class unchanged."""
-    step = getattr(op.neurons.step, "__func__", None)
-    return step is parent.step and list(op.state) == list(parent.state)

@@ -10,14 +10,56 @@ has a ``step`` method, and an entry in ``SimNeuronsBuilder.TF_NEURON_IMPL``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import tensorflow as tf
+from nengo.builder.neurons import SimNeurons
+from nengo.builder.signal import Signal
 
-from nengo_dl.builder import OpBuilder
+from nengo_dl.builder import BuildConfig, OpBuilder
+from nengo_dl.op_builders import gather_batch
+from nengo_dl.signals import SignalDict
 
 
-class TFNeuronBuilder(OpBuilder):
+class NeuronBuilder(OpBuilder):
+    """
+    Base class of builders of neurons.
+
+    `.SimNeuronsBuilder` asks them what it would have to answer itself as the builder of
+    the operator: `carried`, `unused` and `mergeable`.
+    """
+
+    @staticmethod
+    def carried(op: SimNeurons) -> list[Signal]:
+        """Return the state of the neurons."""
+        return list(op.state.values())
+
+    @staticmethod
+    def mergeable(x: SimNeurons, y: SimNeurons) -> bool:
+        """
+        Merge neurons of one type, unless they are trained with noise.
+
+        Builders, also those of other packages, look for ``nengo_dl_noise`` (see
+        `nengo_dl.loihi`) in their first operator only.
+        """
+        return not any(
+            getattr(op.neurons, "nengo_dl_noise", None) is not None for op in (x, y)
+        )
+
+
+class TFNeuronBuilder(NeuronBuilder):
     """
     Base class of builders of neurons that TensorFlow runs natively.
+
+    While a network is trained, neurons take part in one of two ways:
+
+    - by `step`, as in any simulation, through which gradients flow;
+    - by their rate version, `training_step`, if the class is marked as ``spiking``:
+      spikes have no gradient.
+
+    Spiking neurons whose ``step`` does have a gradient, such as a surrogate of the one
+    of the threshold, set ``trained_by_step`` (and see `.LIFBuilder.spikes`).
 
     Parameters
     ----------
@@ -27,8 +69,12 @@ class TFNeuronBuilder(OpBuilder):
     Attributes
     ----------
     spiking : bool
-        Class attribute. If True, `training_step` takes the place of `step` while the
-        network is trained, and the state of the neurons stays as it is.
+        Class attribute. If True, neurons are trained by their rate version:
+        `training_step` takes the place of `step` while the network is trained, and the
+        state of the neurons stays as it is.
+    trained_by_step : bool
+        Class attribute. If True, `step` runs in training too, although the neurons are
+        ``spiking``. Makes no difference to others.
     amplitude : tf.Tensor or None
         Scaling factor on the output; None if it is 1 for all neurons.
     alpha : tf.Tensor
@@ -44,9 +90,11 @@ class TFNeuronBuilder(OpBuilder):
     ``(1, n)`` constants, for ``n`` neurons; others become scalars.
     """
 
+    config: BuildConfig
     spiking = False
+    trained_by_step = False
 
-    def build_pre(self, signals, config) -> None:
+    def build_pre(self, signals: SignalDict, config: BuildConfig) -> None:
         """Prepare parameters, input, output and state."""
         super().build_pre(signals, config)
         self.J_data = signals.combine([op.J for op in self.ops])
@@ -62,7 +110,9 @@ class TFNeuronBuilder(OpBuilder):
         # in double precision, because 1 / dt is a round number but dt is not
         self.alpha = tf.cast(amplitude / signals.dt_val, signals.dtype)
 
-    def parameter(self, signals, name: str, dtype=None) -> tf.Tensor:
+    def parameter(
+        self, signals: SignalDict, name: str, dtype: tf.DType | None = None
+    ) -> tf.Tensor:
         """
         Return a parameter of the neurons as a constant.
 
@@ -91,7 +141,7 @@ class TFNeuronBuilder(OpBuilder):
         """Multiply an output with the amplitude of the neurons."""
         return output if self.amplitude is None else self.amplitude * output
 
-    def step(self, J, dt, **state):
+    def step(self, J: tf.Tensor, dt: tf.Tensor, **state: tf.Tensor) -> Any:
         """
         Compute one step of the neurons.
 
@@ -112,7 +162,9 @@ class TFNeuronBuilder(OpBuilder):
         """
         raise NotImplementedError(f"`{type(self).__name__}` must implement `step`")
 
-    def training_step(self, J, dt, **state):
+    def training_step(
+        self, J: tf.Tensor, dt: tf.Tensor, **state: tf.Tensor
+    ) -> tf.Tensor:
         """
         Compute a differentiable output in place of spikes.
 
@@ -131,7 +183,7 @@ class TFNeuronBuilder(OpBuilder):
             "`training_step`"
         )
 
-    def build_step(self, signals, **step_kwargs):
+    def build_step(self, signals: SignalDict, **step_kwargs: Any) -> None:
         """
         Add the operations of one step.
 
@@ -147,12 +199,10 @@ class TFNeuronBuilder(OpBuilder):
         ValueError
             If ``step`` does not return the output and the value of every state.
         """
-        J = signals.gather(self.J_data)
-        if not self.J_data.minibatched:
-            J = tf.broadcast_to(J[None], (signals.minibatch_size, *J.shape))
+        J = gather_batch(signals, self.J_data)
         state = {name: signals.gather(sig) for name, sig in self.state_data.items()}
         # the spiking version is not even built in training: its gradients may be NaN
-        if self.spiking and self.config.training:
+        if self.config.training and self.spiking and not self.trained_by_step:
             output = self.training_step(J, signals.dt, **state, **step_kwargs)
             signals.scatter(self.output_data, output)
             return
@@ -162,8 +212,8 @@ class TFNeuronBuilder(OpBuilder):
         for sig, value in zip(self.state_data.values(), new_state):
             signals.scatter(sig, value)
 
-    def _checked(self, output) -> tuple:
-        """Return what ``step`` returned as a tuple of the right length."""
+    def _checked(self, output: Any) -> Sequence[tf.Tensor]:
+        """Return what ``step`` returned as a sequence of the right length."""
         if not self.state_data and not isinstance(output, (tuple, list)):
             return (output,)
         n_values = 1 + len(self.state_data)
@@ -175,4 +225,4 @@ class TFNeuronBuilder(OpBuilder):
                 f"({', '.join(self.state_data)}); expected {n_values} values, "
                 f"received: {received}"
             )
-        return tuple(output)
+        return output

@@ -10,20 +10,23 @@ NengoExtras. These here take the place of the placeholder. NengoLoihi imports Ne
 so its neuron types are recognised by name.
 """
 
+# A `step` names the state variables of its neurons.
+# mypy: disable-error-code="override"
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
+from nengo.builder.neurons import SimNeurons
 from nengo.exceptions import ValidationError
 
-from nengo_dl.builder import OpBuilder
+from nengo_dl.builder import BuildConfig, OpBuilder
 from nengo_dl.loihi import AlphaRCNoise, LowpassRCNoise
 from nengo_dl.neuron_builders.spiking import (
     LIFBuilder,
     SpikingRectifiedLinearBuilder,
-    relaxed,
 )
+from nengo_dl.signals import SignalDict
 
 # Loihi's decay constants have 12 bits.
 MAX_DECAY = 2**12 - 1
@@ -50,12 +53,7 @@ def loihi_builder(neuron_type: type) -> type[OpBuilder] | None:
     return BUILDERS.get(neuron_type.__name__)
 
 
-def has_noise(op) -> bool:
-    """Return whether the neurons of an operator are trained with noise."""
-    return getattr(op.neurons, "nengo_dl_noise", None) is not None
-
-
-def discretize_tau_rc(tau_rc, dt: float) -> tf.Tensor:
+def discretize_tau_rc(tau_rc: tf.Tensor, dt: float) -> tf.Tensor:
     r"""
     Return the membrane time constant that Loihi can represent.
 
@@ -75,7 +73,7 @@ def discretize_tau_rc(tau_rc, dt: float) -> tf.Tensor:
     return -dt / tf.math.log1p(-decay)
 
 
-def straight_through(value, rate) -> tf.Tensor:
+def straight_through(value: tf.Tensor, rate: tf.Tensor) -> tf.Tensor:
     """Return a value with the gradient of a differentiable rate."""
     # that `rate` may be much larger must not cost digits of `value`
     return tf.stop_gradient(value) + (rate - tf.stop_gradient(rate))
@@ -96,14 +94,18 @@ class LoihiSpikingRectifiedLinearBuilder(SpikingRectifiedLinearBuilder):
        \qquad \text{for } J > 0
     """
 
-    def step(self, J, dt, voltage):
+    def step(
+        self, J: tf.Tensor, dt: tf.Tensor, voltage: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
         """Compute the spikes for input currents ``J``, and the new voltage."""
         voltage = voltage + dt * J
         spiked = voltage > 1
         output = tf.where(spiked, self.alpha, tf.zeros_like(voltage))
         return output, tf.where(spiked, tf.zeros_like(voltage), tf.nn.relu(voltage))
 
-    def training_step(self, J, dt, **state):
+    def training_step(
+        self, J: tf.Tensor, dt: tf.Tensor, **state: tf.Tensor
+    ) -> tf.Tensor:
         """Compute the rates for input currents ``J``."""
         n_steps = tf.math.ceil(1 / (dt * J))
         rate = tf.where(J > 0, self.alpha / n_steps, tf.zeros_like(J))
@@ -142,7 +144,7 @@ class LoihiLIFBuilder(LIFBuilder):
         If ``nengo_dl_noise`` is something else.
     """
 
-    def __init__(self, ops):
+    def __init__(self, ops: Sequence[SimNeurons]):
         super().__init__(ops)
         self.noise = ops[0].neurons.nengo_dl_noise
         if self.noise is not None and type(self.noise) not in FILTERED_SPIKES:
@@ -154,7 +156,7 @@ class LoihiLIFBuilder(LIFBuilder):
                 obj=ops[0].neurons,
             )
 
-    def build_pre(self, signals, config) -> None:
+    def build_pre(self, signals: SignalDict, config: BuildConfig) -> None:
         """Prepare the parameters."""
         super().build_pre(signals, config)
         dt = signals.dt_val
@@ -169,19 +171,15 @@ class LoihiLIFBuilder(LIFBuilder):
                 signals.dtype,
             )
 
-    def step(self, J, dt, voltage, refractory_time):
-        """Compute the spikes for input currents ``J``, and the new state."""
-        refractory_time = refractory_time - dt
-        x = tf.clip_by_value(dt - refractory_time, self.zero, dt) / self.tau_rc
-        voltage = relaxed(voltage, J, x, self._use_series)
-        spiked = voltage > 1
-        return (
-            tf.where(spiked, self.alpha, self.zero),
-            tf.where(spiked, self.zero, tf.maximum(voltage, self.min_voltage)),
-            tf.where(spiked, self.tau_ref + dt, refractory_time),
-        )
+    def refractory_time_after_spike(
+        self, J: tf.Tensor, dt: tf.Tensor, voltage: tf.Tensor
+    ) -> tf.Tensor:
+        """Return the new refractory time of neurons, for those that spike."""
+        return self.tau_ref + dt
 
-    def training_step(self, J, dt, **state):
+    def training_step(
+        self, J: tf.Tensor, dt: tf.Tensor, **state: tf.Tensor
+    ) -> tf.Tensor:
         """Compute the rates for input currents ``J``."""
         x = self.tau_rc * tf.math.log1p(1 / tf.maximum(J - 1, self.epsilon))
         # apart from each other, because rounding must not add a step to tau_ref
@@ -190,7 +188,7 @@ class LoihiLIFBuilder(LIFBuilder):
         output = tf.where(J > 1, output, tf.zeros_like(output))
         return straight_through(output, super().training_step(J, dt))
 
-    def _output(self, period) -> tf.Tensor:
+    def _output(self, period: tf.Tensor) -> tf.Tensor:
         """Return the rates of neurons that spike once in a period, perhaps noisy."""
         if self.noise is None:
             return 1 / period
@@ -208,7 +206,9 @@ def distinct_tau(tau_s: float, tau_rc: float) -> float:
     return tau_s
 
 
-def lowpass_spikes(time, period, tau_rc, tau_s) -> tf.Tensor:
+def lowpass_spikes(
+    time: tf.Tensor, period: tf.Tensor, tau_rc: tf.Tensor, tau_s: tf.Tensor
+) -> tf.Tensor:
     r"""
     Return regular spikes, filtered as of `.LowpassRCNoise`.
 
@@ -229,7 +229,9 @@ def lowpass_spikes(time, period, tau_rc, tau_s) -> tf.Tensor:
     return difference / (tau_rc - tau_s)
 
 
-def alpha_spikes(time, period, tau_rc, tau_s) -> tf.Tensor:
+def alpha_spikes(
+    time: tf.Tensor, period: tf.Tensor, tau_rc: tf.Tensor, tau_s: tf.Tensor
+) -> tf.Tensor:
     r"""
     Return regular spikes, filtered as of `.AlphaRCNoise`.
 
@@ -253,7 +255,7 @@ def alpha_spikes(time, period, tau_rc, tau_s) -> tf.Tensor:
     return (tau_rc * lowpass - ramps) / (tau_rc - tau_s)
 
 
-def _decays(time, period, tau) -> tf.Tensor:
+def _decays(time: tf.Tensor, period: tf.Tensor, tau: tf.Tensor) -> tf.Tensor:
     """Return the sum over all past spikes of an exponential decay since then."""
     return tf.exp(-time / tau) / -tf.math.expm1(-period / tau)
 

@@ -9,9 +9,13 @@ functions consist of elementary operations only.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
+
+# Two words of 32 bits.
+Words = tuple[tf.Tensor, tf.Tensor]
 
 # Rotations in the rounds of Threefry-2x32, and the constant of its key schedule.
 ROTATIONS = (13, 15, 26, 6, 17, 29, 16, 24)
@@ -26,7 +30,7 @@ MAX_PART = 8.0
 MAX_POISSON_MEAN = 2048.0
 
 
-def threefry(key, counter, n_rounds: int = N_ROUNDS) -> tuple[tf.Tensor, tf.Tensor]:
+def threefry(key: Words, counter: Words, n_rounds: int = N_ROUNDS) -> Words:
     """
     Compute random bits by the counter-based generator Threefry-2x32.
 
@@ -63,7 +67,13 @@ def threefry(key, counter, n_rounds: int = N_ROUNDS) -> tuple[tf.Tensor, tf.Tens
     return x, y
 
 
-def uniform(shape, dtype, seed: int, step_number, stream=0) -> tf.Tensor:
+def uniform(
+    shape: Sequence[int],
+    dtype: tf.DType,
+    seed: int,
+    step_number: tf.Tensor,
+    stream: int | tf.Tensor = 0,
+) -> tf.Tensor:
     """
     Draw random numbers from the uniform distribution on [0, 1).
 
@@ -91,14 +101,14 @@ def uniform(shape, dtype, seed: int, step_number, stream=0) -> tf.Tensor:
     return (high * 2.0**27 + low) * 2.0**-53
 
 
-def _leading_bits(bits, n: int, dtype) -> tf.Tensor:
+def _leading_bits(bits: tf.Tensor, n: int, dtype: tf.DType) -> tf.Tensor:
     """Return the leading bits as a whole number."""
     bits = tf.bitwise.right_shift(bits, np.uint32(32 - n))
     # signed integers are the faster ones to turn into floating point numbers
     return tf.cast(tf.bitcast(bits, tf.int32), dtype)
 
 
-def poisson(mean: tf.Tensor, seed: int, step_number) -> tf.Tensor:
+def poisson(mean: tf.Tensor, seed: int, step_number: tf.Tensor) -> tf.Tensor:
     r"""
     Draw random numbers from Poisson distributions.
 
@@ -124,7 +134,9 @@ def poisson(mean: tf.Tensor, seed: int, step_number) -> tf.Tensor:
         of about :math:`10^{-7}` in single precision.
     """
 
-    def add_part(i, remaining, total):
+    def add_part(
+        i: tf.Tensor, remaining: tf.Tensor, total: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
         part = tf.minimum(remaining, MAX_PART)
         u = uniform(mean.shape, mean.dtype, seed, step_number, stream=i)
         return i + 1, remaining - part, total + _invert_poisson(part, u)
@@ -138,10 +150,16 @@ def poisson(mean: tf.Tensor, seed: int, step_number) -> tf.Tensor:
     return total
 
 
-def _invert_poisson(mean, u) -> tf.Tensor:
+def _invert_poisson(mean: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
     """Return how many values of the cumulative distribution are not above ``u``."""
 
-    def search(k, probability, cumulative, searching, n):
+    def search(
+        k: tf.Tensor,
+        probability: tf.Tensor,
+        cumulative: tf.Tensor,
+        searching: tf.Tensor,
+        n: tf.Tensor,
+    ) -> tuple[tf.Tensor, ...]:
         for _ in range(4):  # the loop itself takes longer than a few numbers
             k = k + 1
             probability = probability * (mean * (1 / k))

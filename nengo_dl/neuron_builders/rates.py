@@ -4,13 +4,17 @@ Neurons that put out firing rates.
 The maths is in functions, which the training versions of spiking neurons use as well.
 """
 
+# A `step` names the state variables of its neurons.
+# mypy: disable-error-code="override"
 from __future__ import annotations
 
 import numpy as np
 import tensorflow as tf
 
+from nengo_dl.builder import BuildConfig
 from nengo_dl.neuron_builders.base import TFNeuronBuilder
 from nengo_dl.neurons import LeakyReLU, SpikingLeakyReLU
+from nengo_dl.signals import SignalDict
 
 
 def leaky_relu(J: tf.Tensor, negative_slope: tf.Tensor | None) -> tf.Tensor:
@@ -29,7 +33,9 @@ def leaky_relu(J: tf.Tensor, negative_slope: tf.Tensor | None) -> tf.Tensor:
     return tf.where(J < 0, negative_slope * J, J)
 
 
-def lif_rate(J, tau_rc, tau_ref, epsilon) -> tf.Tensor:
+def lif_rate(
+    J: tf.Tensor, tau_rc: tf.Tensor, tau_ref: tf.Tensor, epsilon: tf.Tensor
+) -> tf.Tensor:
     r"""
     Compute the firing rates of LIF neurons for constant input.
 
@@ -56,7 +62,9 @@ def lif_rate(J, tau_rc, tau_ref, epsilon) -> tf.Tensor:
     return tf.where(j > 0, 1 / (tau_ref + tau_rc * q), tf.zeros_like(j))
 
 
-def soft_lif_rate(J, tau_rc, tau_ref, sigma) -> tf.Tensor:
+def soft_lif_rate(
+    J: tf.Tensor, tau_rc: tf.Tensor, tau_ref: tf.Tensor, sigma: tf.Tensor
+) -> tf.Tensor:
     r"""
     Compute the firing rates of LIF neurons with a smoothed threshold.
 
@@ -98,14 +106,14 @@ class RectifiedLinearBuilder(TFNeuronBuilder):
         Slope for negative currents; None for types without one.
     """
 
-    def build_pre(self, signals, config) -> None:
+    def build_pre(self, signals: SignalDict, config: BuildConfig) -> None:
         """Prepare the parameters."""
         super().build_pre(signals, config)
         self.negative_slope = None
         if isinstance(self.ops[0].neurons, (LeakyReLU, SpikingLeakyReLU)):
             self.negative_slope = self.parameter(signals, "negative_slope")
 
-    def step(self, J, dt):
+    def step(self, J: tf.Tensor, dt: tf.Tensor) -> tf.Tensor:
         """Compute the output for input currents ``J``."""
         return self.scaled(leaky_relu(J, self.negative_slope))
 
@@ -117,12 +125,12 @@ class SigmoidBuilder(TFNeuronBuilder):
     .. math:: \text{output} = \frac{1}{\tau_{ref}} \frac{1}{1 + e^{-J}}
     """
 
-    def build_pre(self, signals, config) -> None:
+    def build_pre(self, signals: SignalDict, config: BuildConfig) -> None:
         """Prepare the parameters."""
         super().build_pre(signals, config)
         self.tau_ref = self.parameter(signals, "tau_ref")
 
-    def step(self, J, dt):
+    def step(self, J: tf.Tensor, dt: tf.Tensor) -> tf.Tensor:
         """Compute the output for input currents ``J``."""
         return tf.nn.sigmoid(J) / self.tau_ref
 
@@ -134,12 +142,12 @@ class TanhBuilder(TFNeuronBuilder):
     .. math:: \text{output} = \frac{1}{\tau_{ref}} \tanh(J)
     """
 
-    def build_pre(self, signals, config) -> None:
+    def build_pre(self, signals: SignalDict, config: BuildConfig) -> None:
         """Prepare the parameters."""
         super().build_pre(signals, config)
         self.tau_ref = self.parameter(signals, "tau_ref")
 
-    def step(self, J, dt):
+    def step(self, J: tf.Tensor, dt: tf.Tensor) -> tf.Tensor:
         """Compute the output for input currents ``J``."""
         return tf.nn.tanh(J) / self.tau_ref
 
@@ -159,7 +167,7 @@ class LIFParameters(TFNeuronBuilder):
         which rates are computed.
     """
 
-    def build_pre(self, signals, config) -> None:
+    def build_pre(self, signals: SignalDict, config: BuildConfig) -> None:
         """Prepare the parameters."""
         super().build_pre(signals, config)
         self.tau_rc = self.parameter(signals, "tau_rc")
@@ -175,7 +183,7 @@ class LIFParameters(TFNeuronBuilder):
 class LIFRateBuilder(LIFParameters):
     """Build `nengo.LIFRate` neurons; the equation is that of `lif_rate`."""
 
-    def step(self, J, dt):
+    def step(self, J: tf.Tensor, dt: tf.Tensor) -> tf.Tensor:
         """Compute the output for input currents ``J``."""
         return self.scaled(lif_rate(J, self.tau_rc, self.tau_ref, self.epsilon))
 
@@ -190,12 +198,12 @@ class SoftLIFRateBuilder(LIFParameters):
         Amount of smoothing.
     """
 
-    def build_pre(self, signals, config) -> None:
+    def build_pre(self, signals: SignalDict, config: BuildConfig) -> None:
         """Prepare the parameters."""
         super().build_pre(signals, config)
         self.sigma = self.parameter(signals, "sigma")
 
-    def step(self, J, dt):
+    def step(self, J: tf.Tensor, dt: tf.Tensor) -> tf.Tensor:
         """Compute the output for input currents ``J``."""
         return self.scaled(soft_lif_rate(J, self.tau_rc, self.tau_ref, self.sigma))
 
@@ -215,19 +223,27 @@ class AdaptiveLIFRateBuilder(LIFParameters):
     This is differentiable, so training does not differ from inference.
     """
 
-    def build_pre(self, signals, config) -> None:
+    def build_pre(self, signals: SignalDict, config: BuildConfig) -> None:
         """Prepare the parameters."""
         super().build_pre(signals, config)
         self.tau_n = self.parameter(signals, "tau_n")
         self.inc_n = self.parameter(signals, "inc_n")
 
-    def step(self, J, dt, adaptation):
+    def step(
+        self, J: tf.Tensor, dt: tf.Tensor, adaptation: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
         """Compute the output for input currents ``J``, and the new adaptation."""
         rate = lif_rate(J - adaptation, self.tau_rc, self.tau_ref, self.epsilon)
         output = self.scaled(rate)
         return output, adapted(adaptation, output, dt, self.tau_n, self.inc_n)
 
 
-def adapted(adaptation, output, dt, tau_n, inc_n) -> tf.Tensor:
+def adapted(
+    adaptation: tf.Tensor,
+    output: tf.Tensor,
+    dt: tf.Tensor,
+    tau_n: tf.Tensor,
+    inc_n: tf.Tensor,
+) -> tf.Tensor:
     """Return the adaptation after a step in which neurons put out ``output``."""
     return adaptation + (dt / tau_n) * (inc_n * output - adaptation)

@@ -5,14 +5,20 @@ Nengo makes two operators of them: the first runs the base type, the second (bui
 here) turns its output into spikes. ``J`` is therefore a rate here, not a current.
 """
 
+# A `step` names the state variables of its neurons.
+# mypy: disable-error-code="override"
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
+from nengo.builder.neurons import SimNeurons
 
 from nengo_dl.neuron_builders.base import TFNeuronBuilder
 from nengo_dl.neuron_builders.random_numbers import poisson, uniform
+from nengo_dl.signals import SignalDict
 
 
 class RatesToSpikesBuilder(TFNeuronBuilder):
@@ -20,7 +26,9 @@ class RatesToSpikesBuilder(TFNeuronBuilder):
 
     spiking = True
 
-    def training_step(self, J, dt, **state):
+    def training_step(
+        self, J: tf.Tensor, dt: tf.Tensor, **state: tf.Tensor
+    ) -> tf.Tensor:
         """Scale the rates ``J``."""
         return self.scaled(J)
 
@@ -35,7 +43,9 @@ class RegularSpikingBuilder(RatesToSpikesBuilder):
        \text{output} = k \cdot \text{amplitude} / dt, \qquad v \leftarrow v - k
     """
 
-    def step(self, J, dt, voltage):
+    def step(
+        self, J: tf.Tensor, dt: tf.Tensor, voltage: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
         """Compute the spikes for rates ``J``, and the new voltage."""
         voltage = voltage + dt * J
         n_spikes = tf.math.floor(voltage)
@@ -52,21 +62,23 @@ class RandomSpikingBuilder(RatesToSpikesBuilder):
     the seed of the ensemble. The numbers themselves are not those of Nengo.
     """
 
-    def __init__(self, ops):
+    def __init__(self, ops: Sequence[SimNeurons]):
         super().__init__(ops)
         rng = copy.deepcopy(ops[0].state_extra["rng"])
         self.seed = int(rng.randint(2**31 - 1))
 
-    def build_step(self, signals):
+    def build_step(self, signals: SignalDict, **step_kwargs: Any) -> None:
         """Add the operations of one step."""
-        super().build_step(signals, step_number=signals.step)
+        super().build_step(signals, step_number=signals.step, **step_kwargs)
 
-    def step(self, J, dt, step_number, **state):
+    def step(
+        self, J: tf.Tensor, dt: tf.Tensor, step_number: tf.Tensor, **state: tf.Tensor
+    ) -> tf.Tensor:
         """Compute the spikes for rates ``J``."""
         n_spikes = self.sample(dt * tf.abs(J), step_number)
         return self.alpha * tf.sign(J) * n_spikes
 
-    def sample(self, mean, step_number) -> tf.Tensor:
+    def sample(self, mean: tf.Tensor, step_number: tf.Tensor) -> tf.Tensor:
         """Draw numbers of spikes in a step from their means."""
         raise NotImplementedError
 
@@ -83,7 +95,7 @@ class StochasticSpikingBuilder(RandomSpikingBuilder):
        \text{output} = \text{sign}(J) \cdot k \cdot \text{amplitude} / dt
     """
 
-    def sample(self, mean, step_number) -> tf.Tensor:
+    def sample(self, mean: tf.Tensor, step_number: tf.Tensor) -> tf.Tensor:
         """Round the means at random, up or down."""
         floor = tf.math.floor(mean)
         u = uniform(mean.shape, mean.dtype, self.seed, step_number)
@@ -100,6 +112,6 @@ class PoissonSpikingBuilder(RandomSpikingBuilder):
        \text{output} = \text{sign}(J) \cdot k \cdot \text{amplitude} / dt
     """
 
-    def sample(self, mean, step_number) -> tf.Tensor:
+    def sample(self, mean: tf.Tensor, step_number: tf.Tensor) -> tf.Tensor:
         """Draw from Poisson distributions."""
         return poisson(mean, self.seed, step_number)

@@ -1,14 +1,19 @@
 """
 Neurons that spike.
 
-While a network is trained, the rate version of the neurons takes their place.
+While a network is trained, the rate version of the neurons takes their place, unless
+a builder says that it is ``trained_by_step``.
 """
 
+# A `step` names the state variables of its neurons.
+# mypy: disable-error-code="override"
 from __future__ import annotations
 
 import numpy as np
 import tensorflow as tf
+from nengo.builder.neurons import SimNeurons
 
+from nengo_dl.builder import BuildConfig
 from nengo_dl.neuron_builders.base import TFNeuronBuilder
 from nengo_dl.neuron_builders.rates import (
     LIFParameters,
@@ -18,6 +23,7 @@ from nengo_dl.neuron_builders.rates import (
     lif_rate,
     soft_lif_rate,
 )
+from nengo_dl.signals import SignalDict
 
 # Up to this ratio of the step to the membrane time constant, the series of `relaxed`
 # and `log_overshoot` are exact to rounding: to 1e-14 in double precision, and to 1e-8,
@@ -26,7 +32,9 @@ from nengo_dl.neuron_builders.rates import (
 MAX_SERIES_STEP = 0.1
 
 
-def relaxed(voltage, J, x, use_series: bool) -> tf.Tensor:
+def relaxed(
+    voltage: tf.Tensor, J: tf.Tensor, x: tf.Tensor, use_series: bool
+) -> tf.Tensor:
     r"""
     Let the membrane voltage approach the input current for some time.
 
@@ -63,7 +71,7 @@ def relaxed(voltage, J, x, use_series: bool) -> tf.Tensor:
     return (voltage * d + (J - voltage) * x) / d
 
 
-def log_overshoot(voltage, J, use_series: bool) -> tf.Tensor:
+def log_overshoot(voltage: tf.Tensor, J: tf.Tensor, use_series: bool) -> tf.Tensor:
     r"""
     Return how long ago a voltage crossed the threshold, as a negative number.
 
@@ -114,7 +122,9 @@ class SpikingRectifiedLinearBuilder(RectifiedLinearBuilder):
 
     spiking = True
 
-    def step(self, J, dt, voltage):
+    def step(
+        self, J: tf.Tensor, dt: tf.Tensor, voltage: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
         """Compute the spikes for input currents ``J``, and the new voltage."""
         voltage = voltage + dt * leaky_relu(J, self.negative_slope)
         n_spikes = tf.math.floor(voltage)
@@ -122,7 +132,9 @@ class SpikingRectifiedLinearBuilder(RectifiedLinearBuilder):
             n_spikes = tf.where(voltage < 0, tf.math.ceil(voltage), n_spikes)
         return self.alpha * n_spikes, voltage - n_spikes
 
-    def training_step(self, J, dt, **state):
+    def training_step(
+        self, J: tf.Tensor, dt: tf.Tensor, **state: tf.Tensor
+    ) -> tf.Tensor:
         """Compute the rates for input currents ``J``."""
         return self.scaled(leaky_relu(J, self.negative_slope))
 
@@ -162,7 +174,7 @@ class LIFBuilder(LIFParameters):
 
     spiking = True
 
-    def build_pre(self, signals, config) -> None:
+    def build_pre(self, signals: SignalDict, config: BuildConfig) -> None:
         """Prepare the parameters."""
         super().build_pre(signals, config)
         self.min_voltage = self.parameter(signals, "min_voltage")
@@ -170,20 +182,63 @@ class LIFBuilder(LIFParameters):
         if config.lif_smoothing is not None:
             self.sigma = tf.constant(config.lif_smoothing, signals.dtype)
 
-    def step(self, J, dt, voltage, refractory_time):
+    def step(
+        self,
+        J: tf.Tensor,
+        dt: tf.Tensor,
+        voltage: tf.Tensor,
+        refractory_time: tf.Tensor,
+    ) -> tuple[tf.Tensor, ...]:
         """Compute the spikes for input currents ``J``, and the new state."""
         refractory_time = refractory_time - dt
-        x = tf.clip_by_value(dt - refractory_time, self.zero, dt) / self.tau_rc
-        voltage = relaxed(voltage, J, x, self._use_series)
+        voltage = self.membrane(J, dt, voltage, refractory_time)
         spiked = voltage > 1
-        t_spike = self.tau_rc * log_overshoot(voltage, J, self._use_series)
+        after_spike = self.refractory_time_after_spike(J, dt, voltage)
         return (
-            tf.where(spiked, self.alpha, self.zero),
+            self.spikes(voltage),
             tf.where(spiked, self.zero, tf.maximum(voltage, self.min_voltage)),
-            tf.where(spiked, (self.tau_ref + dt) + t_spike, refractory_time),
+            tf.where(spiked, after_spike, refractory_time),
         )
 
-    def training_step(self, J, dt, **state):
+    def membrane(
+        self,
+        J: tf.Tensor,
+        dt: tf.Tensor,
+        voltage: tf.Tensor,
+        refractory_time: tf.Tensor,
+    ) -> tf.Tensor:
+        """
+        Return the voltage at the end of the step, before spikes reset it.
+
+        Parameters
+        ----------
+        J, dt, voltage
+            As for `step`.
+        refractory_time : (minibatch_size, n_neurons) tf.Tensor
+            What is left of it at the start of the step.
+        """
+        x = tf.clip_by_value(dt - refractory_time, self.zero, dt) / self.tau_rc
+        return relaxed(voltage, J, x, self._use_series)
+
+    def spikes(self, voltage: tf.Tensor) -> tf.Tensor:
+        """
+        Return the output of neurons for the voltage at the end of the step.
+
+        It has no gradient. Override this in builders that are ``trained_by_step``.
+        """
+        return tf.where(voltage > 1, self.alpha, self.zero)
+
+    def refractory_time_after_spike(
+        self, J: tf.Tensor, dt: tf.Tensor, voltage: tf.Tensor
+    ) -> tf.Tensor:
+        """Return the new refractory time of neurons, for those that spike."""
+        t_spike = self.tau_rc * log_overshoot(voltage, J, self._use_series)
+        # without a gradient, as that of neurons that do not spike may be NaN
+        return (self.tau_ref + dt) + tf.stop_gradient(t_spike)
+
+    def training_step(
+        self, J: tf.Tensor, dt: tf.Tensor, **state: tf.Tensor
+    ) -> tf.Tensor:
         """Compute the rates for input currents ``J``."""
         if self.config.lif_smoothing is None:
             rate = lif_rate(J, self.tau_rc, self.tau_ref, self.epsilon)
@@ -192,7 +247,7 @@ class LIFBuilder(LIFParameters):
         return self.scaled(rate)
 
 
-def _allows_series(op, dt: float) -> bool:
+def _allows_series(op: SimNeurons, dt: float) -> bool:
     """Return whether `relaxed` and `log_overshoot` may use their series."""
     # a voltage is above the threshold for longer than a step only if it starts there
     starts_below = all((sig.initial_value <= 1).all() for sig in op.state.values())
@@ -214,19 +269,28 @@ class AdaptiveLIFBuilder(LIFBuilder):
     neurons adapt. `nengo.AdaptiveLIFRate` neurons do adapt in training.
     """
 
-    def build_pre(self, signals, config) -> None:
+    def build_pre(self, signals: SignalDict, config: BuildConfig) -> None:
         """Prepare the parameters."""
         super().build_pre(signals, config)
         self.tau_n = self.parameter(signals, "tau_n")
         self.inc_n = self.parameter(signals, "inc_n")
 
-    def step(self, J, dt, voltage, refractory_time, adaptation):
+    def step(
+        self,
+        J: tf.Tensor,
+        dt: tf.Tensor,
+        voltage: tf.Tensor,
+        refractory_time: tf.Tensor,
+        adaptation: tf.Tensor,
+    ) -> tuple[tf.Tensor, ...]:
         """Compute the spikes for input currents ``J``, and the new state."""
         output, *lif_state = super().step(J - adaptation, dt, voltage, refractory_time)
         adaptation = adapted(adaptation, output, dt, self.tau_n, self.inc_n)
         return output, *lif_state, adaptation
 
-    def training_step(self, J, dt, adaptation, **state):
+    def training_step(
+        self, J: tf.Tensor, dt: tf.Tensor, adaptation: tf.Tensor, **state: tf.Tensor
+    ) -> tf.Tensor:
         """Compute the rates for input currents ``J``."""
         return super().training_step(J - adaptation, dt)
 
@@ -258,7 +322,7 @@ class IzhikevichBuilder(TFNeuronBuilder):
 
     differentiable = False
 
-    def build_pre(self, signals, config) -> None:
+    def build_pre(self, signals: SignalDict, config: BuildConfig) -> None:
         """Prepare the parameters."""
         super().build_pre(signals, config)
         self.tau_recovery = self.parameter(signals, "tau_recovery")
@@ -266,7 +330,9 @@ class IzhikevichBuilder(TFNeuronBuilder):
         self.reset_voltage = self.parameter(signals, "reset_voltage")
         self.reset_recovery = self.parameter(signals, "reset_recovery")
 
-    def step(self, J, dt, voltage, recovery):
+    def step(
+        self, J: tf.Tensor, dt: tf.Tensor, voltage: tf.Tensor, recovery: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
         """Compute the spikes for input currents ``J``, and the new state."""
         v, u = voltage, recovery
         J = tf.maximum(tf.stop_gradient(J), np.array(-30, J.dtype.as_numpy_dtype))

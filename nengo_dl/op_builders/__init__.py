@@ -5,7 +5,13 @@ In: groups of merged operators. Out: TensorFlow operations of one simulation ste
 """
 
 from nengo_dl.graph.operators import DotSet, ElementwiseSet, ResetInc, SparseDotSet
-from nengo_dl.op_builders.base import OverwritingBuilder, view_key, write_mode
+from nengo_dl.op_builders.base import (
+    OverwritingBuilder,
+    combined_length,
+    gather_batch,
+    view_key,
+    write_mode,
+)
 from nengo_dl.op_builders.basic import (
     CopyBuilder,
     FeedBuilder,
@@ -13,6 +19,7 @@ from nengo_dl.op_builders.basic import (
     SimProbeBuilder,
     TimeUpdateBuilder,
 )
+from nengo_dl.op_builders.itemwise import ItemwiseCalls
 from nengo_dl.op_builders.matvec import sparse_matmul, stacked_matvec
 from nengo_dl.op_builders.products import (
     DotIncBuilder,
@@ -28,6 +35,7 @@ __all__ = [
     "ElementwiseIncBuilder",
     "ElementwiseSet",
     "FeedBuilder",
+    "ItemwiseCalls",
     "OverwritingBuilder",
     "ResetBuilder",
     "ResetInc",
@@ -36,6 +44,8 @@ __all__ = [
     "SparseDotIncBuilder",
     "SparseDotSet",
     "TimeUpdateBuilder",
+    "combined_length",
+    "gather_batch",
     "sparse_matmul",
     "stacked_matvec",
     "view_key",

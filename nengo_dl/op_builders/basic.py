@@ -6,16 +6,19 @@ Below, ``g`` is the number of operators in a group.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import tensorflow as tf
 from nengo.builder.operator import Copy, Reset, TimeUpdate
 from nengo.builder.probe import SimProbe
+from nengo.builder.signal import Signal
 from nengo.exceptions import BuildError
 
-from nengo_dl.builder import Builder, OpBuilder
+from nengo_dl.builder import BuildConfig, Builder, OpBuilder
 from nengo_dl.graph.operators import Feed, ResetInc, is_increment
 from nengo_dl.op_builders.base import OverwritingBuilder, write_mode
-from nengo_dl.signals import rows
+from nengo_dl.signals import SignalDict, row_access
 
 
 @Builder.register(TimeUpdate)
@@ -23,11 +26,11 @@ class TimeUpdateBuilder(OpBuilder):
     """``step += 1; time = step * dt``."""
 
     @staticmethod
-    def carried(op) -> list:
+    def carried(op: TimeUpdate) -> list[Signal]:
         """Return the step counter."""
         return [op.step]
 
-    def build_step(self, signals) -> None:
+    def build_step(self, signals: SignalDict) -> None:
         """Advance the step and the time."""
         op = self.ops[0]
         step = signals.gather(op.step) + 1
@@ -39,23 +42,23 @@ class TimeUpdateBuilder(OpBuilder):
 class FeedBuilder(OverwritingBuilder):
     """Let the values of Nodes and processes without input flow into the step."""
 
-    def build_pre(self, signals, config) -> None:
+    def build_pre(self, signals: SignalDict, config: BuildConfig) -> None:
         """Combine the signals."""
         super().build_pre(signals, config)
         self.signal = signals.combine([op.signal for op in self.ops])
 
-    def build_step(self, signals) -> None:
+    def build_step(self, signals: SignalDict) -> None:
         """Write the values that were fed in for this step."""
         values = tf.concat([signals.feeds[op] for op in self.ops], axis=1)
         op = self.ops[0]
         signals.scatter(
             self.signal,
-            rows.reshape(values, (-1, *self.signal.shape)),
+            row_access.reshape(values, (-1, *self.signal.shape)),
             mode=write_mode(op, op.signal),
         )
 
     @staticmethod
-    def mergeable(x, y) -> bool:
+    def mergeable(x: Feed, y: Feed) -> bool:
         """Merge all feeds of one mode."""
         return is_increment(x, x.signal) == is_increment(y, y.signal)
 
@@ -65,7 +68,7 @@ class FeedBuilder(OverwritingBuilder):
 class ResetBuilder(OverwritingBuilder):
     """``dst = value`` (or ``dst += value``)."""
 
-    def build_pre(self, signals, config) -> None:
+    def build_pre(self, signals: SignalDict, config: BuildConfig) -> None:
         """Lay the values side by side."""
         super().build_pre(signals, config)
         self.dst = signals.combine([op.dst for op in self.ops])
@@ -80,13 +83,13 @@ class ResetBuilder(OverwritingBuilder):
         else:
             self.value = tf.constant(value)
 
-    def build_step(self, signals) -> None:
+    def build_step(self, signals: SignalDict) -> None:
         """Write the values."""
         mode = write_mode(self.ops[0], self.ops[0].dst)
         signals.scatter(self.dst, self.value, mode=mode)
 
     @staticmethod
-    def mergeable(x, y) -> bool:
+    def mergeable(x: Reset, y: Reset) -> bool:
         """Merge all resets."""
         return True
 
@@ -95,11 +98,11 @@ class ResetBuilder(OverwritingBuilder):
 class SimProbeBuilder(OverwritingBuilder):
     """Keep a probed signal alive; there is nothing to compute."""
 
-    def build_step(self, signals) -> None:
+    def build_step(self, signals: SignalDict) -> None:
         """Do nothing: probed signals are read at the end of the step."""
 
     @staticmethod
-    def mergeable(x, y) -> bool:
+    def mergeable(x: SimProbe, y: SimProbe) -> bool:
         """Merge nothing, as there is nothing to gain."""
         return False
 
@@ -109,11 +112,11 @@ class CopyBuilder(OverwritingBuilder):
     """``dst[dst_slice] (=|+=) src[src_slice]``."""
 
     @staticmethod
-    def carried(op) -> list:
+    def carried(op: Copy) -> list[Signal]:
         """Return ``dst`` if only a part of it is set."""
         return [] if op.dst_slice is None else list(op.sets)
 
-    def build_pre(self, signals, config) -> None:
+    def build_pre(self, signals: SignalDict, config: BuildConfig) -> None:
         """Find the elements to copy."""
         super().build_pre(signals, config)
         sources, targets = [], []
@@ -136,7 +139,7 @@ class CopyBuilder(OverwritingBuilder):
             sources, targets = [signals.combine(sources)], [signals.combine(targets)]
         self.pairs = list(zip(sources, targets))
 
-    def build_step(self, signals) -> None:
+    def build_step(self, signals: SignalDict) -> None:
         """Copy the elements."""
         for src, dst in self.pairs:
             value = signals.gather(src)
@@ -146,12 +149,12 @@ class CopyBuilder(OverwritingBuilder):
             signals.scatter(dst, value, mode=self.mode)
 
     @staticmethod
-    def mergeable(x, y) -> bool:
+    def mergeable(x: Copy, y: Copy) -> bool:
         """Merge all copies (of one mode)."""
         return True
 
 
-def has_repetitions(indices, signal) -> bool:
+def has_repetitions(indices: slice | Sequence[int] | None, signal: Signal) -> bool:
     """Return whether a part of a signal is selected more than once."""
     if indices is None:
         return False

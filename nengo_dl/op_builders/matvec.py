@@ -21,7 +21,9 @@ LONG_ROW = 64
 MAX_PADDING = 2
 
 
-def stacked_matvec(A, X, a_batched: bool, x_batched: bool) -> tf.Tensor:
+def stacked_matvec(
+    A: tf.Tensor, X: tf.Tensor, a_batched: bool, x_batched: bool
+) -> tf.Tensor:
     """
     Multiply ``g`` matrices with ``g`` vectors.
 
@@ -72,7 +74,11 @@ def row_sums(X: tf.Tensor) -> tf.Tensor:
 
 
 def sparse_matmul(
-    A_indices, A_data, A_shape, X, transpose_x: bool = False
+    A_indices: np.ndarray,
+    A_data: tf.Tensor,
+    A_shape: tuple[int, int],
+    X: tf.Tensor,
+    transpose_x: bool = False,
 ) -> tf.Tensor:
     """
     Multiply a sparse matrix with dense vectors.

@@ -7,18 +7,20 @@ Below, ``g`` is the number of operators in a group.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
-from nengo.builder.operator import DotInc, ElementwiseInc, SparseDotInc
+from nengo.builder.operator import DotInc, ElementwiseInc, Operator, SparseDotInc
+from nengo.builder.signal import Signal
 from nengo.exceptions import BuildError
 
-from nengo_dl.builder import Builder
+from nengo_dl.builder import BuildConfig, Builder
 from nengo_dl.graph.layout import sparse_indices
 from nengo_dl.graph.operators import DotSet, ElementwiseSet, SparseDotSet
 from nengo_dl.op_builders.base import OverwritingBuilder, view_key, write_mode
 from nengo_dl.op_builders.matvec import sparse_matmul, stacked_matvec
-from nengo_dl.signals import rows
+from nengo_dl.signals import SignalDict, row_access
 
 
 class StackedBuilder(OverwritingBuilder):
@@ -28,7 +30,7 @@ class StackedBuilder(OverwritingBuilder):
     ``A`` and ``X`` of all operators are stacked along a new axis.
     """
 
-    def build_pre(self, signals, config) -> None:
+    def build_pre(self, signals: SignalDict, config: BuildConfig) -> None:
         """Find ``A``, ``X`` and ``Y`` of all operators."""
         super().build_pre(signals, config)
         g = len(self.ops)
@@ -39,14 +41,14 @@ class StackedBuilder(OverwritingBuilder):
         self.mode = write_mode(op, op.Y)
 
     @staticmethod
-    def mergeable(x, y) -> bool:
+    def mergeable(x: Operator, y: Operator) -> bool:
         """Merge operators whose signals have equal shapes."""
         return all(a.shape[:1] == b.shape[:1] for a, b in _pairs(x, y)) or all(
             a.size == 1 and b.size == 1 for a, b in _pairs(x, y)
         )
 
 
-def _pairs(x, y):
+def _pairs(x: Operator, y: Operator) -> list[tuple[Signal, Signal]]:
     return [(x.A, y.A), (x.X, y.X), (x.Y, y.Y)]
 
 
@@ -55,7 +57,7 @@ def _pairs(x, y):
 class ElementwiseIncBuilder(StackedBuilder):
     """``Y (=|+=) A * X``, element by element with broadcasting."""
 
-    def build_pre(self, signals, config) -> None:
+    def build_pre(self, signals: SignalDict, config: BuildConfig) -> None:
         """Check that the product has the shape of ``Y``."""
         super().build_pre(signals, config)
         op = self.ops[0]
@@ -66,7 +68,7 @@ class ElementwiseIncBuilder(StackedBuilder):
                 f"cannot be written to a signal of shape {op.Y.shape} ({op})"
             )
 
-    def build_step(self, signals) -> None:
+    def build_step(self, signals: SignalDict) -> None:
         """Multiply."""
         n_axes = max(self.A.ndim, self.X.ndim)
         factors = []
@@ -88,13 +90,13 @@ class ElementwiseIncBuilder(StackedBuilder):
 class DotIncBuilder(StackedBuilder):
     """``Y (=|+=) A @ X``, for matrices ``A`` and vectors ``X``."""
 
-    def build_pre(self, signals, config) -> None:
+    def build_pre(self, signals: SignalDict, config: BuildConfig) -> None:
         """Find ``A``, ``X`` and ``Y`` of all operators, as matrices and vectors."""
         super().build_pre(signals, config)
         op, g = self.ops[0], len(self.ops)
         n = op.X.size
         self.order = None
-        self.is_plain = False
+        self.is_one_product = False
         if op.A.ndim == 0:
             # a scalar multiplies every element of X
             self.A, self.X = self.A.reshape((g, 1, 1)), self.X.reshape((g, n))
@@ -106,19 +108,19 @@ class DotIncBuilder(StackedBuilder):
         self.A = A.reshape((len(inputs), -1, n))
         self.X = signals.combine(inputs).reshape((len(inputs), n))
         # one matrix for all inputs: every reshape would have a gradient, a reshape too
-        self.is_plain = (
+        self.is_one_product = (
             config.training
             and len(inputs) == 1
             and self.X.minibatched
             and not self.A.minibatched
         )
-        if self.is_plain:
+        if self.is_one_product:
             self.A, self.X = self.A.reshape((-1, n)), self.X.reshape((n,))
 
-    def build_step(self, signals) -> None:
+    def build_step(self, signals: SignalDict) -> None:
         """Multiply."""
         A, X = signals.gather(self.A), signals.gather(self.X)
-        if self.is_plain:
+        if self.is_one_product:
             product = tf.matmul(X, A, transpose_b=True)
             batch = product.shape[:1]
         else:
@@ -127,10 +129,12 @@ class DotIncBuilder(StackedBuilder):
         if self.order is not None:
             product = tf.reshape(product, (*batch, len(self.ops), -1))
             product = tf.gather(product, self.order, axis=-2)
-        product = rows.reshape(product, (*batch, *self.Y.shape))
+        product = row_access.reshape(product, (*batch, *self.Y.shape))
         signals.scatter(self.Y, product, mode=self.mode)
 
-    def _stacked_product(self, signals, A, X) -> tf.Tensor:
+    def _stacked_product(
+        self, signals: SignalDict, A: tf.Tensor, X: tf.Tensor
+    ) -> tf.Tensor:
         if self.A.shape[1] > 1 and self.A.shape[2] == 1:
             X = signals.materialize(X)
         a_batched = self.A.minibatched
@@ -139,7 +143,7 @@ class DotIncBuilder(StackedBuilder):
         return stacked_matvec(A, X, a_batched, self.X.minibatched)
 
 
-def shared_inputs(ops) -> tuple[list, np.ndarray]:
+def shared_inputs(ops: Sequence[DotInc]) -> tuple[list[Signal], np.ndarray]:
     """
     Find inputs that several products have in common, so that they are read only once.
 
@@ -163,7 +167,7 @@ def shared_inputs(ops) -> tuple[list, np.ndarray]:
 class SparseDotIncBuilder(OverwritingBuilder):
     """``Y (=|+=) A @ X`` for sparse matrices ``A``, as one block-diagonal matrix."""
 
-    def build_pre(self, signals, config) -> None:
+    def build_pre(self, signals: SignalDict, config: BuildConfig) -> None:
         """Find the nonzero elements of all matrices."""
         super().build_pre(signals, config)
         self.A = signals.combine([op.A for op in self.ops])
@@ -175,9 +179,9 @@ class SparseDotIncBuilder(OverwritingBuilder):
             indices.append(sparse_indices(op.A)[0] + corner)
             corner = corner + op.A.shape
         self.indices = np.concatenate(indices)
-        self.shape = tuple(int(n) for n in corner)
+        self.shape = (int(corner[0]), int(corner[1]))
 
-    def build_step(self, signals) -> None:
+    def build_step(self, signals: SignalDict) -> None:
         """Multiply."""
         X = signals.gather(self.X)
         X = tf.reshape(X, (*X.shape[: int(self.X.minibatched)], self.shape[1]))
@@ -188,6 +192,6 @@ class SparseDotIncBuilder(OverwritingBuilder):
         signals.scatter(self.Y, product, mode=self.mode)
 
     @staticmethod
-    def mergeable(x, y) -> bool:
+    def mergeable(x: SparseDotInc, y: SparseDotInc) -> bool:
         """Merge all products with sparse matrices."""
         return True

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
-import tensorflow as tf
-from nengo.exceptions import SimulationError
+from nengo.builder.processes import SimProcess
 
-from nengo_dl.builder import OpBuilder
-from nengo_dl.process_builders.synapses import n_rows
-from nengo_dl.utils import note_origin, numpy_function
+from nengo_dl.builder import BuildConfig
+from nengo_dl.op_builders import ItemwiseCalls, write_mode
+from nengo_dl.process_builders.base import ProcessBuilder
+from nengo_dl.signals import SignalDict
 
 
-class GenericProcessBuilder(OpBuilder):
+class GenericProcessBuilder(ProcessBuilder):
     """
     Run processes of any type by their NumPy step, item by item of the minibatch.
 
@@ -23,48 +25,30 @@ class GenericProcessBuilder(OpBuilder):
 
     pure = False
 
-    def __init__(self, ops):
+    def __init__(self, ops: Sequence[SimProcess]):
         super().__init__(ops)
-        self._steps: list[list] = []
-
-    def build_pre(self, signals, config) -> None:
-        """Prepare time, input, output and state."""
-        super().build_pre(signals, config)
-        self.time = signals[self.ops[0].t]
-        self.input = signals.combine([op.input for op in self.ops])
-        self.output = signals.combine([op.output for op in self.ops])
-        self.mode = "inc" if self.ops[0].mode == "inc" else "update"
-        self.state = {
-            name: signals.combine([op.state[name] for op in self.ops])
-            for name in self.ops[0].state
-        }
-
-    def build_step(self, signals) -> None:
-        """Call the processes."""
-        batch, dt = signals.minibatch_size, signals.dt_val
-        u = signals.gather(self.input)
-        if not self.input.minibatched:
-            u = tf.broadcast_to(u[None], (batch, *u.shape))
-        state = [signals.gather(sig) for sig in self.state.values()]
-
-        def step_processes(time, u, *state):
-            return self._step(round(time.item() / dt) * dt, u, state)
-
-        targets = [self.output, *self.state.values()]
-        outputs = numpy_function(
-            step_processes,
-            [signals.gather(self.time), u, *state],
-            [tf.as_dtype(sig.dtype) for sig in targets],
-            errors=signals.errors,
+        self.calls = ItemwiseCalls(
+            ops,
+            reads=lambda op: [op.input, *op.state.values()],
+            writes=lambda op: [op.output, *op.state.values()],
+            time=ops[0].t,
+            name="Processes",
+            origin=lambda op: f"the step of {op.process} ({op.output.name})",
         )
-        modes = [self.mode] + ["update"] * len(self.state)
-        for sig, value, mode in zip(targets, outputs, modes):
-            value.set_shape((batch, *sig.shape))
-            signals.scatter(sig, value, mode=mode)
 
-    def build_post(self, signals) -> None:
+    def build_pre(self, signals: SignalDict, config: BuildConfig) -> None:
+        """Find the signals."""
+        super().build_pre(signals, config)
+        self.calls.build_pre(signals)
+
+    def build_step(self, signals: SignalDict) -> None:
+        """Call the processes."""
+        mode = write_mode(self.ops[0], self.ops[0].output)
+        self.calls.build_step(signals, mode)
+
+    def build_post(self, signals: SignalDict) -> None:
         """Make the step functions, with the random number generators of the run."""
-        self._steps = [
+        self.calls.functions = [
             [
                 ProcessStep(op, signals.dt_val, signals.process_rngs[op][item])
                 for op in self.ops
@@ -72,42 +56,10 @@ class GenericProcessBuilder(OpBuilder):
             for item in range(signals.minibatch_size)
         ]
 
-    def _step(self, time: float, u, state) -> list[np.ndarray]:
-        """
-        Run one step of all processes.
-
-        Parameters
-        ----------
-        time : float
-            Time of the step in seconds.
-        u : (minibatch_size, n_in, ...) array
-            Input.
-        state : sequence of (minibatch_size, n, ...) array
-            State variables in the order of ``self.state``.
-
-        Returns
-        -------
-        outputs : list of (minibatch_size, n, ...) array
-            Output and new state.
-        """
-        if len(self._steps) != len(u):
-            raise SimulationError(
-                "Processes are simulated before they were started; call `build_post` "
-                "first"
-            )
-        rows = []
-        for item, steps in enumerate(self._steps):
-            inputs = _split(u[item], [op.input for op in self.ops])
-            states = [
-                _split(value[item], [op.state[name] for op in self.ops])
-                for name, value in zip(self.state, state)
-            ]
-            values = [
-                step(time, inputs[i], [value[i] for value in states])
-                for i, step in enumerate(steps)
-            ]
-            rows.append([_join(v) for v in zip(*values)])
-        return [np.stack(v) for v in zip(*rows)]
+    @staticmethod
+    def mergeable(x: SimProcess, y: SimProcess) -> bool:
+        """Merge processes with equal names of state variables."""
+        return list(x.state) == list(y.state)
 
 
 class ProcessStep:
@@ -124,33 +76,20 @@ class ProcessStep:
         Random number generator for the process.
     """
 
-    def __init__(self, op, dt: float, rng):
-        self.op = op
-        self.state = {name: sig.initial_value.copy() for name, sig in op.state.items()}
+    def __init__(self, op: SimProcess, dt: float, rng: np.random.RandomState):
+        self._dtype = op.input.dtype
+        self._state = {name: sig.initial_value.copy() for name, sig in op.state.items()}
         self._output = np.zeros(op.output.shape, op.output.dtype)
         self._step = op.process.make_step(
-            op.input.shape, op.output.shape, dt, rng, self.state
+            op.input.shape, op.output.shape, dt, rng, self._state
         )
 
-    def __call__(self, time: float, u, state) -> list[np.ndarray]:
-        """Return the output and the new state, as arrays that nobody else has."""
-        for own, value in zip(self.state.values(), state):
+    def __call__(
+        self, time: float, u: np.ndarray, *state: np.ndarray
+    ) -> list[np.ndarray]:
+        """Return the output and the new state, in arrays that the next step changes."""
+        for own, value in zip(self._state.values(), state):
             own[...] = value
-        try:
-            # assigned as Nengo does, with the same errors for values that do not fit
-            self._output[...] = self._step(time, u.astype(self.op.input.dtype))
-        except Exception as err:
-            note_origin(err, f"the step of {self.op.process} ({self.op.output.name})")
-            raise
-        return [self._output.copy(), *(value.copy() for value in self.state.values())]
-
-
-def _split(value: np.ndarray, sigs) -> list[np.ndarray]:
-    """Split the combined value of several signals."""
-    parts = np.split(value, np.cumsum([n_rows(sig) for sig in sigs])[:-1])
-    return [part.reshape(sig.shape) for part, sig in zip(parts, sigs)]
-
-
-def _join(values) -> np.ndarray:
-    """Put the values of several signals side by side."""
-    return np.concatenate([np.atleast_1d(value) for value in values])
+        # assigned as Nengo does, with the same errors for values that do not fit
+        self._output[...] = self._step(time, u.astype(self._dtype))
+        return [self._output, *self._state.values()]

@@ -11,17 +11,17 @@ from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
+from nengo.builder.processes import SimProcess
+from nengo.builder.signal import Signal
 from nengo.synapses import LinearFilter
 
-from nengo_dl.builder import OpBuilder
+from nengo_dl.builder import BuildConfig
+from nengo_dl.op_builders import combined_length, write_mode
+from nengo_dl.process_builders.base import ProcessBuilder
+from nengo_dl.signals import SignalDict
 
 
-def n_rows(sig) -> int:
-    """Return the length of the first axis of a signal where signals are combined."""
-    return sig.shape[0] if sig.ndim else 1
-
-
-class FilterBuilder(OpBuilder):
+class FilterBuilder(ProcessBuilder):
     """
     Base class of builders of processes whose output has the shape of their input.
 
@@ -33,41 +33,41 @@ class FilterBuilder(OpBuilder):
         State variables of all processes side by side.
     """
 
-    def build_pre(self, signals, config) -> None:
+    def build_pre(self, signals: SignalDict, config: BuildConfig) -> None:
         """Prepare input, output and state."""
         super().build_pre(signals, config)
         self.input = signals.combine([op.input for op in self.ops])
         self.output = signals.combine([op.output for op in self.ops])
-        self.mode = "inc" if self.ops[0].mode == "inc" else "update"
+        self.mode = write_mode(self.ops[0], self.ops[0].output)
         self.state = {
             name: signals.combine([op.state[name] for op in self.ops])
             for name in self.ops[0].state
         }
 
-    def gather_input(self, signals) -> tf.Tensor:
+    def gather_input(self, signals: SignalDict) -> tf.Tensor:
         """Return the ``(minibatch_size or 1, g, n)`` input."""
         value = signals.gather(self.input)
         batch = signals.minibatch_size if self.input.minibatched else 1
         return tf.reshape(value, (batch, len(self.ops), -1))
 
-    def gather_state(self, signals, name: str) -> tf.Tensor:
+    def gather_state(self, signals: SignalDict, name: str) -> tf.Tensor:
         """Return a state as a ``(minibatch_size, g, first axis of the state, n)``."""
         length = self.ops[0].state[name].shape[0]
         shape = (signals.minibatch_size, len(self.ops), length, -1)
         return tf.reshape(signals.gather(self.state[name]), shape)
 
-    def scatter_output(self, signals, value: tf.Tensor) -> None:
+    def scatter_output(self, signals: SignalDict, value: tf.Tensor) -> None:
         """Write the ``(minibatch_size or 1, g, n)`` output."""
         value = tf.reshape(value, (value.shape[0], *self.output.shape))
         signals.scatter(self.output, value, mode=self.mode)
 
-    def scatter_state(self, signals, name: str, value: tf.Tensor) -> None:
+    def scatter_state(self, signals: SignalDict, name: str, value: tf.Tensor) -> None:
         """Write a state."""
         value = tf.reshape(value, (value.shape[0], *self.state[name].shape))
         signals.scatter(self.state[name], value)
 
 
-class LowpassBuilder(OpBuilder):
+class LowpassBuilder(ProcessBuilder):
     r"""
     Build `nengo.Lowpass` synapses.
 
@@ -80,7 +80,7 @@ class LowpassBuilder(OpBuilder):
     """
 
     @staticmethod
-    def accepts(op) -> bool:
+    def accepts(op: SimProcess) -> bool:
         """
         Return whether an operator can be built like this.
 
@@ -90,7 +90,22 @@ class LowpassBuilder(OpBuilder):
         process = op.process
         return op.mode != "inc" and process.analog and process.method == "zoh"
 
-    def build_pre(self, signals, config) -> None:
+    @staticmethod
+    def carried(op: SimProcess) -> list[Signal]:
+        """Return the output if it is set: it is its own state."""
+        return list(op.sets)
+
+    @staticmethod
+    def unused(op: SimProcess) -> list[Signal]:
+        """Return the state, as the output is the same."""
+        return list(op.state.values())
+
+    @staticmethod
+    def mergeable(x: SimProcess, y: SimProcess) -> bool:
+        """Merge lowpass filters of any sizes and time constants."""
+        return True
+
+    def build_pre(self, signals: SignalDict, config: BuildConfig) -> None:
         """Prepare input, output and coefficients."""
         super().build_pre(signals, config)
         self.input = signals.combine([op.input for op in self.ops])
@@ -100,14 +115,14 @@ class LowpassBuilder(OpBuilder):
             for process, op in {op.process: op for op in self.ops}.items()
         }
         coefficients = [known[op.process] for op in self.ops]
-        rows = [n_rows(op.output) for op in self.ops]
+        lengths = [combined_length(op.output) for op in self.ops]
         shape = (-1, *(1,) * (self.output.ndim - 1))
         self.a, self.b = (
-            signals.op_constant(coefficients, rows, name, signals.dtype, shape)
+            signals.op_constant(coefficients, lengths, name, signals.dtype, shape)
             for name in ("a", "b")
         )
 
-    def build_step(self, signals) -> None:
+    def build_step(self, signals: SignalDict) -> None:
         """Filter the input."""
         u = signals.gather(self.input)
         y = self.a * signals.gather(self.output) + self.b * u
@@ -127,7 +142,7 @@ class LowpassCoefficients(NamedTuple):
     b: float
 
 
-def lowpass_coefficients(op, dt: float) -> LowpassCoefficients:
+def lowpass_coefficients(op: SimProcess, dt: float) -> LowpassCoefficients:
     """Return the coefficients of a `nengo.Lowpass` operator."""
     if op.process.tau <= 0.03 * dt:
         return LowpassCoefficients(0.0, 1.0)
@@ -135,7 +150,7 @@ def lowpass_coefficients(op, dt: float) -> LowpassCoefficients:
     return LowpassCoefficients(step.a, step.b)
 
 
-def linear_step(op, dt: float) -> LinearFilter.Step:
+def linear_step(op: SimProcess, dt: float) -> LinearFilter.Step:
     """
     Return Nengo's step of a linear filter, which holds the matrices of its system.
 
@@ -190,10 +205,18 @@ class LinearFilterBuilder(FilterBuilder):
         :math:`y_t = C x_t + D u_t, \; x_{t+1} = A x_t + B u_t`.
 
     All of them are special cases of the last, with the matrices ``CA`` and ``CB`` in
-    place of ``C`` and ``D`` for the first three. Filters of one order are merged.
+    place of ``C`` and ``D`` for the first three.
     """
 
-    def build_pre(self, signals, config) -> None:
+    @staticmethod
+    def mergeable(x: SimProcess, y: SimProcess) -> bool:
+        """Merge filters of one size with equal numbers of coefficients."""
+        return ProcessBuilder.mergeable(x, y) and (
+            x.process.num.shape == y.process.num.shape
+            and x.process.den.shape == y.process.den.shape
+        )
+
+    def build_pre(self, signals: SignalDict, config: BuildConfig) -> None:
         """Prepare input, output, state and matrices."""
         super().build_pre(signals, config)
         self.order = self.ops[0].state["X"].shape[0]
@@ -206,7 +229,7 @@ class LinearFilterBuilder(FilterBuilder):
             )
         )
 
-    def build_step(self, signals) -> None:
+    def build_step(self, signals: SignalDict) -> None:
         """Filter the input."""
         A, B, C, D = self.system
         u = self.gather_input(signals)
@@ -259,7 +282,7 @@ class TriangleBuilder(FilterBuilder):
     it; here the output is computed from the buffer.
     """
 
-    def build_pre(self, signals, config) -> None:
+    def build_pre(self, signals: SignalDict, config: BuildConfig) -> None:
         """Prepare input, output, state and coefficients."""
         super().build_pre(signals, config)
         coefficients = [op.process._get_coefficients(signals.dt_val) for op in self.ops]
@@ -269,7 +292,7 @@ class TriangleBuilder(FilterBuilder):
             for i in (1, 2)
         )
 
-    def build_step(self, signals) -> None:
+    def build_step(self, signals: SignalDict) -> None:
         """Filter the input."""
         u = self.gather_input(signals)
         x = self.gather_state(signals, "X")

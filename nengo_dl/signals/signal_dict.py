@@ -15,19 +15,20 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
+from nengo.builder.operator import Operator
 from nengo.builder.signal import Signal
 from nengo.exceptions import BuildError
 
 from nengo_dl.graph.trainability import is_minibatched
-from nengo_dl.signals import rows
-from nengo_dl.signals.tensor_signal import TensorSignal
+from nengo_dl.signals import row_access
+from nengo_dl.signals.base_arrays import BaseArrays
+from nengo_dl.signals.tensor_signal import Piece, TensorSignal, combine_signals
 from nengo_dl.utils import ErrorBox
 
 
@@ -44,25 +45,17 @@ class SignalDict(Mapping):
 
     Attributes
     ----------
-    bases : dict
-        Base arrays by key: the value that each has at this point of the step.
-    base_shapes : dict
-        Shapes of the base arrays, including the minibatch axis.
+    arrays : BaseArrays
+        The base arrays.
     sig_map : dict
         The position of every signal.
-    read_types, write_types : collections.Counter
-        Which kinds of reads and writes were built.
-    feeds : dict of {Feed: (minibatch_size, size) tf.Tensor}
-        What is fed in for this step.
-    step : tf.Tensor
-        Number of this step; the first one is 1.
     dt : tf.Tensor
-        Length of a simulation step in seconds (set before the step is built).
+        Length of a simulation step in seconds. Set before the step is built.
     dt_val : float
-        The same as a number.
+        The same as a number. Set before the step is built.
     errors : nengo_dl.utils.ErrorBox
         Where Python functions called by the step leave their exceptions.
-    feeds : dict
+    feeds : dict of {Feed: (minibatch_size, size) tf.Tensor}
         What `nengo_dl.graph.operators.Feed` operators feed in at this step.
     losses : list of scalar tf.Tensor
         What builders add to the loss at this step.
@@ -72,23 +65,19 @@ class SignalDict(Mapping):
         Random number generators of processes, for every item of the minibatch.
     """
 
+    dt: tf.Tensor
+    dt_val: float
+
     def __init__(self, dtype: str, minibatch_size: int):
         self.dtype = tf.as_dtype(dtype)
         self.minibatch_size = minibatch_size
-        self.bases: dict = {}
-        self.base_shapes: dict = {}
+        self.arrays = BaseArrays(minibatch_size)
         self.sig_map: dict[Signal, TensorSignal] = {}
-        self.read_types: Counter = Counter()
-        self.write_types: Counter = Counter()
-        self.feeds: dict = {}
+        self.feeds: dict[Operator, tf.Tensor] = {}
         self.losses: list[tf.Tensor] = []
         self.step: Any = None
-        self.dt: tf.Tensor | None = None
-        self.dt_val: float | None = None
         self.errors: ErrorBox | None = None
-        self.process_rngs: dict = {}
-        # what was written to whole arrays, before and after it was broadcast
-        self._broadcasts: dict[str, tuple[tf.Tensor, tf.Tensor]] = {}
+        self.process_rngs: dict[Operator, list[np.random.RandomState]] = {}
 
     @property
     def zero(self) -> tf.Tensor:
@@ -103,27 +92,50 @@ class SignalDict(Mapping):
     def __getitem__(self, signal: Signal) -> TensorSignal:
         return self.sig_map[signal]
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Signal]:
         return iter(self.sig_map)
 
     def __len__(self) -> int:
         return len(self.sig_map)
 
-    def __contains__(self, signal) -> bool:
+    def __contains__(self, signal: object) -> bool:
         return signal in self.sig_map
+
+    @property
+    def bases(self) -> dict[Any, Any]:
+        """Base arrays by key: the value that each has at this point of the step."""
+        return self.arrays.values
+
+    @bases.setter
+    def bases(self, values: dict[Any, Any]) -> None:
+        self.arrays.values = values
+
+    @property
+    def base_shapes(self) -> dict[Any, tuple[int, ...]]:
+        """Shapes of the base arrays, including the minibatch axis."""
+        return self.arrays.shapes
+
+    @property
+    def read_types(self) -> Counter:
+        """Which kinds of reads were built."""
+        return self.arrays.read_types
+
+    @property
+    def write_types(self) -> Counter:
+        """Which kinds of writes were built."""
+        return self.arrays.write_types
 
     def reset(self) -> None:
         """Forget the values of the base arrays."""
-        self.bases = {}
-        self._broadcasts = {}
+        self.arrays.reset()
 
     def get_tensor_signal(
         self,
-        slices,
-        key,
-        dtype,
-        shape,
-        minibatched,
+        slices: row_access.Slices,
+        key: Any,
+        dtype: str,
+        shape: tuple[int, ...],
+        minibatched: bool,
         signal: Signal | None = None,
         label: str = "TensorSignal",
     ) -> TensorSignal:
@@ -166,7 +178,9 @@ class SignalDict(Mapping):
             self.sig_map[signal] = tensor_signal
         return tensor_signal
 
-    def combine(self, sigs, label: str = "Combined"):
+    def combine(
+        self, sigs: Sequence[Signal | TensorSignal], label: str = "Combined"
+    ) -> Any:
         """
         Combine several signals into one, side by side along the first axis.
 
@@ -188,38 +202,16 @@ class SignalDict(Mapping):
         if len(sigs) == 0:
             return []
         places = [self._place(s) for s in sigs]
-        places = [p if p.ndim > 0 else p.reshape((1,)) for p in places]
-        if len({(p.shape[1:], p.minibatch_size) for p in places}) > 1:
-            raise BuildError(
-                "Signals can only be combined if they agree in all but the first axis; "
-                f"received {', '.join(map(str, places))}"
-            )
-        shape = (sum(p.shape[0] for p in places), *places[0].shape[1:])
-        elements = None
-        if any(p.elements is not None for p in places):
-            elements = self._combined_elements(places)
-        return TensorSignal(
-            [piece[1:] for p in places for piece in p.pieces],
-            tuple(piece[0] for p in places for piece in p.pieces),
-            places[0].dtype,
-            shape,
-            places[0].minibatch_size,
-            label=label,
-            elements=elements,
-        )
+        return combine_signals(places, label, self._n_elements)
 
-    def _combined_elements(self, places) -> np.ndarray:
-        """Find the elements of several places in their joined pieces."""
-        elements = []
-        offset = 0
-        for place in places:
-            own = np.arange(place.size) if place.elements is None else place.elements
-            elements.append(own + offset)
-            axis = int(place.minibatched)
-            offset += sum(self._n_elements(piece, axis) for piece in place.pieces)
-        return np.concatenate(elements)
-
-    def op_constant(self, ops, op_sizes, attr, dtype, shape=(1, -1)) -> tf.Tensor:
+    def op_constant(
+        self,
+        ops: Sequence[Any],
+        op_sizes: Sequence[int],
+        attr: str,
+        dtype: tf.DType,
+        shape: tuple[int, ...] = (1, -1),
+    ) -> tf.Tensor:
         """
         Return an attribute of merged operators as a constant.
 
@@ -250,7 +242,7 @@ class SignalDict(Mapping):
 
     # -- reads ------------------------------------------------------------------------
 
-    def gather(self, src, force_copy: bool = False) -> tf.Tensor:
+    def gather(self, src: Signal | TensorSignal, force_copy: bool = False) -> tf.Tensor:
         """
         Read the current value of a signal.
 
@@ -269,31 +261,14 @@ class SignalDict(Mapping):
         src = self._place(src)
         axis = int(src.minibatched)
         values = [
-            self._read_base(key, [piece[1:] for piece in pieces], axis, force_copy)
+            self.arrays.read(key, [piece[1:] for piece in pieces], axis, force_copy)
             for key, pieces in groupby(src.pieces, key=lambda piece: piece[0])
         ]
         value = values[0] if len(values) == 1 else tf.concat(values, axis=axis)
         if src.elements is not None:
             value = tf.reshape(value, (*src.full_shape[:axis], -1))
             value = tf.gather(value, src.elements.astype(np.int32), axis=axis)
-        return rows.reshape(value, src.full_shape)
-
-    def _read_base(self, key, slices, axis: int, force_copy: bool) -> tf.Tensor:
-        base = self.bases.get(key)
-        if base is None or isinstance(base, tuple):  # only the shape is known
-            raise BuildError(
-                f"Base array `{key}` is read before anything has set it; let the "
-                "`carried` method of the builder of the operator that sets it return "
-                "the signals whose previous values it reads"
-            )
-        if force_copy:
-            self.read_types["gather"] += 1
-            return tf.gather(base, rows.positions(slices), axis=axis)
-        if slices == [(0, base.shape[axis])]:
-            self.read_types["identity"] += 1
-            return base
-        self.read_types["strided_slice" if len(slices) == 1 else "gather"] += 1
-        return rows.read_rows(base, slices, axis)
+        return row_access.reshape(value, src.full_shape)
 
     def materialize(self, value: tf.Tensor) -> tf.Tensor:
         """
@@ -307,7 +282,9 @@ class SignalDict(Mapping):
 
     # -- writes -----------------------------------------------------------------------
 
-    def scatter(self, dst, val: tf.Tensor, mode: str = "update") -> None:
+    def scatter(
+        self, dst: Signal | TensorSignal, val: tf.Tensor, mode: str = "update"
+    ) -> None:
         """
         Write or increment the value of a signal.
 
@@ -335,13 +312,13 @@ class SignalDict(Mapping):
         ):
             val = tf.reshape(val, (1, *dst.shape))  # one value for all items
         if dst.elements is not None:
-            val = self._for_all_items(val) if axis else val
+            val = self.arrays.for_all_items(val) if axis else val
             self._scatter_elements(dst, val, mode)
             return
 
         # rows of the base array (or arrays)
-        row_shape = self._row_shape(dst.pieces[0][0], axis)
-        val = rows.reshape(val, (*val.shape[:axis], -1, *row_shape))
+        row_shape = self.arrays.row_shape(dst.pieces[0][0], axis)
+        val = row_access.reshape(val, (*val.shape[:axis], -1, *row_shape))
         offset = 0
         parts: dict = {}
         for key, start, stop in dst.pieces:
@@ -350,43 +327,8 @@ class SignalDict(Mapping):
             offsets.append((offset, offset + stop - start))
             offset += stop - start
         for key, (slices, offsets) in parts.items():
-            part = val if len(parts) == 1 else rows.read_rows(val, offsets, axis)
-            self._write_base(key, slices, part, mode, axis)
-
-    def _for_all_items(self, val: tf.Tensor) -> tf.Tensor:
-        """Give every item of the minibatch a value."""
-        n = self.minibatch_size
-        return val if val.shape[0] == n else tf.broadcast_to(val, (n, *val.shape[1:]))
-
-    def _write_base(self, key, slices, val: tf.Tensor, mode: str, axis: int) -> None:
-        """Write ``val`` to the rows of a base array."""
-        shape = self._base_shape(key)
-        old = self.bases.get(key)
-        if isinstance(old, (tf.Variable, keras.Variable)):
-            raise BuildError(
-                f"Base array `{key}` should not be a Variable when it is written; "
-                "read its value before the step starts"
-            )
-        if isinstance(old, tuple):  # only the shape is known: nothing was written yet
-            old = None
-        one_item, val = val, self._for_all_items(val) if axis else val
-        is_whole = slices == [(0, shape[axis])]
-        if is_whole and (mode == "update" or old is None):
-            self.write_types["assign"] += 1
-            self.bases[key] = val
-            self._broadcasts[key] = (one_item, val)
-            return
-        if old is None:
-            old = tf.zeros(shape, dtype=val.dtype)
-        if mode == "update":
-            self.write_types["scatter_update"] += 1
-            self.bases[key] = rows.set_rows(old, slices, val, axis)
-        else:
-            self.write_types["assign_add" if is_whole else "scatter_add"] += 1
-            one_item, broadcast = self._broadcasts.get(key, (None, None))
-            if is_whole and old is broadcast:
-                old = one_item  # the sum broadcasts it, and saves a pass over memory
-            self.bases[key] = rows.add_rows(old, slices, val, axis)
+            part = val if len(parts) == 1 else row_access.read_rows(val, offsets, axis)
+            self.arrays.write(key, slices, part, mode, axis)
 
     def _scatter_elements(self, dst: TensorSignal, val: tf.Tensor, mode: str) -> None:
         """Write single elements: read the flattened pieces, change, write back."""
@@ -400,29 +342,24 @@ class SignalDict(Mapping):
             label=dst.label,
         )
         for key, _, _ in whole.pieces:
-            if isinstance(self.bases.get(key), (tuple, type(None))):
-                self.bases[key] = tf.zeros(self._base_shape(key), dtype=val.dtype)
-        val = rows.reshape(val, (*val.shape[:axis], dst.size))
-        write = rows.set_rows if mode == "update" else rows.add_rows
-        new = write(self.gather(whole), rows.runs(np.asarray(dst.elements)), val, axis)
+            if not self.arrays.is_known(key):
+                self.bases[key] = tf.zeros(self.arrays.shape(key), dtype=val.dtype)
+        val = row_access.reshape(val, (*val.shape[:axis], dst.size))
+        write = row_access.set_rows if mode == "update" else row_access.add_rows
+        new = write(
+            self.gather(whole),
+            row_access.slices_of(np.asarray(dst.elements)),
+            val,
+            axis,
+        )
         self.scatter(whole, new)
 
     # -- helpers ----------------------------------------------------------------------
 
-    def _place(self, signal) -> TensorSignal:
+    def _place(self, signal: Signal | TensorSignal) -> TensorSignal:
         return signal if isinstance(signal, TensorSignal) else self.sig_map[signal]
 
-    def _base_shape(self, key) -> tuple[int, ...]:
-        if key in self.base_shapes:
-            return self.base_shapes[key]
-        base = self.bases[key]
-        return tuple(base) if isinstance(base, tuple) else tuple(base.shape)
-
-    def _row_shape(self, key, axis: int) -> tuple[int, ...]:
-        """Return the shape of one row of a base array."""
-        return self._base_shape(key)[1 + axis :]
-
-    def _n_elements(self, piece, axis: int) -> int:
+    def _n_elements(self, piece: Piece, axis: int) -> int:
         """Return the number of elements of a piece (of one minibatch item)."""
         key, start, stop = piece
-        return (stop - start) * math.prod(self._row_shape(key, axis))
+        return (stop - start) * math.prod(self.arrays.row_shape(key, axis))

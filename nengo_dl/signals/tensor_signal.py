@@ -8,11 +8,17 @@ the handle with which operator builders read and write signals through a `.Signa
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from nengo.exceptions import BuildError
+
+from nengo_dl.signals.row_access import positions_in
+
+# A base array, and start and stop along its first axis.
+Piece = tuple[Any, int, int]
 
 
 class TensorSignal:
@@ -41,7 +47,7 @@ class TensorSignal:
     def __init__(
         self,
         slices: Sequence[tuple[int, int]],
-        key,
+        key: Any,
         dtype: str,
         shape: tuple[int, ...],
         minibatch_size: int | None,
@@ -49,7 +55,7 @@ class TensorSignal:
         elements: np.ndarray | None = None,
     ):
         keys = key if isinstance(key, tuple) else (key,) * len(slices)
-        merged: list[tuple[object, int, int]] = []
+        merged: list[Piece] = []
         for k, (start, stop) in zip(keys, slices):
             if merged and merged[-1][0] == k and merged[-1][2] == start:
                 merged[-1] = (k, merged[-1][1], stop)
@@ -64,7 +70,7 @@ class TensorSignal:
         self.elements = elements
 
     @property
-    def pieces(self) -> tuple:
+    def pieces(self) -> tuple[Piece, ...]:
         """``(key, start, stop)`` of every contiguous piece."""
         return self._pieces
 
@@ -74,11 +80,11 @@ class TensorSignal:
         return self._slices
 
     @slices.setter
-    def slices(self, value):
+    def slices(self, value: Any) -> None:
         raise BuildError(f"Slices are read only (of `{self.label}`)")
 
     @property
-    def key(self):
+    def key(self) -> Any:
         """The base array, or a tuple with the base array of each slice."""
         keys = tuple(k for k, _, _ in self._pieces)
         return keys[0] if len(set(keys)) == 1 else keys
@@ -111,25 +117,22 @@ class TensorSignal:
         return tf.constant(self.full_shape, dtype=tf.int32)
 
     @property
-    def rows(self) -> np.ndarray:
+    def positions(self) -> np.ndarray:
         """Positions along the first axis of the base array, one by one."""
-        if not self._pieces:
-            return np.zeros(0, dtype=np.int32)
-        return np.concatenate(
-            [np.arange(start, stop, dtype=np.int32) for start, stop in self._slices]
-        )
+        return positions_in(self._slices)
 
     @property
     def tf_indices(self) -> tf.Tensor:
-        """`rows` as a tensor."""
-        return tf.constant(self.rows)
+        """`positions` as a tensor."""
+        return tf.constant(self.positions)
 
     @property
     def tf_indices_nd(self) -> tf.Tensor:
         """Indices with which `tf.gather_nd` reads the signal from its base array."""
         if not self.minibatched:
-            return tf.constant(self.rows[:, None])
-        grid = np.meshgrid(np.arange(self.minibatch_size), self.rows, indexing="ij")
+            return tf.constant(self.positions[:, None])
+        items = np.arange(self.minibatch_size)
+        grid = np.meshgrid(items, self.positions, indexing="ij")
         return tf.constant(np.stack(grid, axis=-1).astype(np.int32))
 
     @property
@@ -169,31 +172,32 @@ class TensorSignal:
             )
         return self._with(shape=shape)
 
-    def __getitem__(self, item) -> TensorSignal:
+    def __getitem__(self, item: Any) -> TensorSignal:
         """Select along the first axis, by a slice or a list of positions."""
         if item is Ellipsis or (isinstance(item, slice) and item == slice(None)):
             return self
         n = self.shape[0]
-        rows = np.arange(n)[item]
-        shape = (len(rows), *self.shape[1:])
+        chosen = np.arange(n)[item]
+        shape = (len(chosen), *self.shape[1:])
         if self.elements is not None:
-            elements = self.elements.reshape(self.shape)[rows].ravel()
+            elements = self.elements.reshape(self.shape)[chosen].ravel()
             return self._with(shape=shape, elements=elements)
         keys = [k for k, start, stop in self._pieces for _ in range(stop - start)]
         if len(keys) != n:  # rows of the signal are not rows of the base
-            elements = np.arange(self.size).reshape(self.shape)[rows].ravel()
+            elements = np.arange(self.size).reshape(self.shape)[chosen].ravel()
             return self._with(shape=shape, elements=elements)
-        base = self.rows[rows]
         return TensorSignal(
-            [(int(r), int(r) + 1) for r in base],
-            tuple(keys[i] for i in rows),
+            [(int(p), int(p) + 1) for p in self.positions[chosen]],
+            tuple(keys[i] for i in chosen),
             self.dtype,
             shape,
             self.minibatch_size,
             label=f"{self.label}[{item}]",
         )
 
-    def _with(self, shape, elements=None) -> TensorSignal:
+    def _with(
+        self, shape: tuple[int, ...], elements: np.ndarray | None = None
+    ) -> TensorSignal:
         return TensorSignal(
             self._slices,
             tuple(k for k, _, _ in self._pieces),
@@ -206,3 +210,62 @@ class TensorSignal:
 
     def __repr__(self) -> str:
         return f"<TensorSignal {self.label}: {self.shape} at {self._pieces}>"
+
+
+def combine_signals(
+    signals: Sequence[TensorSignal],
+    label: str,
+    n_elements: Callable[[Piece, int], int],
+) -> TensorSignal:
+    """
+    Combine several signals into one, side by side along the first axis.
+
+    Parameters
+    ----------
+    signals : sequence of TensorSignal
+        Signals that agree in all but the first axis; those without axes count as one
+        row.
+    label : str
+        Name of the result, for messages.
+    n_elements : callable
+        Maps a piece and the axis of its rows to the number of elements of the piece, of
+        one minibatch item.
+
+    Raises
+    ------
+    nengo.exceptions.BuildError
+        If the signals cannot be combined.
+    """
+    signals = [s if s.ndim > 0 else s.reshape((1,)) for s in signals]
+    first = signals[0]
+    if len({(s.shape[1:], s.minibatch_size) for s in signals}) > 1:
+        raise BuildError(
+            "Signals can only be combined if they agree in all but the first axis; "
+            f"received {', '.join(map(str, signals))}"
+        )
+    elements = None
+    if any(s.elements is not None for s in signals):
+        elements = _combined_elements(signals, n_elements)
+    return TensorSignal(
+        [piece[1:] for s in signals for piece in s.pieces],
+        tuple(piece[0] for s in signals for piece in s.pieces),
+        first.dtype,
+        (sum(s.shape[0] for s in signals), *first.shape[1:]),
+        first.minibatch_size,
+        label=label,
+        elements=elements,
+    )
+
+
+def _combined_elements(
+    signals: Sequence[TensorSignal], n_elements: Callable[[Piece, int], int]
+) -> np.ndarray:
+    """Find the elements of several signals in their joined pieces."""
+    elements = []
+    offset = 0
+    for signal in signals:
+        own = np.arange(signal.size) if signal.elements is None else signal.elements
+        elements.append(own + offset)
+        axis = int(signal.minibatched)
+        offset += sum(n_elements(piece, axis) for piece in signal.pieces)
+    return np.concatenate(elements)

@@ -9,11 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import tensorflow as tf
 from nengo.exceptions import ValidationError
+
+if TYPE_CHECKING:
+    from nengo_dl.tensor_node.operator import SimTensorNode
 
 
 def tensor_func_name(func: Callable) -> str:
@@ -21,7 +24,9 @@ def tensor_func_name(func: Callable) -> str:
     return getattr(func, "name", getattr(func, "__name__", str(func)))
 
 
-def call_tensor_func(func: Callable, time, x, training: bool) -> Any:
+def call_tensor_func(
+    func: Callable, time: tf.Tensor | None, x: tf.Tensor | None, training: bool
+) -> Any:
     """
     Call a function, or a layer in the way that Keras calls it.
 
@@ -47,7 +52,12 @@ def call_tensor_func(func: Callable, time, x, training: bool) -> Any:
     return func(*args)
 
 
-def call_layer_with_losses(layer, time, x, training: bool) -> tuple[Any, list]:
+def call_layer_with_losses(
+    layer: keras.layers.Layer,
+    time: tf.Tensor | None,
+    x: tf.Tensor | None,
+    training: bool,
+) -> tuple[Any, list[tf.Tensor]]:
     """
     Call a layer that adds losses of its own (such as regularizers of activity).
 
@@ -99,7 +109,7 @@ def validate_output(
         If there is something wrong with the output.
     """
 
-    def error(text):
+    def error(text: str) -> ValidationError:
         return ValidationError(f"{name} {text}", attr="tensor_func")
 
     if not tf.is_tensor(output):
@@ -129,8 +139,13 @@ def validate_output(
 
 
 def checked_call(
-    op, time, x, minibatch_size: int, dtype: tf.DType, training: bool
-) -> tuple[tf.Tensor, list]:
+    op: SimTensorNode,
+    time: tf.Tensor | None,
+    x: tf.Tensor | None,
+    minibatch_size: int,
+    dtype: tf.DType,
+    training: bool,
+) -> tuple[tf.Tensor, list[tf.Tensor]]:
     """
     Call the function or layer of an operator, and check the output.
 
@@ -162,7 +177,7 @@ def checked_call(
     nengo.exceptions.ValidationError
         If the call fails, or there is something wrong with the output.
     """
-    losses: list = []
+    losses: list[tf.Tensor] = []
     with explained_errors(op, minibatch_size):
         if op.traits.has_losses:
             output, losses = call_layer_with_losses(op.func, time, x, training)
@@ -174,13 +189,13 @@ def checked_call(
     return tf.convert_to_tensor(output), losses
 
 
-def _name(op) -> str:
+def _name(op: SimTensorNode) -> str:
     """Return a name for what an operator calls."""
     return f"`{tensor_func_name(op.func)}` of {op.tag}"
 
 
 @contextmanager
-def explained_errors(op, minibatch_size: int) -> Iterator[None]:
+def explained_errors(op: SimTensorNode, minibatch_size: int) -> Iterator[None]:
     """Raise errors of the user's code as errors of the node that it belongs to."""
     try:
         yield
@@ -193,5 +208,5 @@ def explained_errors(op, minibatch_size: int) -> Iterator[None]:
         ) from err
 
 
-def _is_float(output) -> bool:
+def _is_float(output: Any) -> bool:
     return tf.is_tensor(output) and tf.as_dtype(output.dtype).is_floating

@@ -105,7 +105,7 @@ class Layer:
         return f"Layer({tensor_func_name(self.layer_func)})"
 
 
-def _size_of(input, transform) -> int:
+def _size_of(input: Any, transform: Any) -> int:
     """Return the number of elements that a Connection delivers."""
     if isinstance(transform, nengo.transforms.Transform):
         size = transform.size_out

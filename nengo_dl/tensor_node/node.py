@@ -24,7 +24,7 @@ from nengo_dl.tensor_node.trial import infer_shape_out
 class TensorFuncParam(Parameter):
     """A parameter that is a function or a Keras layer."""
 
-    def coerce(self, instance, value):
+    def coerce(self, instance: nengo.Node, value: Any) -> Any:
         """Check that the value can be called on tensors."""
         is_layer_class = isinstance(value, type) and issubclass(
             value, keras.layers.Layer

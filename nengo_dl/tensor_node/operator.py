@@ -6,15 +6,18 @@ In: a built `TensorNode`. Out: the operations of its function or layer in the st
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
+import numpy as np
 import tensorflow as tf
-from nengo.builder import Operator, Signal
+from nengo.builder import Model, Operator, Signal
 from nengo.builder.operator import Reset
+from nengo.builder.signal import SignalDict as NengoSignalDict
 
-from nengo_dl.builder import Builder, NengoBuilder
+from nengo_dl.builder import BuildConfig, Builder, NengoBuilder
 from nengo_dl.op_builders import OverwritingBuilder
+from nengo_dl.signals import SignalDict
 from nengo_dl.tensor_node.calling import checked_call
 from nengo_dl.tensor_node.node import TensorNode, refuse_to_run
 from nengo_dl.tensor_node.trial import Traits
@@ -77,13 +80,18 @@ class SimTensorNode(Operator):
         self.reads = [signal for signal in (time, input) if signal is not None]
         self.updates: list[Signal] = []
 
-    def make_step(self, signals, dt, rng):
+    def make_step(
+        self,
+        signals: NengoSignalDict,
+        dt: float,
+        rng: np.random.RandomState | None,
+    ) -> Callable:
         """Return a function that raises an error: this takes `nengo_dl.Simulator`."""
         return partial(refuse_to_run, self.tag)
 
 
 @NengoBuilder.register(TensorNode)
-def build_tensor_node(model, node: TensorNode) -> None:
+def build_tensor_node(model: Model, node: TensorNode) -> None:
     """
     Build a `TensorNode` into a model.
 
@@ -125,7 +133,7 @@ class SimTensorNodeBuilder(OverwritingBuilder):
     # what XLA cannot compile may have a gradient all the same; `has_gradient` tells
     differentiable = True
 
-    def __init__(self, ops):
+    def __init__(self, ops: Sequence[SimTensorNode]):
         super().__init__(ops)
         self.op = ops[0]
         self.pure = self.op.traits.compiles
@@ -136,19 +144,20 @@ class SimTensorNodeBuilder(OverwritingBuilder):
         """Say whether convolutions in the function are small, or run on a GPU."""
         return not cpu_only or self.op.traits.n_products <= MAX_XLA_PRODUCTS
 
-    def build_pre(self, signals, config) -> None:
+    def build_pre(self, signals: SignalDict, config: BuildConfig) -> None:
         """Choose a seed, the same one for all traces."""
         super().build_pre(signals, config)
         self._training = config.training
         if self._seed is None:
             self._seed = int(config.rng.randint(2**31 - 1))
 
-    def build_step(self, signals) -> None:
+    def build_step(self, signals: SignalDict) -> None:
         """Call the function."""
         op = self.op
         time = None if op.time is None else signals.gather(op.time)
-        x = None if op.input is None else signals.gather(op.input)
-        if x is not None:
+        x = None
+        if op.input is not None and op.shape_in is not None:
+            x = signals.gather(op.input)
             x = tf.broadcast_to(x, (signals.minibatch_size, op.input.size))
             x = tf.reshape(x, (signals.minibatch_size, *op.shape_in))
         if not tf.executing_eagerly():

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import tensorflow as tf
@@ -25,6 +25,10 @@ from nengo_dl.tensor_node.calling import (
     validate_output,
 )
 from nengo_dl.utils import xla_compiles
+
+if TYPE_CHECKING:
+    from nengo_dl.tensor_node.node import TensorNode
+    from nengo_dl.tensor_node.operator import SimTensorNode
 
 # TensorFlow's convolutions. The last two are gradients, which is to say transposed.
 CONVOLUTIONS = (
@@ -61,7 +65,7 @@ class Traits:
     calls_python: bool = False
 
 
-def infer_shape_out(node, dtype: str) -> tuple[int, ...]:
+def infer_shape_out(node: TensorNode, dtype: str) -> tuple[int, ...]:
     """
     Find out the shape of what a TensorNode puts out.
 
@@ -109,20 +113,20 @@ def infer_shape_out(node, dtype: str) -> tuple[int, ...]:
     return tuple(shape[1:])
 
 
-def _describe_input(node) -> str:
+def _describe_input(node: TensorNode) -> str:
     parts = ["a time of zero"] if node.pass_time else []
     parts += [f"input of shape {(1, *node.shape_in)}"] if node.shape_in else []
     return " and ".join(parts)
 
 
-def _function_output(node, dtype: str) -> Any:
+def _function_output(node: TensorNode, dtype: str) -> Any:
     """Call the function of a node once."""
     time = tf.zeros((), dtype) if node.pass_time else None
     x = tf.zeros((1, *node.shape_in), dtype) if node.shape_in else None
     return call_tensor_func(node.tensor_func, time, x, training=False)
 
 
-def _layer_output(node, dtype: str) -> Any:
+def _layer_output(node: TensorNode, dtype: str) -> Any:
     """Return a symbolic output of the layer of a node, which does not compute it."""
     layer = node.tensor_func
     if layer.autocast:
@@ -140,7 +144,12 @@ def _layer_output(node, dtype: str) -> Any:
     return _trace(layer, 1, dtype, node.pass_time, node.shape_in)
 
 
-def _build(layer, batch_size: int, pass_time: bool, shape_in) -> None:
+def _build(
+    layer: keras.layers.Layer,
+    batch_size: int,
+    pass_time: bool,
+    shape_in: tuple[int, ...] | None,
+) -> None:
     """
     Build a layer, if it is not built and has its own way to do that.
 
@@ -149,15 +158,21 @@ def _build(layer, batch_size: int, pass_time: bool, shape_in) -> None:
     """
     if layer.built or type(layer).build is keras.layers.Layer.build:
         return
-    shapes = [()] if pass_time else []
+    shapes: list[tuple[int, ...]] = [()] if pass_time else []
     shapes += [(batch_size, *shape_in)] if shape_in else []
     layer.build(shapes[0] if len(shapes) == 1 else shapes)
 
 
-def _trace(layer, batch_size: int, dtype, pass_time, shape_in) -> Any:
+def _trace(
+    layer: keras.layers.Layer,
+    batch_size: int,
+    dtype: str,
+    pass_time: bool,
+    shape_in: tuple[int, ...] | None,
+) -> Any:
     outputs = []
 
-    def call(*inputs):
+    def call(*inputs: tf.Tensor) -> None:
         time = inputs[0] if pass_time else None
         x = inputs[-1] if shape_in else None
         outputs.append(call_tensor_func(layer, time, x, training=False))
@@ -167,7 +182,12 @@ def _trace(layer, batch_size: int, dtype, pass_time, shape_in) -> Any:
     return outputs[0]
 
 
-def _input_specs(batch_size: int, dtype, pass_time, shape_in) -> list[tf.TensorSpec]:
+def _input_specs(
+    batch_size: int,
+    dtype: tf.DType | str,
+    pass_time: bool,
+    shape_in: tuple[int, ...] | None,
+) -> list[tf.TensorSpec]:
     specs = [tf.TensorSpec((), dtype)] if pass_time else []
     if shape_in:
         specs.append(tf.TensorSpec((batch_size, *shape_in), dtype))
@@ -175,7 +195,7 @@ def _input_specs(batch_size: int, dtype, pass_time, shape_in) -> list[tf.TensorS
 
 
 def prepare_layers(
-    operators: Iterable, minibatch_size: int, dtype: str
+    operators: Iterable[SimTensorNode], minibatch_size: int, dtype: str
 ) -> list[keras.layers.Layer]:
     """
     Try out the operators of all TensorNodes, which builds layers that are not built.
@@ -207,7 +227,7 @@ def prepare_layers(
     return list(layers.values())
 
 
-def find_traits(op, minibatch_size: int, dtype: tf.DType) -> Traits:
+def find_traits(op: SimTensorNode, minibatch_size: int, dtype: tf.DType) -> Traits:
     """
     Trace the function or layer of an operator, without executing it.
 
@@ -236,7 +256,7 @@ def find_traits(op, minibatch_size: int, dtype: tf.DType) -> Traits:
     is_layer = isinstance(op.func, keras.layers.Layer)
     pass_time = op.time is not None
 
-    def call(training, *inputs):
+    def call(training: bool, *inputs: tf.Tensor) -> tf.Tensor:
         time = inputs[0] if pass_time else None
         x = inputs[-1] if op.shape_in else None
         args = (op, time, x, minibatch_size, dtype, training)
@@ -267,7 +287,7 @@ def find_traits(op, minibatch_size: int, dtype: tf.DType) -> Traits:
     )
 
 
-def has_gradient(op, minibatch_size: int, dtype: tf.DType) -> bool:
+def has_gradient(op: SimTensorNode, minibatch_size: int, dtype: tf.DType) -> bool:
     """
     Return whether a gradient flows through a function or layer to its input.
 
@@ -283,7 +303,7 @@ def has_gradient(op, minibatch_size: int, dtype: tf.DType) -> bool:
     pass_time = op.time is not None
 
     @tf.function(autograph=False)
-    def gradient(*inputs):
+    def gradient(*inputs: tf.Tensor) -> tf.Tensor:
         x, time = inputs[-1], inputs[0] if pass_time else None
         with tf.GradientTape() as tape:
             tape.watch(x)
@@ -300,7 +320,7 @@ def _has_added_losses(layer: keras.layers.Layer) -> bool:
     return len(layer.losses) > n_regularizers
 
 
-def _nodes(graph: tf.Graph) -> list:
+def _nodes(graph: tf.Graph) -> list[Any]:
     """Return all operations of a graph, and of the functions that it calls."""
     graph_def = graph.as_graph_def()
     nodes = list(graph_def.node)
@@ -309,7 +329,7 @@ def _nodes(graph: tf.Graph) -> list:
     return nodes
 
 
-def _is_deterministic(nodes) -> bool:
+def _is_deterministic(nodes: Iterable[Any]) -> bool:
     """Return whether XLA has the same results, as it ignores seeds and assertions."""
     return not any(node.op == "Assert" or "seed2" in node.attr for node in nodes)
 

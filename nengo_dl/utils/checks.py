@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from nengo.exceptions import SimulatorClosed
 
 
-def require_open(method):
+def require_open(method: Callable[..., Any]) -> Callable[..., Any]:
     """Decorate a method of the simulator that needs it to be open."""
 
     @functools.wraps(method)
-    def open_method(self, *args, **kwargs):
+    def open_method(self: Any, *args: Any, **kwargs: Any) -> Any:
         if self.closed:
             raise SimulatorClosed(
                 f"Cannot call {method.__name__}: the simulator is closed. Create a new "

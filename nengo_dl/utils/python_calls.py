@@ -58,16 +58,19 @@ def numpy_function(
 
     guarded_func = func if errors is None else errors.guard(func)
     dtypes = tf.nest.map_structure(tf.as_dtype, Tout)
+    is_list = isinstance(dtypes, (list, tuple))
 
     @tf.autograph.experimental.do_not_convert
     def copying_func(*args: Any) -> Any:
         output = guarded_func(*(np.array(arg) for arg in args))
         # TensorFlow may use the memory of an array that is returned to it
-        if isinstance(dtypes, (list, tuple)):
+        if is_list:
             return [np.array(y, d.as_numpy_dtype) for y, d in zip(output, dtypes)]
         return np.array(output, dtypes.as_numpy_dtype)
 
-    return tf.numpy_function(copying_func, inp, Tout, name=name)
+    values = tf.numpy_function(copying_func, inp, Tout, name=name)
+    # in eager mode, TensorFlow makes no list of one value
+    return tf.nest.flatten(values) if is_list else values
 
 
 class ErrorBox:

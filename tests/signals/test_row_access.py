@@ -36,7 +36,7 @@ def test_gather_of_rows_of_a_reshaped_signal(minibatch_size):
 @pytest.mark.parametrize("index", [[5, 0], [4, 2, 0], [5, 4, 3, 2, 1, 0]])
 @pytest.mark.parametrize("max_pieces", [1, 8])
 def test_scatter_to_separate_rows(index, max_pieces, minibatch_size, monkeypatch):
-    monkeypatch.setattr("nengo_dl.signals.rows.MAX_PIECES", max_pieces)
+    monkeypatch.setattr("nengo_dl.signals.row_access.MAX_SLICES", max_pieces)
     case = Case(minibatch_size)
     value = case.values(len(index), 2)
     signal = case.signal([(i, i + 1) for i in index], (len(index), 2))
