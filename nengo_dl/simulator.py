@@ -12,7 +12,7 @@ import math
 import warnings
 from collections.abc import Mapping
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, NoReturn
 
 import nengo
 import numpy as np
@@ -130,7 +130,9 @@ class Simulator(KerasMethods, ParameterMethods):
         self.closed = False
 
     @staticmethod
-    def _check_arguments(network, model, unroll_simulation, minibatch_size) -> None:
+    def _check_arguments(
+        network: Any, model: Any, unroll_simulation: Any, minibatch_size: Any
+    ) -> None:
         if network is None and model is None:
             raise ValidationError(
                 "There is nothing to simulate: pass a network, or a built model",
@@ -169,7 +171,7 @@ class Simulator(KerasMethods, ParameterMethods):
         return self.model.dt
 
     @dt.setter
-    def dt(self, value):
+    def dt(self, value: Any) -> None:
         raise ReadonlyError(attr="dt", obj=self)
 
     @property
@@ -224,7 +226,7 @@ class Simulator(KerasMethods, ParameterMethods):
         """The operators of the model in the order of execution."""
         return [op for group in self.tensor_graph.plan for op in group]
 
-    def get_name(self, obj) -> str:
+    def get_name(self, obj: nengo.Node | nengo.Probe) -> str:
         """
         Return the name of a Node or Probe in dictionaries of data.
 
@@ -250,7 +252,7 @@ class Simulator(KerasMethods, ParameterMethods):
 
     # -- simulation -------------------------------------------------------------------
 
-    def run(self, time_in_seconds: float, **kwargs) -> None:
+    def run(self, time_in_seconds: float, **kwargs: Any) -> None:
         """
         Simulate for some time.
 
@@ -286,7 +288,7 @@ class Simulator(KerasMethods, ParameterMethods):
         )
         self.run_steps(steps, **kwargs)
 
-    def step(self, **kwargs) -> None:
+    def step(self, **kwargs: Any) -> None:
         """
         Simulate one step (``unroll_simulation`` steps, if that is more).
 
@@ -445,11 +447,11 @@ class Simulator(KerasMethods, ParameterMethods):
         self._with_block.enter_context(self._simulation.context())
         return self
 
-    def __exit__(self, exc_type, exc_value, traceback) -> None:
+    def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
         self._with_block.close()
         self.close()
 
-    def __del__(self):
+    def __del__(self) -> None:
         if self.closed is False:
             self.close()
             warnings.warn(
@@ -475,14 +477,14 @@ class Simulator(KerasMethods, ParameterMethods):
 
     # -- of the past ------------------------------------------------------------------
 
-    def train(self, *args, **kwargs):
+    def train(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Raise an error: the method of NengoDL 2 is called `fit`."""
         raise SimulationError(
             "Simulator.train has been deprecated, use Simulator.compile and "
             "Simulator.fit"
         )
 
-    def loss(self, *args, **kwargs):
+    def loss(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Raise an error: the method of NengoDL 2 is called `evaluate`."""
         raise SimulationError(
             "Simulator.loss has been deprecated, use Simulator.compile and "

@@ -9,10 +9,12 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import nengo
 import numpy as np
 from nengo.builder import Model
+from nengo.builder.operator import Operator
 from nengo.builder.signal import SignalDict
 from nengo.cache import get_default_decoder_cache
 from nengo.exceptions import NengoWarning
@@ -32,11 +34,11 @@ class NengoModel(Model):
         ``fail_fast`` setting is on.
     """
 
-    def __init__(self, *args, fail_fast=True, **kwargs):
+    def __init__(self, *args: Any, fail_fast: bool = True, **kwargs: Any):
         self.fail_fast = fail_fast
         super().__init__(*args, **kwargs)
 
-    def add_op(self, op):
+    def add_op(self, op: Operator) -> None:
         """Add an operator to the model, and check that it can make its step."""
         self.operators.append(op)
         if self.fail_fast:
@@ -46,7 +48,10 @@ class NengoModel(Model):
 
 
 def build_model(
-    network: nengo.Network | None, dt: float, model: Model | None = None, progress=None
+    network: nengo.Network | None,
+    dt: float,
+    model: Model | None = None,
+    progress: Any = None,
 ) -> Model:
     """
     Build a network as `nengo.Simulator` does, with our own extensions.

@@ -8,14 +8,21 @@ operators into TensorFlow operations. Nothing in this file creates a tensor.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from nengo.builder import Builder as CoreBuilder
+from nengo.builder import Model
+from nengo.builder.operator import Operator
+from nengo.builder.signal import Signal
 from nengo.exceptions import BuildError
 
 from nengo_dl.config import Settings
+
+if TYPE_CHECKING:
+    from nengo_dl.signals import SignalDict
 
 # The modules that fill the registry. They need TensorFlow, and are imported when the
 # first builder is looked up.
@@ -93,22 +100,23 @@ class OpBuilder:
     differentiable: bool | None = None
     adds_losses = False
 
-    def __init__(self, ops):
-        self.ops = ops
-        self.config: BuildConfig | None = None
+    config: BuildConfig
 
-    def build_pre(self, signals, config: BuildConfig) -> None:
+    def __init__(self, ops: Sequence[Operator]):
+        self.ops = ops
+
+    def build_pre(self, signals: SignalDict, config: BuildConfig) -> None:
         """Prepare what the step needs (constants, combined signals)."""
         self.config = config
 
-    def build_step(self, signals) -> Any:
+    def build_step(self, signals: SignalDict) -> Any:
         """Add the operations of one simulation step."""
         raise BuildError(
             f"`{type(self).__name__}` builds no operations: OpBuilders must implement "
             "a `build_step` function"
         )
 
-    def build_post(self, signals) -> None:
+    def build_post(self, signals: SignalDict) -> None:
         """(Re)start whatever lives outside of the compiled step."""
 
     def rngs(self) -> list[np.random.RandomState]:
@@ -130,7 +138,7 @@ class OpBuilder:
         return True
 
     @staticmethod
-    def carried(op) -> list:
+    def carried(op: Any) -> list[Signal]:
         """
         Return the signals in ``op.sets`` whose previous values the step needs.
 
@@ -141,7 +149,7 @@ class OpBuilder:
         return list(op.sets)
 
     @staticmethod
-    def unused(op) -> list:
+    def unused(op: Any) -> list[Signal]:
         """
         Return the signals of an operator that its builder neither reads nor writes.
 
@@ -150,7 +158,7 @@ class OpBuilder:
         return []
 
     @staticmethod
-    def mergeable(x, y) -> bool:
+    def mergeable(x: Any, y: Any) -> bool:
         """
         Say whether ``y`` can join a group of operators that contains ``x``.
 
@@ -181,12 +189,12 @@ class Builder:
 
     builders: dict[type, type[OpBuilder]] = {}
 
-    def __init__(self, plan):
+    def __init__(self, plan: Sequence[tuple[Operator, ...]]):
         self.plan = plan
         self.op_builds = {ops: self.builder_of(ops[0])(ops) for ops in plan}
 
     @classmethod
-    def builder_of(cls, op) -> type[OpBuilder]:
+    def builder_of(cls, op: Operator) -> type[OpBuilder]:
         """
         Return the builder class registered for the type of ``op``.
 
@@ -205,12 +213,14 @@ class Builder:
                 "for it and register it with `@nengo_dl.builder.Builder.register`"
             ) from None
 
-    def build_pre(self, signals, config, progress=None) -> None:
+    def build_pre(
+        self, signals: SignalDict, config: BuildConfig, progress: Any = None
+    ) -> None:
         """Run the ``build_pre`` of every group."""
         for build in self._with_progress(progress):
             build.build_pre(signals, config)
 
-    def build_step(self, signals, progress=None) -> list:
+    def build_step(self, signals: SignalDict, progress: Any = None) -> list:
         """
         Run the ``build_step`` of every group.
 
@@ -229,25 +239,25 @@ class Builder:
                 side_effects.append(output)
         return side_effects
 
-    def build_post(self, signals, progress=None) -> None:
+    def build_post(self, signals: SignalDict, progress: Any = None) -> None:
         """Run the ``build_post`` of every group."""
         for build in self._with_progress(progress):
             build.build_post(signals)
 
-    def _with_progress(self, progress):
+    def _with_progress(self, progress: Any) -> Iterator[OpBuilder]:
         for ops in self.plan:
             yield self.op_builds[ops]
             if progress is not None:
                 progress.step()
 
     @staticmethod
-    def name_scope(ops) -> str:
+    def name_scope(ops: Sequence[Operator]) -> str:
         """Return a name for the operations of a group."""
         name = type(ops[0]).__name__
         return name if len(ops) == 1 else f"{name}_{len(ops)}"
 
     @classmethod
-    def register(cls, nengo_op):
+    def register(cls, nengo_op: type[Operator]) -> Callable[[type], type]:
         """
         Return a decorator that registers an `OpBuilder` for an operator type.
 
@@ -257,7 +267,7 @@ class Builder:
             The subclass of `nengo.builder.Operator` that the builder builds.
         """
 
-        def register_builder(build_cls):
+        def register_builder(build_cls: type) -> type:
             if not issubclass(build_cls, OpBuilder):
                 warnings.warn(
                     f"`{build_cls.__name__}` is registered as a builder but does not "
@@ -286,7 +296,7 @@ class NengoBuilder(CoreBuilder):
     builders: dict = {}
 
     @classmethod
-    def build(cls, model, obj, *args, **kwargs):
+    def build(cls, model: Model, obj: Any, *args: Any, **kwargs: Any) -> Any:
         """Build ``obj`` with our build function if there is one, else Nengo's."""
         load_builders()
         for obj_cls in type(obj).__mro__:

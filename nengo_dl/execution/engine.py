@@ -80,7 +80,7 @@ def run_steps(
         for spec, keep in step.output_specs()
     ]
 
-    def body(i, carried, buffers):
+    def body(i: tf.Tensor, carried: list, buffers: list) -> tuple:
         for _ in range(unroll):
             carried, values = step(
                 carried, [feed[:, i] for feed in feeds], call_functions
@@ -269,7 +269,7 @@ class Engine:
         specs = function.structured_outputs[1]
         keeps = [keep for _, keep in self.step.output_specs()]
 
-        def body(i, state, buffers):
+        def body(i: tf.Tensor, state: list, buffers: list) -> tuple:
             start = i * capacity
             parts = [feed[:, start : start + capacity] for feed in feeds]
             n = tf.minimum(capacity, n_steps - start)
@@ -304,7 +304,9 @@ class Engine:
     def _trace(self, capacity: int) -> tf.types.experimental.ConcreteFunction:
         step, packing = self.step, self._variables.packing
 
-        def block(state, feeds, n_steps):
+        def block(
+            state: list[tf.Tensor], feeds: list[tf.Tensor], n_steps: tf.Tensor
+        ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
             step.start(self._variables.constants())
             carried, outputs = run_steps(
                 step,

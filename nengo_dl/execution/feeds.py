@@ -8,14 +8,16 @@ steps, made by NumPy, with the same random numbers as `nengo.Simulator`.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import nengo
 import numpy as np
 from nengo.builder.operator import SimPyFunc
 from nengo.builder.processes import SimProcess
 
 from nengo_dl.execution.process_seeds import is_random, process_order, seed_processes
+from nengo_dl.graph.operators import Feed
 from nengo_dl.graph.program import Program
 from nengo_dl.utils import align_func, fit_output, function_name, note_origin
 
@@ -49,7 +51,7 @@ class FeedGenerator:
         self._first_given = 1
         self.reset(program.settings.seed)
 
-    def _source(self, feed) -> _Source:
+    def _source(self, feed: Feed) -> _Source:
         producer = self.program.producers.get(feed)
         if isinstance(producer, SimProcess):
             return _ProcessSource(producer)
@@ -86,7 +88,9 @@ class FeedGenerator:
         for source, states in zip(self._process_sources(), state["states"]):
             source.set_states(states)
 
-    def block(self, start: int, n_steps: int, capacity: int, data: Mapping, offset=0):
+    def block(
+        self, start: int, n_steps: int, capacity: int, data: Mapping, offset: int = 0
+    ) -> list[np.ndarray]:
         """
         Generate the values of one block.
 
@@ -130,14 +134,20 @@ class FeedGenerator:
             self._fill_functions(functions, times)
         return values
 
-    def _fill_functions(self, functions, times) -> None:
+    def _fill_functions(
+        self,
+        functions: Sequence[tuple[_FunctionSource, np.ndarray]],
+        times: np.ndarray,
+    ) -> None:
         """Call functions step by step, as some may depend on what others do."""
         for i, t in enumerate(times):
             for source, array in functions:
                 array[:, i] = source(t.item())
             self._call_silent(t.item())
 
-    def _constant(self, feed, source, capacity) -> np.ndarray:
+    def _constant(
+        self, feed: Feed, source: _ConstantSource, capacity: int
+    ) -> np.ndarray:
         key = (feed, capacity)
         if key not in self._constants:
             shape = (self.minibatch_size, capacity, feed.signal.size)
@@ -246,14 +256,14 @@ class FeedGenerator:
 
 
 class _ConstantSource:
-    def __init__(self, value):
+    def __init__(self, value: Any):
         self.value = np.ravel(value)
 
 
 class _FunctionSource:
     """A function of time, called once per step for the whole minibatch."""
 
-    def __init__(self, op, origin, size: int, dtype="float64"):
+    def __init__(self, op: SimPyFunc, origin: Any, size: int, dtype: Any = "float64"):
         self._func = align_func(dtype)(op.fn) if size > 0 else op.fn
         self._name = function_name(op.fn, sanitize=False)
         self._origin = origin
@@ -269,7 +279,7 @@ class _FunctionSource:
             raise
 
 
-def _silent_source(op, nodes) -> _FunctionSource:
+def _silent_source(op: SimPyFunc, nodes: Sequence[nengo.Node]) -> _FunctionSource:
     """Return a function without output, for errors by the name of its Node."""
     origins = [node for node in nodes if node.output is op.fn]
     return _FunctionSource(op, origins[0] if origins else op, size=0)
@@ -281,7 +291,7 @@ class _ProcessSource:
     def __init__(self, op: SimProcess):
         self.op = op
 
-    def start(self, rngs, dt) -> None:
+    def start(self, rngs: Sequence[np.random.RandomState | None], dt: float) -> None:
         process, shape = self.op.process, self.op.output.shape
         self.states = [
             process.make_state((0,), shape, dt, dtype=self.op.output.dtype)
@@ -292,12 +302,12 @@ class _ProcessSource:
             for rng, state in zip(rngs, self.states)
         ]
 
-    def set_states(self, states) -> None:
+    def set_states(self, states: Sequence[Mapping[str, np.ndarray]]) -> None:
         for own, new in zip(self.states, states):
             for name, value in new.items():
                 own[name][...] = value
 
-    def fill(self, values, times) -> None:
+    def fill(self, values: np.ndarray, times: np.ndarray) -> None:
         # assigned as Nengo does, with the same errors for values that do not fit
         output = np.zeros(self.op.output.shape, self.op.output.dtype)
         try:

@@ -12,10 +12,13 @@ processes may differ from one `nengo.Simulator` of a network to the next.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from nengo.builder import Model
 from nengo.builder.processes import SimProcess
-from nengo.processes import Piecewise, PresentInput
+from nengo.processes import Piecewise, PresentInput, Process
 from nengo.synapses import Alpha, LinearFilter, Lowpass, Triangle
 from nengo.utils.graphs import toposort
 from nengo.utils.numpy import maxint
@@ -28,12 +31,14 @@ DETERMINISTIC = {
 }
 
 
-def is_random(process) -> bool:
+def is_random(process: Process) -> bool:
     """Return whether a process may make use of random numbers."""
     return type(process).make_step not in DETERMINISTIC
 
 
-def seed_processes(order, seed: int, minibatch_size: int) -> dict:
+def seed_processes(
+    order: Sequence[SimProcess], seed: int, minibatch_size: int
+) -> dict[SimProcess, list[Any]]:
     """
     Make the random number generators of all processes.
 

@@ -210,9 +210,9 @@ class Step:
         """Run some groups as one XLA program, which hands over what is needed later."""
         signals = self.signals
         before, losses = dict(signals.bases), signals.losses
-        changed = []
+        changed: list[str] = []
 
-        def segment():
+        def segment() -> tuple[list[tf.Tensor], list[tf.Tensor]]:
             signals.losses = []
             self._run(builds)
             changed.extend(

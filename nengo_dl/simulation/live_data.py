@@ -15,6 +15,7 @@ import nengo
 import numpy as np
 from nengo.builder.connection import BuiltConnection
 from nengo.builder.ensemble import BuiltEnsemble
+from nengo.builder.signal import Signal
 from nengo.exceptions import ValidationError
 
 from nengo_dl.execution.variables import Variables
@@ -33,11 +34,11 @@ class SimulationData(Mapping):
         If False, arrays are given without their minibatch axis.
     """
 
-    def __init__(self, sim, minibatched: bool):
+    def __init__(self, sim: Any, minibatched: bool):
         self.sim = sim
         self.minibatched = minibatched
 
-    def __getitem__(self, obj) -> Any:
+    def __getitem__(self, obj: Any) -> Any:
         """
         Return the data of an object.
 
@@ -67,7 +68,7 @@ class SimulationData(Mapping):
             return self._connection(obj, built)
         return built
 
-    def built(self, obj) -> Any:
+    def built(self, obj: Any) -> Any:
         """Return what Nengo built for an object, with the initial parameters."""
         params = self.sim.model.params
         if obj not in params:
@@ -79,7 +80,7 @@ class SimulationData(Mapping):
             )
         return params[obj]
 
-    def __contains__(self, obj) -> bool:
+    def __contains__(self, obj: Any) -> bool:
         return obj in self.sim.model.params
 
     def __iter__(self) -> Iterator:
@@ -88,13 +89,13 @@ class SimulationData(Mapping):
     def __len__(self) -> int:
         return len(self.sim.model.params)
 
-    def _probe_data(self, probe) -> np.ndarray | list:
+    def _probe_data(self, probe: nengo.Probe) -> np.ndarray | list:
         data = self.sim.recording.data(probe)
         if data is None:
             return []
         return data if self.minibatched else data[0]
 
-    def _ensemble(self, ens, built: BuiltEnsemble) -> BuiltEnsemble:
+    def _ensemble(self, ens: nengo.Ensemble, built: BuiltEnsemble) -> BuiltEnsemble:
         scaled, bias = self.get_params((ens, "scaled_encoders"), (ens, "bias"))
         if scaled is built.scaled_encoders and bias is built.bias:
             return built
@@ -108,7 +109,9 @@ class SimulationData(Mapping):
             built.eval_points, encoders, intercepts, max_rates, scaled, gain, bias
         )
 
-    def _connection(self, conn, built: BuiltConnection) -> BuiltConnection:
+    def _connection(
+        self, conn: nengo.Connection, built: BuiltConnection
+    ) -> BuiltConnection:
         weights = self.get_params((conn, "weights"))[0]
         if weights is built.weights:
             return built
@@ -116,7 +119,7 @@ class SimulationData(Mapping):
             built.eval_points, built.solver_info, weights, built.transform
         )
 
-    def get_params(self, *requests) -> list:
+    def get_params(self, *requests: tuple[Any, str]) -> list:
         """
         Return the live values of parameters.
 
@@ -138,7 +141,7 @@ class SimulationData(Mapping):
             )
         return [self._value(*request) for request in requests]
 
-    def _value(self, obj, attr):
+    def _value(self, obj: Any, attr: str) -> Any:
         built = getattr(self.sim.model.params[obj], attr)
         if self.sim.closed or built is None:
             return built
@@ -161,14 +164,16 @@ class SimulationData(Mapping):
             return unscale(value, built, obj.radius)[1]
         return value
 
-    def _signal(self, obj, attr):
+    def _signal(self, obj: Any, attr: str) -> Any:
         sig = self.sim.model.sig
         if attr in ("encoders", "scaled_encoders"):
             return sig[obj].get("encoders")
         return sig[obj.neurons if attr == "bias" else obj].get(attr)
 
 
-def unscale(scaled, built_encoders, radius: float) -> tuple[np.ndarray, np.ndarray]:
+def unscale(
+    scaled: np.ndarray, built_encoders: np.ndarray, radius: float
+) -> tuple[np.ndarray, np.ndarray]:
     """
     Take scaled encoders apart.
 
@@ -195,7 +200,9 @@ def unscale(scaled, built_encoders, radius: float) -> tuple[np.ndarray, np.ndarr
     return gain, encoders
 
 
-def max_rates_intercepts(neuron_type, gain, bias) -> tuple:
+def max_rates_intercepts(
+    neuron_type: nengo.neurons.NeuronType, gain: np.ndarray, bias: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """
     Return maximum rates and intercepts of neurons.
 
@@ -244,7 +251,7 @@ class LiveSignals(Mapping):
         self._values = values
         self._minibatched = minibatched
 
-    def __getitem__(self, signal) -> np.ndarray:
+    def __getitem__(self, signal: Signal) -> np.ndarray:
         value = self._values.live_value(signal)
         if value is None:
             return signal.initial_value

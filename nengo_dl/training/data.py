@@ -135,7 +135,7 @@ class TrainingData:
             return None
         steps = number_of_steps(x)
 
-        def spec(target):
+        def spec(target: Any) -> tf.TensorSpec:
             shape = [steps if n is None else n for n in target.shape[1:]]
             return tf.TensorSpec((self.minibatch_size, *shape), target.dtype)
 

@@ -70,7 +70,12 @@ def _tensor_nodes(graph: TensorGraph) -> list[SimTensorNode]:
     return [op for group in graph.plan for op in group if isinstance(op, SimTensorNode)]
 
 
-def _between(graph, probes, wanted: Sequence, obstacles: Sequence = ()) -> list:
+def _between(
+    graph: TensorGraph,
+    probes: Iterable[nengo.Probe],
+    wanted: Sequence,
+    obstacles: Sequence = (),
+) -> list:
     """Return the wanted operators between trained parameters and probes."""
     if not wanted:
         return []
@@ -148,7 +153,7 @@ def compare_gradients(
     for probe in probes:
 
         @tf.function(autograph=False)
-        def output(*values, position=positions[probe]):
+        def output(*values: tf.Tensor, position: int = positions[probe]) -> tf.Tensor:
             return graph.simulate([*values, counts], training=True)[1][position]
 
         with np.errstate(all="ignore"):

@@ -187,7 +187,7 @@ class SimulatorModel(keras.Model):
         """Return whether XLA compiles the losses and metrics; see `check_targets`."""
         specs = (by_name(y, self.output_names), self._output_specs(n_steps))
 
-        def compute(*tensors):
+        def compute(*tensors: tf.Tensor) -> tf.Tensor:
             y, y_pred = tf.nest.pack_sequence_as(specs, tensors)
             loss = self.objectives.total_loss(y, y_pred, {}, [])
             self.objectives.update_metrics(y, y_pred, {})

@@ -11,7 +11,7 @@ again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -71,7 +71,9 @@ class Objectives:
             if not isinstance(self.losses.get(name), Regularize)
         }
 
-    def check_targets(self, y_true, y_pred) -> None:
+    def check_targets(
+        self, y_true: Mapping[str, tf.TensorSpec], y_pred: Mapping[str, tf.TensorSpec]
+    ) -> None:
         """
         Check that losses and metrics can compare targets with outputs.
 
@@ -105,7 +107,7 @@ class Objectives:
                     "y",
                 ) from err
 
-    def _compare(self, name: str, y_true, y_pred) -> None:
+    def _compare(self, name: str, y_true: tf.Tensor, y_pred: tf.Tensor) -> None:
         """Apply the loss and the metrics of one probe."""
         if name in self.losses:
             reduced_loss(self.losses[name], y_true, y_pred)
@@ -113,7 +115,13 @@ class Objectives:
             if metric.probe == name:
                 metric.update(y_true, y_pred, None)
 
-    def total_loss(self, y_true, y_pred, sample_weight, regularization) -> tf.Tensor:
+    def total_loss(
+        self,
+        y_true: Mapping[str, tf.Tensor],
+        y_pred: Mapping[str, tf.Tensor],
+        sample_weight: Mapping[str, tf.Tensor],
+        regularization: Sequence[tf.Tensor],
+    ) -> tf.Tensor:
         """
         Return the loss of a batch, and include it in the results.
 
@@ -146,7 +154,12 @@ class Objectives:
         self._means.update_state([total, *values])
         return total
 
-    def update_metrics(self, y_true, y_pred, sample_weight) -> None:
+    def update_metrics(
+        self,
+        y_true: Mapping[str, tf.Tensor],
+        y_pred: Mapping[str, tf.Tensor],
+        sample_weight: Mapping[str, tf.Tensor],
+    ) -> None:
         """Include a batch in the results of all metrics; see `total_loss`."""
         for metric in self._metrics:
             weight = sample_weight.get(metric.probe) if metric.is_weighted else None
@@ -219,7 +232,12 @@ class ProbeMetric:
         own_name = metric if self.metric is None else self.metric.name
         self.name = f"{probe}_{own_name}"
 
-    def update(self, y_true, y_pred, sample_weight) -> None:
+    def update(
+        self,
+        y_true: tf.Tensor | None,
+        y_pred: tf.Tensor,
+        sample_weight: tf.Tensor | None,
+    ) -> None:
         """Include a batch."""
         if self.metric is None:
             # the first batch shows the shape of the targets
@@ -247,7 +265,9 @@ SHAPE_DEPENDENT["acc"] = SHAPE_DEPENDENT["accuracy"]
 SHAPE_DEPENDENT["ce"] = SHAPE_DEPENDENT["crossentropy"]
 
 
-def shape_dependent_metric(name: str, y_true, y_pred) -> keras.metrics.Metric:
+def shape_dependent_metric(
+    name: str, y_true: tf.Tensor, y_pred: tf.Tensor
+) -> keras.metrics.Metric:
     """Return the metric that a name stands for, as Keras does."""
     binary, sparse, one_hot = SHAPE_DEPENDENT[name]
     n_classes = y_pred.shape[-1]
@@ -334,7 +354,12 @@ def _unusable(value: Any, kind: str, probe: str) -> ValidationError:
     )
 
 
-def reduced_loss(loss: Any, y_true, y_pred, weight=None) -> tf.Tensor:
+def reduced_loss(
+    loss: Any,
+    y_true: tf.Tensor | None,
+    y_pred: tf.Tensor,
+    weight: tf.Tensor | None = None,
+) -> tf.Tensor:
     """
     Return the loss of a batch as one number.
 

@@ -163,7 +163,7 @@ def checked_batches(data: Any, check: BatchCheck, errors: ErrorBox) -> Any:
         return data
     end = object()
 
-    def next_batch():
+    def next_batch() -> Any:
         batch = next(data, end)
         if batch is not end:
             batch = _as_tuple(batch) if isinstance(batch, (list, tuple)) else (batch,)
