@@ -15,7 +15,7 @@ from nengo_dl.benchmarks.models import MODELS
 from nengo_dl.benchmarks.networks import NETWORKS
 from nengo_dl.benchmarks.plan import (
     Choice,
-    Sitting,
+    NetworkResults,
     plan_runs,
     plan_training,
     reference_runs,
@@ -276,7 +276,7 @@ def test_rows_of_training():
         results.append(Result(run, [sample]))
 
     table = TABLES["training"]
-    (row,) = table.rows(Sitting("autoencoder", results, {}), Choice(()))
+    (row,) = table.rows(NetworkResults("autoencoder", results, {}), Choice(()))
     assert len(row) == len(table.columns)
     assert row[1:] == ["50", "1.00 (2.00)", "1.20 (2.20)", "–", "–"] + [
         "1.20× (1.10×)",
@@ -286,7 +286,7 @@ def test_rows_of_training():
     ]
 
 
-def sitting(**us_per_step):
+def network_results(**us_per_step):
     """Measured figures of Nengo, ours with two items, and two of the last release."""
     results = [Result(Run("nengo", "channel", "speed"))]
     for unroll in (1, 20):
@@ -295,11 +295,11 @@ def sitting(**us_per_step):
     results.append(Result(Run("nengo_dl", "channel", "speed", minibatch=2)))
     for result, figure in zip(results, us_per_step.values(), strict=True):
         result.samples.append({"us_per_step": figure})
-    return Sitting("channel", results, {})
+    return NetworkResults("channel", results, {})
 
 
 def test_rows_of_speed():
-    measured = sitting(nengo=40.0, release_1=200.0, release_20=100.0, ours=4.0)
+    measured = network_results(nengo=40.0, release_1=200.0, release_20=100.0, ours=4.0)
     rows = TABLES["simulation"].rows(measured, Choice(("nengo",), minibatches=(2,)))
     assert [row[1:] for row in rows] == [
         ["2", "80.0 (40.0)", "100.0 (50.0)", "4.0 (2.0)", "20×", "25×", "–"]
@@ -307,7 +307,7 @@ def test_rows_of_speed():
 
 
 def test_rows_without_results():
-    empty = Sitting("channel", [Result(Run("nengo", "channel", "speed"))], {})
+    empty = NetworkResults("channel", [Result(Run("nengo", "channel", "speed"))], {})
     for name in ("simulation", "step", "build"):
         table = TABLES[name]
         (row,) = table.rows(empty, Choice(("nengo",)))
