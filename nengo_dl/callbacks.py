@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import nengo
@@ -18,6 +18,12 @@ import tensorflow as tf
 from nengo.exceptions import ValidationError
 
 from nengo_dl.utils import sanitize_name
+
+if TYPE_CHECKING:
+    from nengo_dl.simulator import Simulator
+
+# What Keras tells callbacks: losses and metrics by name.
+Logs = dict[str, Any] | None
 
 # Number of bars of a histogram.
 N_BINS = 30
@@ -45,14 +51,14 @@ class NengoSummaries(keras.callbacks.Callback):
         If an object has no such parameters.
     """
 
-    def __init__(self, log_dir: str | os.PathLike, sim, objects: Iterable):
+    def __init__(self, log_dir: str | os.PathLike, sim: Simulator, objects: Iterable):
         super().__init__()
         self.log_dir = os.fspath(log_dir)
         self.sim = sim
         self.summaries = [self._summary(obj) for obj in objects]
         self._writer: Any = None
 
-    def _summary(self, obj) -> tuple[str, nengo.Ensemble | nengo.Connection, str]:
+    def _summary(self, obj: Any) -> tuple[str, nengo.Ensemble | nengo.Connection, str]:
         """Return a tag, and the object and the attribute that it stands for."""
         if isinstance(obj, nengo.Ensemble):
             kind, owner, attr = "Ensemble", obj, "encoders"
@@ -72,19 +78,20 @@ class NengoSummaries(keras.callbacks.Callback):
             )
         return sanitize_name(f"{kind}_{owner.label}_{attr}"), owner, attr
 
-    def on_train_begin(self, logs=None) -> None:
+    def on_train_begin(self, logs: Logs = None) -> None:
         """Create the event file."""
         self._writer = tf.summary.create_file_writer(self.log_dir)
 
-    def on_epoch_end(self, epoch: int, logs=None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Write the histograms."""
-        values = self.sim.data.get_params(*(source for _, *source in self.summaries))
+        sources = [(obj, attr) for _, obj, attr in self.summaries]
+        values = self.sim.data.get_params(*sources)
         with self._writer.as_default():
             for (tag, *_), value in zip(self.summaries, values):
                 # `tf.summary.histogram` does the same, but only with `tensorboard`
                 tf.summary.write(tag, histogram(value), step=epoch, metadata=METADATA)
 
-    def on_train_end(self, logs=None) -> None:
+    def on_train_end(self, logs: Logs = None) -> None:
         """Close the event file."""
         self._writer.close()
 
@@ -96,7 +103,7 @@ METADATA = tf.compat.v1.SummaryMetadata(
 )
 
 
-def histogram(value) -> np.ndarray:
+def histogram(value: Any) -> np.ndarray:
     """
     Return the histogram of a parameter in TensorBoard's form.
 
@@ -123,20 +130,20 @@ class TensorBoard(keras.callbacks.TensorBoard):
     ``profile_batch=2``, the second batch of a call is profiled.
     """
 
-    def on_predict_begin(self, logs=None) -> None:
+    def on_predict_begin(self, logs: Logs = None) -> None:
         """Do what is done when training begins."""
         self.on_train_begin(logs)
 
-    def on_predict_batch_begin(self, batch: int, logs=None) -> None:
+    def on_predict_batch_begin(self, batch: int, logs: Logs = None) -> None:
         """Do what is done when a batch of training begins."""
         self.on_train_batch_begin(batch, logs)
 
-    def on_predict_batch_end(self, batch: int, logs=None) -> None:
+    def on_predict_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Do what is done when a batch of training ends."""
         # the logs hold outputs, which Keras would take for losses
         self.on_train_batch_end(batch)
 
-    def on_predict_end(self, logs=None) -> None:
+    def on_predict_end(self, logs: Logs = None) -> None:
         """Do what is done when training ends."""
         self.on_train_end(logs)
 
@@ -154,7 +161,7 @@ class IsolateState(keras.callbacks.Callback):
         The simulator. What is trained or learned is no part of its state.
     """
 
-    def __init__(self, sim):
+    def __init__(self, sim: Simulator):
         super().__init__()
         self.sim = sim
         self.n_steps = sim.n_steps
@@ -170,14 +177,14 @@ class IsolateState(keras.callbacks.Callback):
         self.sim.tensor_graph.values.assign(self.state)
         self.sim._simulation.n_steps = self.n_steps
 
-    def on_train_batch_end(self, batch: int, logs=None) -> None:
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Return to the state at the start."""
         self.reset()
 
-    def on_test_batch_end(self, batch: int, logs=None) -> None:
+    def on_test_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Return to the state at the start."""
         self.reset()
 
-    def on_predict_batch_end(self, batch: int, logs=None) -> None:
+    def on_predict_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Return to the state at the start."""
         self.reset()

@@ -13,6 +13,8 @@ from nengo_dl.graph.ordering import (
     hamming_sort,
     noop_order_signals,
     order_signals,
+    sort_ops_by_signals,
+    sort_signals_by_ops,
 )
 from nengo_dl.graph.planners import (
     greedy_planner,
@@ -29,10 +31,6 @@ from nengo_dl.graph.simplify import (
     remove_unmodified_resets,
     remove_zero_incs,
     simplify,
-)
-from nengo_dl.graph.spreading import (
-    sort_ops_by_signals,
-    sort_signals_by_ops,
 )
 from nengo_dl.graph.transitive import transitive_planner
 from nengo_dl.graph.verify import verify_plan

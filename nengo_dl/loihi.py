@@ -30,7 +30,7 @@ class OutputNoise:
 
     tau_s: float
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not self.tau_s > 0:
             raise ValidationError(
                 f"must be a positive time constant, in seconds (received {self.tau_s})",
@@ -83,19 +83,21 @@ class AlphaRCNoise(OutputNoise):
 class NumPy1(types.ModuleType):
     """NumPy, with the meaning that two of its functions had in NumPy 1."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__("numpy")
 
     def __getattr__(self, name: str) -> Any:
         return getattr(np, name)
 
     @staticmethod
-    def array(*args, copy=True, **kwargs) -> np.ndarray:
+    def array(*args: Any, copy: bool = True, **kwargs: Any) -> np.ndarray:
         """Make an array; with ``copy=False``, copy only what has to be copied."""
         return np.array(*args, copy=copy or None, **kwargs)
 
     @staticmethod
-    def fromstring(string, dtype=float, count=-1, *, sep="") -> np.ndarray:
+    def fromstring(
+        string: Any, dtype: Any = float, count: int = -1, *, sep: str = ""
+    ) -> np.ndarray:
         """Read text, or without a separator, bytes."""
         if sep:
             return np.fromstring(string, dtype, count, sep=sep)

@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 
-def nan_mse(y_true, y_pred) -> tf.Tensor:
+def nan_mse(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
     r"""
     Return the mean squared error, without an error where the target is NaN.
 
@@ -54,12 +54,17 @@ class Regularize(keras.losses.Loss):
         first axis after batch and time). By default all of them, flattened.
     """
 
-    def __init__(self, order=2, axis=None):
+    def __init__(self, order: float | str = 2, axis: int | None = None):
         super().__init__(name="regularize")
         self.order = order
         self.axis = axis
 
-    def __call__(self, y_true, y_pred, sample_weight=None):
+    def __call__(
+        self,
+        y_true: tf.Tensor | None,
+        y_pred: tf.Tensor,
+        sample_weight: tf.Tensor | None = None,
+    ) -> tf.Tensor:
         """Return the mean norm of ``y_pred``; ``y_true`` may be None."""
         norms = self.call(y_true, y_pred)
         if sample_weight is not None:
@@ -68,7 +73,7 @@ class Regularize(keras.losses.Loss):
             norms *= tf.reshape(weights, [*weights.shape, *[1] * n_axes])
         return tf.reduce_mean(norms)
 
-    def call(self, y_true, y_pred) -> tf.Tensor:
+    def call(self, y_true: tf.Tensor | None, y_pred: tf.Tensor) -> tf.Tensor:
         """Return the norms."""
         y_pred = tf.convert_to_tensor(y_pred)
         if y_pred.shape.rank < 3:

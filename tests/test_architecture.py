@@ -144,7 +144,8 @@ def test_imports_only_from_above(path):
     assert module in LAYERS, f"`{module}` has no place in the layers in this test"
 
     allowed = LAYERS[: LAYERS.index(module) + 1]
-    for name in imports(path):
+    # (annotations may name what stands below, such as the signals that builders get)
+    for name in imports(path, for_types=False):
         package, *rest = name.split(".")
         if package == "nengo_dl":
             # the benchmarks use the package the way that users do
@@ -204,7 +205,7 @@ def test_private_names_are_found(tmp_path):
     ids=lambda path: str(path.relative_to(PACKAGE)),
 )
 def test_graph_layer_has_no_tensors(path):
-    packages = {name.split(".")[0] for name in imports(path)}
+    packages = {name.split(".")[0] for name in imports(path, for_types=False)}
     assert not packages & {"tensorflow", "keras"}
 
 
@@ -223,7 +224,6 @@ TESTED_IN = {
     "benchmarks/worker": "benchmarks/test_command_line",
     "execution/places": "execution/test_step",
     "graph/schedule": "graph/test_planners",
-    "graph/spreading": "graph/test_ordering",
     "graph/transitive": "graph/test_planners",
     "neuron_builders/loihi": "test_loihi",
     "neuron_builders/dispatch": "neuron_builders/test_neuron_builders",

@@ -24,8 +24,8 @@ from nengo_dl.benchmarks.measure import Run
 from nengo_dl.benchmarks.models import MODELS
 from nengo_dl.benchmarks.plan import (
     Choice,
-    Sitting,
-    hold_sitting,
+    NetworkResults,
+    measure_network,
     plan_runs,
     plan_training,
 )
@@ -154,22 +154,22 @@ def print_tables(parsed: argparse.Namespace) -> None:
     )
     report: dict[str, Any] = {"machine": describe_machine(), "tables": {}}
     for name in dict.fromkeys(parsed.tables or ["simulation", "step"]):
-        sittings = []
+        measured_networks = []
         records = report["tables"][name] = []
-        for sitting in measure_table(TABLES[name], choice):
-            sittings.append(sitting)
-            records += sitting.records()
+        for measured in measure_table(TABLES[name], choice):
+            measured_networks.append(measured)
+            records += measured.records()
             if parsed.json:
                 Path(parsed.json).write_text(json.dumps(report, indent=1))
-        print(format_table(TABLES[name], sittings, choice), flush=True)
+        print(format_table(TABLES[name], measured_networks, choice), flush=True)
 
 
-def measure_table(table: Table, choice: Choice) -> Iterator[Sitting]:
-    """Yield the sitting with each network of a table, as soon as it is over."""
+def measure_table(table: Table, choice: Choice) -> Iterator[NetworkResults]:
+    """Yield the results of each network of a table, as soon as they are there."""
     for network in choice.networks or table.networks:
         runs = runs_of_table(table, network, choice)
         if runs:
-            yield hold_sitting(runs, choice, _announce)
+            yield measure_network(runs, choice, _announce)
 
 
 def runs_of_table(table: Table, network: str, choice: Choice) -> list[Run]:
@@ -189,11 +189,20 @@ def _announce(run: Run) -> None:
     print(f"... {what} {settings}", file=sys.stderr, flush=True)
 
 
-def format_table(table: Table, sittings: Sequence[Sitting], choice: Choice) -> str:
+def format_table(
+    table: Table, measured_networks: Sequence[NetworkResults], choice: Choice
+) -> str:
     """Return the heading, the table, and a line for each run that failed."""
-    rows = [row for sitting in sittings for row in table.rows(sitting, choice)]
+    rows = [
+        row for measured in measured_networks for row in table.rows(measured, choice)
+    ]
     text = f"\n{table.title}\n\n{rst_table(table.columns, rows)}\n"
-    failed = [r for sitting in sittings for r in sitting.results if r.error is not None]
+    failed = [
+        r
+        for measured in measured_networks
+        for r in measured.results
+        if r.error is not None
+    ]
     for result in failed:
         what = f"{result.run.network}, {LABELS[result.run.competitor]}"
         settings = f"minibatch {result.run.minibatch}, unroll {result.run.unroll}"

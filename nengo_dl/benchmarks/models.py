@@ -113,7 +113,7 @@ def autoencoder_by_hand() -> Any:
 def _constant(values: np.ndarray) -> Callable[..., Any]:
     """Return an initializer of Keras for these values."""
 
-    def initialize(_shape, dtype=None, **_kwargs):
+    def initialize(_shape: Any, dtype: Any = None, **_kwargs: Any) -> Any:
         import tensorflow as tf
 
         return tf.constant(values, dtype=dtype)
@@ -162,12 +162,12 @@ def convolutional_by_hand() -> Any:
     class Bias(keras.layers.Layer):
         """Adds a bias to each element of its input."""
 
-        def build(self, shape):
+        def build(self, shape: tuple[int | None, ...]) -> None:
             self.bias = self.add_weight(
                 name="bias", shape=tuple(shape[1:]), initializer="zeros"
             )
 
-        def call(self, x):
+        def call(self, x: Any) -> Any:
             return x + self.bias
 
     kernels, readout = _kernels()

@@ -2,7 +2,7 @@
 What has to be run for a table, and what came of it.
 
 In: the user's `Choice`. Out: the `Run` objects of one network, and, once they were
-measured, a `Sitting` that answers who was how fast and whose output is right.
+measured, a `NetworkResults` that answers who was how fast and whose output is right.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ def reference_runs(runs: Sequence[Run]) -> list[Run]:
 
 
 @dataclass(frozen=True)
-class Sitting:
+class NetworkResults:
     """
     Everything that was measured with one network, in turns.
 
@@ -229,9 +229,9 @@ class Sitting:
         return records
 
 
-def hold_sitting(
+def measure_network(
     runs: Sequence[Run], choice: Choice, notify: Callable[[Run], None]
-) -> Sitting:
+) -> NetworkResults:
     """
     Measure all runs of one network.
 
@@ -246,7 +246,7 @@ def hold_sitting(
 
     Returns
     -------
-    sitting : Sitting
+    measured : NetworkResults
         The results of ``runs``, and the references for their outputs.
     """
     options = [f"--seconds={choice.seconds}", f"--long-steps={choice.long_steps}"]
@@ -257,4 +257,4 @@ def hold_sitting(
         for result in [*results, *extra]
         if result.run.competitor == "nengo" and result.output is not None
     }
-    return Sitting(runs[0].network, results, references)
+    return NetworkResults(runs[0].network, results, references)

@@ -1,8 +1,8 @@
 """
 The tables of the benchmarks.
 
-In: a `Sitting` with one network. Out: rows, and an RST table of them. A new table is
-one more entry of `TABLES`.
+In: the `NetworkResults` of one network. Out: rows, and an RST table of them. A new
+table is one more entry of `TABLES`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from nengo_dl.benchmarks.measure import Result
 from nengo_dl.benchmarks.models import MODELS
 from nengo_dl.benchmarks.networks import NETWORKS
-from nengo_dl.benchmarks.plan import Choice, Sitting
+from nengo_dl.benchmarks.plan import Choice, NetworkResults
 
 NAMES = {"nengo": "Nengo", "release": "last release", "nengo_dl": "NengoDL"}
 
@@ -49,7 +49,7 @@ class Table:
     columns : tuple of str
         Headings of the columns.
     rows : callable
-        Turns a sitting into rows.
+        Turns the results of one network into rows.
     competitors : tuple of str
         Who can take part.
     batched : bool
@@ -62,7 +62,7 @@ class Table:
     measure: str
     networks: tuple[str, ...]
     columns: tuple[str, ...]
-    rows: Callable[[Sitting, Choice], list[list[str]]]
+    rows: Callable[[NetworkResults, Choice], list[list[str]]]
     competitors: tuple[str, ...] = tuple(NAMES)
     batched: bool = False
     unrolled: bool = True
@@ -100,27 +100,27 @@ def _number(value: float, digits: int = 1) -> str:
 
 
 def _compete(
-    sitting: Sitting, figure: Callable[[Result], float], minibatch: int = 1
+    measured: NetworkResults, figure: Callable[[Result], float], minibatch: int = 1
 ) -> tuple[list[float], str]:
     """
     Return the best figure of each competitor, and what is to be said of our output.
 
     Nengo is charged for as many runs as the minibatch has items.
     """
-    best = {name: sitting.best(name, figure, minibatch) for name in NAMES}
+    best = {name: measured.best(name, figure, minibatch) for name in NAMES}
     figures = [
         math.nan if result is None else figure(result) for result in best.values()
     ]
     figures[list(NAMES).index("nengo")] *= minibatch
     judged = best["nengo_dl"] or best["release"]
-    return figures, str(sitting.comparison(judged) or NOTHING)
+    return figures, str(measured.comparison(judged) or NOTHING)
 
 
-def speed_rows(sitting: Sitting, choice: Choice) -> list[list[str]]:
+def speed_rows(measured: NetworkResults, choice: Choice) -> list[list[str]]:
     """Return one row for each minibatch size; time of an item in brackets."""
-    title, rows = NETWORKS[sitting.network][0], []
+    title, rows = NETWORKS[measured.network][0], []
     for size in choice.minibatches:
-        (nengo, release, ours), difference = _compete(sitting, us_per_step, size)
+        (nengo, release, ours), difference = _compete(measured, us_per_step, size)
         cells = [
             _number(v) if math.isnan(v) or size == 1 else f"{v:,.1f} ({v / size:,.1f})"
             for v in (nengo, release, ours)
@@ -130,64 +130,66 @@ def speed_rows(sitting: Sitting, choice: Choice) -> list[list[str]]:
     return rows
 
 
-def step_rows(sitting: Sitting, _choice: Choice) -> list[list[str]]:
+def step_rows(measured: NetworkResults, _choice: Choice) -> list[list[str]]:
     """Return a row with the time of one call."""
-    times, difference = _compete(sitting, ms_per_call)
+    times, difference = _compete(measured, ms_per_call)
     nengo, release, ours = times
     ratios = [_ratio(ours, nengo), _ratio(release, ours)]
     cells = [_number(value, 3) for value in times]
-    return [[NETWORKS[sitting.network][0], *cells, *ratios, difference]]
+    return [[NETWORKS[measured.network][0], *cells, *ratios, difference]]
 
 
-def build_rows(sitting: Sitting, _choice: Choice) -> list[list[str]]:
+def build_rows(measured: NetworkResults, _choice: Choice) -> list[list[str]]:
     """Return a row with the time to the first result, and of its two parts."""
     cells = []
     for name in NAMES:
-        result = sitting.best(name, seconds_to_result)
+        result = measured.best(name, seconds_to_result)
         if result is None:
             cells.append(NOTHING)
         else:
             parts = result.median("build_s"), result.median("first_s")
             cells.append(f"{parts[0] + parts[1]:.2f} ({parts[0]:.2f} + {parts[1]:.2f})")
-    (nengo, release, ours), difference = _compete(sitting, seconds_to_result)
+    (nengo, release, ours), difference = _compete(measured, seconds_to_result)
     ratio = _ratio(release, ours)
-    title = NETWORKS[sitting.network][0]
+    title = NETWORKS[measured.network][0]
     return [[title, *cells, _number(1.5 * nengo + 3, 2), ratio, difference]]
 
 
-def size_rows(sitting: Sitting, _choice: Choice) -> list[list[str]]:
+def size_rows(measured: NetworkResults, _choice: Choice) -> list[list[str]]:
     """Return a row for each competitor."""
     rows = []
     for name, label in NAMES.items():
-        result = sitting.best(name, us_per_step)
+        result = measured.best(name, us_per_step)
         if result is not None:
             figures = [result.median(k) for k in ("build_s", "first_s", "us_per_step")]
             cells = [_number(value) for value in figures]
             cells.append(_number(result.median("peak_mib"), 0))
-            difference = "" if name == "nengo" else str(sitting.comparison(result))
-            title = NETWORKS[sitting.network][0]
+            difference = "" if name == "nengo" else str(measured.comparison(result))
+            title = NETWORKS[measured.network][0]
             rows.append([title, label, *cells, difference or NOTHING])
     return rows
 
 
-def long_rows(sitting: Sitting, _choice: Choice) -> list[list[str]]:
+def long_rows(measured: NetworkResults, _choice: Choice) -> list[list[str]]:
     """Return a row for each competitor, with its memory after parts of the run."""
     rows = []
     for name, label in NAMES.items():
-        result = sitting.best(name, us_per_step)
+        result = measured.best(name, us_per_step)
         if result is not None:
             sample = result.samples[-1]
             memory = [sample["resident_mib"][i] or math.nan for i in (0, 1, 5, 10)]
             cells = [f"{sample['n_steps']:,}", _number(us_per_step(result))]
             cells += [_number(value) for value in memory]
-            rows.append([NETWORKS[sitting.network][0], label, *cells])
+            rows.append([NETWORKS[measured.network][0], label, *cells])
     return rows
 
 
-def training_rows(sitting: Sitting, _choice: Choice) -> list[list[str]]:
+def training_rows(measured: NetworkResults, _choice: Choice) -> list[list[str]]:
     """Return a row with the times of a batch; those of the processor in brackets."""
-    model = MODELS[sitting.network]
-    best = {name: sitting.best(name, ms_per_batch, model.minibatch) for name in TRAINED}
+    model = MODELS[measured.network]
+    best = {
+        name: measured.best(name, ms_per_batch, model.minibatch) for name in TRAINED
+    }
     times = {name: _times(result) for name, result in best.items()}
     cells = [
         NOTHING if math.isnan(wall) else f"{wall:,.2f} ({cpu:,.2f})"

@@ -5,36 +5,79 @@ In: a plan. Out: the base signals in the order in which they are to be stored, a
 plan with the operators inside of each group sorted accordingly.
 
 Each group of ``n`` operators accesses its signals in *columns* of ``n``: the first read
-of all its operators is a column, the second read is another one, and so on. A column
-is best stored as one piece, in the order of the operators. Sorting goes in two stages:
+of all its operators is a column, the second read is another one, and so on. Signals
+that are in exactly the same columns form a *block*, and `nengo_dl.graph.layout` stores
+signals of different blocks in different arrays. What makes a step fast is therefore, in
+this order:
 
-1. Signals that are in exactly the same columns form a *block*. Blocks that share
-   columns are put next to each other (`hamming_sort`).
-2. The order of the operators of one group orders the signals in the blocks it uses,
-   and the order of signals in turn orders the operators of other groups. That spreads
-   from group to group (`nengo_dl.graph.spreading`).
+1. that operators which use the same blocks are next to each other, so that a column is
+   read from each of its arrays once, instead of once for every other operator;
+2. that operators are in the order of the signals within each block, so that what is
+   read or written of an array is one piece of it.
+
+The group that accesses most decides first how the signals that it uses are ordered;
+each later one, a neighbour of what is ordered if there is any, sorts its operators by
+the signals that are ordered already, and then orders the others.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
-from collections.abc import Mapping, Sequence
+import heapq
+from collections import Counter, defaultdict, deque
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 
+from nengo.builder.operator import Operator
 from nengo.builder.signal import Signal
 
-from nengo_dl.graph.spreading import (
-    Column,
-    Group,
-    Spreading,
-    divide_blocks,
-    find_columns,
-)
+from nengo_dl.graph.signal_io import ACCESSES, extent
 
+Group = tuple[Operator, ...]
 Block = tuple[int, ...]
 
 #: How many neighbours of a block are compared; bounds the time `hamming_sort` takes.
 WINDOW = 64
+
+
+@dataclass(frozen=True)
+class Column:
+    """
+    The signals that the operators of a group access at one position.
+
+    Parameters
+    ----------
+    group : int
+        Index of the group in the plan.
+    access : "sets" or "incs" or "reads" or "updates"
+        How the signals are accessed.
+    position : int
+        Index in the operator's list of signals.
+    weight : int
+        How important it is that the column is stored in one piece: the number of its
+        elements, or 0 if it consists of a single signal.
+    """
+
+    group: int
+    access: str
+    position: int
+    weight: int
+
+    def signal(self, op: Operator) -> Signal:
+        """Return the signal that an operator of the group has in this column."""
+        return getattr(op, self.access)[self.position]
+
+
+def find_columns(plan: Sequence[Group]) -> list[Column]:
+    """Return the columns of all groups."""
+    columns = []
+    for number, group in enumerate(plan):
+        for access in ACCESSES:
+            for position in range(len(getattr(group[0], access))):
+                signals = {getattr(op, access)[position] for op in group}
+                weight = sum(s.size for s in signals) if len(signals) > 1 else 0
+                columns.append(Column(number, access, position, weight))
+    return columns
 
 
 def noop_order_signals(
@@ -72,9 +115,7 @@ def order_signals(
     plan : list of tuple of nengo.builder.Operator
         The groups.
     n_passes : int
-        How far to look around. With one pass, signals of a block are kept together if
-        the blocks they are used together with are the same. Each further pass takes
-        the neighbours of these neighbours into account.
+        Not used: one pass decides on all places. (Sorters of NengoDL 3 took it.)
 
     Returns
     -------
@@ -87,38 +128,174 @@ def order_signals(
     columns = find_columns(plan)
     blocks = find_blocks(signals, plan, columns)
     block_ranks = hamming_sort(blocks, [column.weight for column in columns])
-    ranks = {signal: block_ranks[block] for signal, block in blocks.items()}
-    spreading = Spreading(plan, columns, ranks, divide_blocks(plan, ranks, n_passes))
-    plan = spreading.sort_all()
-    signals.sort(key=spreading.place)
+    places = Places({signal: block_ranks[block] for signal, block in blocks.items()})
+    waiting: dict[int, list[Column]] = defaultdict(list)
+    for column in columns:
+        if column.weight > 0:
+            waiting[column.group].append(column)
+    weights = {n: sum(c.weight for c in group) for n, group in waiting.items()}
+
+    # Two neighbours that are sorted independently of each other may not fit, so that we
+    # go from what is sorted to its weightiest neighbour.
+    queue = [(0, -weight, number) for number, weight in weights.items()]
+    heapq.heapify(queue)
+    while queue:
+        number = heapq.heappop(queue)[-1]
+        if number in waiting:
+            group_columns = waiting.pop(number)
+            plan[number], placed = sort_group(plan[number], group_columns, places)
+            for block in dict.fromkeys(blocks[signal] for signal in placed):
+                for column in (columns[i] for i in block):
+                    if column.group in waiting and column.weight > 0:
+                        key = -column.weight, -weights[column.group], column.group
+                        heapq.heappush(queue, key)
+    signals.sort(key=lambda signal: (places.rank(signal), places.within_block(signal)))
     return signals, plan
+
+
+class Places:
+    """
+    Where signals are to be stored, which is decided group by group.
+
+    Parameters
+    ----------
+    ranks : dict of {Signal: int}
+        The rank of the block of each base signal.
+    """
+
+    def __init__(self, ranks: Mapping[Signal, int]):
+        self._ranks = ranks
+        self._order: dict[Signal, int] = {}
+
+    def __contains__(self, signal: Signal) -> bool:
+        return signal.base in self._order
+
+    def rank(self, signal: Signal) -> int:
+        """Return the rank of the block of a signal."""
+        return self._ranks[signal.base]
+
+    def within_block(self, signal: Signal) -> tuple[int, int]:
+        """Return what signals of one block are to be sorted by."""
+        return self._order.get(signal.base, 0), extent(signal)[0]
+
+    def add(self, signals: Iterable[Signal]) -> list[Signal]:
+        """Put base signals behind the others; return those that had no place yet."""
+        new = [signal for signal in signals if signal not in self]
+        for signal in new:
+            self._order[signal] = len(self._order)
+        return new
+
+
+def sort_group(
+    ops: Group, columns: Sequence[Column], places: Places
+) -> tuple[Group, list[Signal]]:
+    """
+    Sort a group by the signals that have a place, and give the others one.
+
+    Parameters
+    ----------
+    ops : tuple of nengo.builder.Operator
+        One group.
+    columns : sequence of Column
+        Those of its columns that are to be in one piece.
+    places : Places
+        The places of signals; changed.
+
+    Returns
+    -------
+    ops : tuple of nengo.builder.Operator
+        The sorted group.
+    placed : list of nengo.builder.Signal
+        The base signals that got their place.
+    """
+
+    def importance(column: Column) -> tuple[int, int]:
+        signals = (column.signal(op) for op in ops)
+        return sum(s.size for s in signals if s in places), column.weight
+
+    first, *others = sorted(columns, key=importance, reverse=True)
+    # as far as nothing is sorted yet, operators follow the order of the blocks
+    by_blocks = sorted(
+        ops, key=lambda op: [places.rank(c.signal(op)) for c in (first, *others)]
+    )
+    placed = places.add(sort_signals_by_ops(by_blocks, first))
+    ops = sort_ops_by_signals(by_blocks, [first, *others], places)
+    for column in others:
+        placed += places.add(sort_signals_by_ops(ops, column))
+    return ops, placed
 
 
 def find_blocks(
     signals: Sequence[Signal], plan: Sequence[Group], columns: Sequence[Column]
 ) -> dict[Signal, Block]:
-    """
-    Find the columns that each base signal is part of.
-
-    Parameters
-    ----------
-    signals : sequence of nengo.builder.Signal
-        Base signals.
-    plan : sequence of tuple of nengo.builder.Operator
-        The groups.
-    columns : sequence of Column
-        The columns of the plan.
-
-    Returns
-    -------
-    blocks : dict of {Signal: tuple of int}
-        Indices of columns. Signals with equal ones are a block.
-    """
+    """Return the indices of the columns that each base signal is part of."""
     blocks: dict[Signal, list[int]] = {signal: [] for signal in signals}
     for index, column in enumerate(columns):
         for base in dict.fromkeys(column.signal(op).base for op in plan[column.group]):
             blocks[base].append(index)
     return {signal: tuple(indices) for signal, indices in blocks.items()}
+
+
+def sort_ops_by_signals(
+    ops: Sequence[Operator], columns: Sequence[Column], places: Places
+) -> Group:
+    """
+    Sort operators in the order of their signals.
+
+    Operators that use the same blocks are kept together. Among these, the signals in
+    the first column decide. If operators have the same signal there, the first ones of
+    all signals come before all second ones, so that each of these series is in one
+    piece.
+
+    Parameters
+    ----------
+    ops : sequence of nengo.builder.Operator
+        One group.
+    columns : sequence of Column
+        Columns of the group in the order of their importance.
+    places : Places
+        The places of signals.
+
+    Returns
+    -------
+    ops : tuple of nengo.builder.Operator
+        The sorted group.
+    """
+    blocks = {op: tuple(places.rank(c.signal(op)) for c in columns) for op in ops}
+    keys = {op: [places.within_block(c.signal(op)) for c in columns] for op in ops}
+    n_before: Counter[Hashable] = Counter()
+    turns: dict[Operator, int] = {}
+    for op in sorted(ops, key=lambda op: keys[op][1:]):
+        same = blocks[op], keys[op][0]
+        turns[op] = n_before[same]
+        n_before[same] += 1
+    ops = sorted(ops, key=lambda op: (turns[op], blocks[op][0], keys[op]))
+    # the order in which operators with the same blocks in the first columns begin
+    begins: dict[tuple[int, ...], int] = {}
+    n_shared = range(1, len(columns) + 1)
+    for op in ops:
+        for n in n_shared:
+            begins.setdefault(blocks[op][:n], len(begins))
+    return tuple(sorted(ops, key=lambda op: [begins[blocks[op][:n]] for n in n_shared]))
+
+
+def sort_signals_by_ops(ops: Sequence[Operator], column: Column) -> list[Signal]:
+    """
+    Sort the base signals of a column in the order in which operators use them.
+
+    Parameters
+    ----------
+    ops : sequence of nengo.builder.Operator
+        One group.
+    column : Column
+        A column of the group.
+
+    Returns
+    -------
+    signals : list of nengo.builder.Signal
+        Each base signal once.
+    """
+    return list(dict.fromkeys(column.signal(op).base for op in ops))
 
 
 def hamming_sort(

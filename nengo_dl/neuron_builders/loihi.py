@@ -10,8 +10,6 @@ NengoExtras. These here take the place of the placeholder. NengoLoihi imports Ne
 so its neuron types are recognised by name.
 """
 
-# A `step` names the state variables of its neurons.
-# mypy: disable-error-code="override"
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence

@@ -4,8 +4,6 @@ Neurons that put out firing rates.
 The maths is in functions, which the training versions of spiking neurons use as well.
 """
 
-# A `step` names the state variables of its neurons.
-# mypy: disable-error-code="override"
 from __future__ import annotations
 
 import numpy as np

@@ -5,8 +5,6 @@ Nengo makes two operators of them: the first runs the base type, the second (bui
 here) turns its output into spikes. ``J`` is therefore a rate here, not a current.
 """
 
-# A `step` names the state variables of its neurons.
-# mypy: disable-error-code="override"
 from __future__ import annotations
 
 import copy

@@ -5,8 +5,6 @@ While a network is trained, the rate version of the neurons takes their place, u
 a builder says that it is ``trained_by_step``.
 """
 
-# A `step` names the state variables of its neurons.
-# mypy: disable-error-code="override"
 from __future__ import annotations
 
 import numpy as np

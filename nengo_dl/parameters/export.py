@@ -13,9 +13,10 @@ import numpy as np
 from nengo_dl.graph.layout import sparse_indices
 from nengo_dl.parameters.live import layer_weights
 from nengo_dl.parameters.names import object_names
+from nengo_dl.simulation.live_data import SimulationData
 
 
-def export(data) -> dict[str, dict[str, np.ndarray]]:
+def export(data: SimulationData) -> dict[str, dict[str, np.ndarray]]:
     """
     Return all parameters; see `nengo_dl.Simulator.export_params`.
 
@@ -39,7 +40,7 @@ def export(data) -> dict[str, dict[str, np.ndarray]]:
     return exported
 
 
-def _ensemble(data, ens) -> dict[str, np.ndarray]:
+def _ensemble(data: SimulationData, ens: nengo.Ensemble) -> dict[str, np.ndarray]:
     live = data[ens]
     arrays = {
         "encoders": live.encoders,
@@ -51,7 +52,7 @@ def _ensemble(data, ens) -> dict[str, np.ndarray]:
     return {k: np.array(v) for k, v in arrays.items() if v is not None}
 
 
-def _connection(data, conn) -> dict[str, np.ndarray]:
+def _connection(data: SimulationData, conn: nengo.Connection) -> dict[str, np.ndarray]:
     weights = data[conn].weights
     signal = data.sim.model.sig[conn]["weights"]
     if not signal.sparse:

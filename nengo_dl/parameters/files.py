@@ -206,7 +206,7 @@ def read_file(path: Path) -> ParameterFile:
 
 
 @contextmanager
-def _explained(path) -> Iterator[None]:
+def _explained(path: Path) -> Iterator[None]:
     """Say which file it is that cannot be read."""
     try:
         yield
@@ -218,7 +218,7 @@ def _explained(path) -> Iterator[None]:
         ) from err
 
 
-def _read_unnamed(path, arrays) -> ParameterFile:
+def _read_unnamed(path: Path, arrays: Mapping[str, np.ndarray]) -> ParameterFile:
     """Return the contents of a file of NengoDL 3, ``arr_0``, ``arr_1``, and so on."""
     names = [f"arr_{i}" for i in range(len(arrays))]
     if set(names) != set(arrays):
@@ -230,7 +230,9 @@ def _read_unnamed(path, arrays) -> ParameterFile:
     return ParameterFile(unnamed=tuple(arrays[name] for name in names))
 
 
-def _parse(header, arrays) -> ParameterFile:
+def _parse(
+    header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
+) -> ParameterFile:
     parameters, neurons = (
         tuple(
             SavedParameter(

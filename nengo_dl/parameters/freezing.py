@@ -21,13 +21,15 @@ from nengo.transforms import (
     NoTransform,
     Sparse,
     SparseMatrix,
+    Transform,
 )
 
 from nengo_dl.graph.layout import sparse_indices
 from nengo_dl.parameters.matching import shared_value
+from nengo_dl.simulation.live_data import SimulationData
 
 
-def nengo_arguments(data, obj) -> dict[str, Any]:
+def nengo_arguments(data: SimulationData, obj: Any) -> dict[str, Any]:
     """
     Return the arguments with which Nengo builds an object with its live parameters.
 
@@ -63,7 +65,7 @@ def nengo_arguments(data, obj) -> dict[str, Any]:
     )
 
 
-def _ensemble_arguments(data, ens) -> dict[str, Any]:
+def _ensemble_arguments(data: SimulationData, ens: nengo.Ensemble) -> dict[str, Any]:
     built = data.built(ens)
     if built.gain is None:
         raise ValueError(
@@ -84,7 +86,7 @@ def _ensemble_arguments(data, ens) -> dict[str, Any]:
     }
 
 
-def _live_value(data, obj, attr: str) -> np.ndarray:
+def _live_value(data: SimulationData, obj: Any, attr: str) -> np.ndarray:
     """Return the live value of a parameter without minibatch axis."""
     built = getattr(data.built(obj), attr)
     value = data.get_params((obj, attr))[0]
@@ -99,7 +101,9 @@ def _live_value(data, obj, attr: str) -> np.ndarray:
         ) from err
 
 
-def _connection_arguments(data, conn) -> dict[str, Any]:
+def _connection_arguments(
+    data: SimulationData, conn: nengo.Connection
+) -> dict[str, Any]:
     if data.built(conn).weights is None:
         return {"transform": None}
     transform = conn.transform
@@ -121,7 +125,7 @@ def _connection_arguments(data, conn) -> dict[str, Any]:
     )
 
 
-def _sparse_weights(data, conn) -> SparseMatrix:
+def _sparse_weights(data: SimulationData, conn: nengo.Connection) -> SparseMatrix:
     indices, built = sparse_indices(data.sim.model.sig[conn]["weights"])
     weights = data.get_params((conn, "weights"))[0]
     # what has not changed comes as the matrix that was built
@@ -129,16 +133,16 @@ def _sparse_weights(data, conn) -> SparseMatrix:
     return SparseMatrix(indices, values, conn.transform.shape)
 
 
-def _is_decoded(conn) -> bool:
+def _is_decoded(conn: nengo.Connection) -> bool:
     pre = conn.pre_obj
     return isinstance(pre, nengo.Ensemble) and not _is_direct(pre)
 
 
-def _is_direct(ens) -> bool:
+def _is_direct(ens: nengo.Ensemble) -> bool:
     return isinstance(ens.neuron_type, nengo.Direct)
 
 
-def _decoder_arguments(conn, weights) -> dict[str, Any]:
+def _decoder_arguments(conn: nengo.Connection, weights: np.ndarray) -> dict[str, Any]:
     full_weights = conn.solver.weights and isinstance(conn.post_obj, nengo.Ensemble)
     return {
         # says how many outputs there are; anybody can unpickle it
@@ -148,7 +152,7 @@ def _decoder_arguments(conn, weights) -> dict[str, Any]:
     }
 
 
-def _full_weights(weights) -> NoSolver:
+def _full_weights(weights: np.ndarray) -> NoSolver:
     """Return a solver that gives the weights between the neurons of two ensembles."""
     solver = NoSolver(weights.T, weights=True)
     # otherwise Nengo would take them for decoders, and multiply them with the encoders;
@@ -157,14 +161,15 @@ def _full_weights(weights) -> NoSolver:
     return solver
 
 
-def _with_init(transform, init):
+def _with_init(transform: Transform, init: np.ndarray | SparseMatrix) -> Transform:
     """Return a copy of a transform with another initial value."""
-    changed = type(transform).__new__(type(transform))
+    cls: Any = type(transform)
+    changed = cls.__new__(cls)
     changed.__setstate__({**transform.__getstate__(), "init": init})
     return changed
 
 
-def freeze(data, objects: Sequence) -> None:
+def freeze(data: SimulationData, objects: Sequence[Any]) -> None:
     """
     Set the parameters of objects to their live values.
 
@@ -189,7 +194,7 @@ def freeze(data, objects: Sequence) -> None:
             setattr(obj, name, value)
 
 
-def _parts(data, objects) -> list:
+def _parts(data: SimulationData, objects: Sequence[Any]) -> list[Any]:
     """Return all ensembles and connections that the objects consist of."""
     parts: dict = {}
     for obj in objects:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import keras
 import nengo
 import numpy as np
 from nengo.builder.signal import Signal
@@ -20,6 +21,8 @@ from nengo.builder.signal import Signal
 from nengo_dl.graph.layout import dense_values, element_positions, sparse_indices
 from nengo_dl.graph.trainability import is_minibatched, parameter_signals
 from nengo_dl.parameters.names import object_names, quote
+from nengo_dl.tensor_graph import TensorGraph
+from nengo_dl.tensor_node import TensorNode
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +57,7 @@ class Parameter:
     indices: np.ndarray | None = None
 
 
-def find_parameters(tensor_graph) -> list[Parameter]:
+def find_parameters(tensor_graph: TensorGraph) -> list[Parameter]:
     """
     Return the parameters of a compiled network.
 
@@ -83,7 +86,9 @@ def find_parameters(tensor_graph) -> list[Parameter]:
     ]
 
 
-def _signal_parameters(tensor_graph, names, positions) -> Iterator[Parameter]:
+def _signal_parameters(
+    tensor_graph: TensorGraph, names: Mapping[Any, str], positions: Mapping[Any, str]
+) -> Iterator[Parameter]:
     for obj, signal, _ in parameter_signals(tensor_graph.model):
         owner, attr = _owner_and_name(obj)
         shape = dense_values(signal).shape
@@ -101,7 +106,9 @@ def _signal_parameters(tensor_graph, names, positions) -> Iterator[Parameter]:
         )
 
 
-def _layer_parameters(tensor_graph, names, positions) -> Iterator[Parameter]:
+def _layer_parameters(
+    tensor_graph: TensorGraph, names: Mapping[Any, str], positions: Mapping[Any, str]
+) -> Iterator[Parameter]:
     for node, attr, i, weight in layer_weights(tensor_graph):
         yield Parameter(
             f"{names[node]}.{attr}",
@@ -112,7 +119,9 @@ def _layer_parameters(tensor_graph, names, positions) -> Iterator[Parameter]:
         )
 
 
-def layer_weights(tensor_graph) -> Iterator[tuple]:
+def layer_weights(
+    tensor_graph: TensorGraph,
+) -> Iterator[tuple[TensorNode, str, int, keras.Variable]]:
     """
     Yield the weights of all Keras layers in TensorNodes.
 
@@ -138,13 +147,13 @@ def layer_weights(tensor_graph) -> Iterator[tuple]:
                 yield node, name, i, weight
 
 
-def _owner_and_name(obj) -> tuple:
+def _owner_and_name(obj: Any) -> tuple[Any, str]:
     if isinstance(obj, nengo.ensemble.Neurons):
         return obj.ensemble, "bias"
     return obj, "encoders" if isinstance(obj, nengo.Ensemble) else "weights"
 
 
-def is_used(tensor_graph, parameter: Parameter) -> bool:
+def is_used(tensor_graph: TensorGraph, parameter: Parameter) -> bool:
     """Return whether the simulation depends on a parameter."""
     source = parameter.source
     if isinstance(source, Signal):
@@ -152,12 +161,14 @@ def is_used(tensor_graph, parameter: Parameter) -> bool:
     return True
 
 
-def read_values(tensor_graph, parameters: Sequence[Parameter]) -> list[np.ndarray]:
+def read_values(
+    tensor_graph: TensorGraph, parameters: Sequence[Parameter]
+) -> list[np.ndarray]:
     """Return the live values of parameters, each of the shape of the parameter."""
     return [_read(tensor_graph, parameter) for parameter in parameters]
 
 
-def _read(tensor_graph, parameter: Parameter) -> np.ndarray:
+def _read(tensor_graph: TensorGraph, parameter: Parameter) -> np.ndarray:
     source = parameter.source
     if not isinstance(source, Signal):
         return source.numpy()
@@ -167,7 +178,9 @@ def _read(tensor_graph, parameter: Parameter) -> np.ndarray:
     return np.broadcast_to(value, parameter.shape)
 
 
-def write_values(tensor_graph, values: Mapping[Parameter, np.ndarray]) -> None:
+def write_values(
+    tensor_graph: TensorGraph, values: Mapping[Parameter, np.ndarray]
+) -> None:
     """
     Set the values of parameters.
 
@@ -194,7 +207,9 @@ def write_values(tensor_graph, values: Mapping[Parameter, np.ndarray]) -> None:
     tensor_graph.values.set_arrays(arrays)
 
 
-def _write_part(array, parameter: Parameter, rows, value) -> None:
+def _write_part(
+    array: np.ndarray, parameter: Parameter, rows: tuple[int, int], value: np.ndarray
+) -> None:
     """Write the value of a signal (or view) into its base array."""
     signal = parameter.source
     n_items = len(array) if parameter.minibatched else 1

@@ -10,12 +10,15 @@ from __future__ import annotations
 import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 import numpy as np
 from nengo.exceptions import SimulationError
 
 from nengo_dl.parameters.files import SavedParameter
 from nengo_dl.parameters.live import Parameter
+
+Named = TypeVar("Named", Parameter, SavedParameter)
 
 # So many objects are listed in a message.
 MAX_LISTED = 5
@@ -80,7 +83,9 @@ def match_parameters(
     return values
 
 
-def pair_up(saved, parameters) -> tuple[list, list, list]:
+def pair_up(
+    saved: Sequence[SavedParameter], parameters: Sequence[Named]
+) -> tuple[list[tuple[Named, SavedParameter]], list[SavedParameter], list[Named]]:
     """
     Find out what belongs together, by name or else by position.
 
@@ -91,7 +96,7 @@ def pair_up(saved, parameters) -> tuple[list, list, list]:
     saved, parameters : list
         What is left over.
     """
-    pairs: list[tuple] = []
+    pairs: list[tuple[Named, SavedParameter]] = []
     for kind in ("name", "position"):
         by_key = {getattr(p, kind): p for p in saved}
         found = {
@@ -101,7 +106,7 @@ def pair_up(saved, parameters) -> tuple[list, list, list]:
         used = set(found.values())
         saved = [p for p in saved if p not in used]
         parameters = [p for p in parameters if p not in found]
-    return pairs, saved, parameters
+    return pairs, list(saved), list(parameters)
 
 
 def listed(items: Iterable[str]) -> str:
@@ -156,7 +161,7 @@ def shared_value(value: np.ndarray) -> np.ndarray:
     return value[0]
 
 
-def _warn_of_other_labels(pairs) -> None:
+def _warn_of_other_labels(pairs: Sequence[tuple[Parameter, SavedParameter]]) -> None:
     renamed = [
         f"{source.name} as {parameter.name}"
         for parameter, source in pairs

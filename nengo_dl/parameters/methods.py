@@ -112,7 +112,7 @@ class ParameterMethods:
         """
         load(self._simulation, path, _include(include_state, include_non_trainable))
 
-    def get_nengo_params(self, nengo_objs, as_dict: bool = False) -> Any:
+    def get_nengo_params(self, nengo_objs: Any, as_dict: bool = False) -> Any:
         """
         Return the parameters of objects as arguments for Nengo.
 
@@ -157,7 +157,7 @@ class ParameterMethods:
         return arguments if is_list else arguments[0]
 
     @require_open
-    def freeze_params(self, objs) -> None:
+    def freeze_params(self, objs: Any) -> None:
         """
         Give objects the live parameters of the simulation, in place.
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 import re
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import nengo
 import numpy as np
@@ -26,7 +27,7 @@ UNSAFE = re.compile(r"[\x00-\x1f\x7f'%/\\\ud800-\udfff]")
 MAX_INDICES = 8
 
 
-def object_names(network: nengo.Network, use_labels: bool = True) -> dict:
+def object_names(network: nengo.Network, use_labels: bool = True) -> dict[Any, str]:
     """
     Name all ensembles, nodes, connections, and subnetworks of a network.
 
@@ -46,7 +47,7 @@ def object_names(network: nengo.Network, use_labels: bool = True) -> dict:
         Connections are named after what they connect. If several connect the same
         objects, they are told apart by their labels or their order.
     """
-    names: dict = {}
+    names: dict[Any, str] = {}
     networks = list(_name_objects(network, "", use_labels, names))
     connections = dict.fromkeys(c for net in networks for c in net.connections)
     by_ends = defaultdict(list)
@@ -59,7 +60,9 @@ def object_names(network: nengo.Network, use_labels: bool = True) -> dict:
     return names
 
 
-def _name_objects(network, prefix, use_labels, names) -> Iterator[nengo.Network]:
+def _name_objects(
+    network: nengo.Network, prefix: str, use_labels: bool, names: dict[Any, str]
+) -> Iterator[nengo.Network]:
     """Name everything but the connections, and yield all networks."""
     yield network
     subnetworks = []
@@ -74,10 +77,10 @@ def _name_objects(network, prefix, use_labels, names) -> Iterator[nengo.Network]
         yield from _name_objects(subnetwork, f"{names[subnetwork]}.", use_labels, names)
 
 
-def _distinguish(objects, use_labels: bool) -> dict:
+def _distinguish(objects: Sequence[Any], use_labels: bool) -> dict[Any, str]:
     """Return ``['label']`` or ``[position]`` for every object."""
     labels = Counter(obj.label for obj in objects)
-    parts: dict = {}
+    parts: dict[Any, str] = {}
     for i, obj in enumerate(objects):
         unique = use_labels and obj.label and labels[obj.label] == 1
         parts.setdefault(obj, f"['{quote(obj.label)}']" if unique else f"[{i}]")
@@ -89,11 +92,11 @@ def quote(label: str) -> str:
     return UNSAFE.sub(lambda match: f"%{ord(match[0]):02X}", label)
 
 
-def _ends(conn, names) -> str:
+def _ends(conn: nengo.Connection, names: Mapping[Any, str]) -> str:
     return f"{_end(conn.pre, names)} -> {_end(conn.post, names)}"
 
 
-def _end(obj, names) -> str:
+def _end(obj: Any, names: Mapping[Any, str]) -> str:
     if isinstance(obj, ObjView):
         return _end(obj.obj, names) + _index(obj.slice)
     if isinstance(obj, nengo.ensemble.Neurons):
@@ -104,7 +107,7 @@ def _end(obj, names) -> str:
     return names.get(obj, type(obj).__name__)
 
 
-def _index(index) -> str:
+def _index(index: slice | Sequence[int] | int) -> str:
     if isinstance(index, slice):
         bounds = [index.start, index.stop]
         bounds += [] if index.step is None else [index.step]

@@ -74,7 +74,7 @@ def warn_of_other_neurons(
         )
 
 
-def _sensitive_ensembles(model) -> list:
+def _sensitive_ensembles(model: nengo.builder.Model) -> list[nengo.Ensemble]:
     """Return the ensembles that are decoded by Probes, or get input to neurons."""
     found = []
     for conn in (obj for obj in model.params if isinstance(obj, nengo.Connection)):

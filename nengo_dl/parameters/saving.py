@@ -27,9 +27,11 @@ from nengo_dl.parameters.live import (
 from nengo_dl.parameters.matching import match_parameters, match_unnamed
 from nengo_dl.parameters.neurons import built_neurons, warn_of_other_neurons
 from nengo_dl.parameters.state import checked_state, read_state, set_state
+from nengo_dl.simulation.simulation import Simulation
+from nengo_dl.tensor_graph import TensorGraph
 
 
-def save(simulation, path: str | os.PathLike, include_state: bool) -> None:
+def save(simulation: Simulation, path: str | os.PathLike, include_state: bool) -> None:
     """
     Save the parameters of a simulation; see `nengo_dl.Simulator.save_params`.
 
@@ -53,7 +55,7 @@ def save(simulation, path: str | os.PathLike, include_state: bool) -> None:
     write_file(file_path(path), ParameterFile(saved, state, neurons))
 
 
-def load(simulation, path: str | os.PathLike, include_state: bool) -> None:
+def load(simulation: Simulation, path: str | os.PathLike, include_state: bool) -> None:
     """
     Load the parameters of a simulation; see `nengo_dl.Simulator.load_params`.
 
@@ -78,7 +80,9 @@ def load(simulation, path: str | os.PathLike, include_state: bool) -> None:
         simulation.n_steps = state.n_steps
 
 
-def _match(tensor_graph, file: ParameterFile) -> dict[Parameter, np.ndarray]:
+def _match(
+    tensor_graph: TensorGraph, file: ParameterFile
+) -> dict[Parameter, np.ndarray]:
     parameters = find_parameters(tensor_graph)
     if file.unnamed:
         used = [p for p in parameters if is_used(tensor_graph, p)]

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import nengo
 from nengo.builder.neurons import SimNeurons
+from nengo.builder.operator import Operator
 from nengo.builder.processes import SimProcess
 from nengo.exceptions import SimulationError
 
 from nengo_dl.parameters.files import SavedState
 from nengo_dl.parameters.names import object_names
+from nengo_dl.tensor_graph import TensorGraph
 
 
-def read_state(tensor_graph, n_steps: int) -> SavedState:
+def read_state(tensor_graph: TensorGraph, n_steps: int) -> SavedState:
     """
     Return the state of a simulation.
 
@@ -32,7 +34,7 @@ def read_state(tensor_graph, n_steps: int) -> SavedState:
     return SavedState(n_steps, description, {key: arrays[key] for key in description})
 
 
-def checked_state(tensor_graph, state: SavedState | None) -> SavedState:
+def checked_state(tensor_graph: TensorGraph, state: SavedState | None) -> SavedState:
     """
     Return a state if it is one of a network like this one.
 
@@ -60,7 +62,7 @@ def checked_state(tensor_graph, state: SavedState | None) -> SavedState:
     return state
 
 
-def describe_state(tensor_graph) -> dict[str, dict]:
+def describe_state(tensor_graph: TensorGraph) -> dict[str, dict]:
     """
     Describe all arrays of the state, except for those of parameters.
 
@@ -91,7 +93,7 @@ def describe_state(tensor_graph) -> dict[str, dict]:
     }
 
 
-def _kind(op) -> str:
+def _kind(op: Operator) -> str:
     """Return the type of an operator, and of what it computes."""
     name = type(op).__name__
     if isinstance(op, SimNeurons):
@@ -114,6 +116,6 @@ def _owners(model: nengo.builder.Model) -> dict:
     return owners
 
 
-def set_state(tensor_graph, state: SavedState) -> None:
+def set_state(tensor_graph: TensorGraph, state: SavedState) -> None:
     """Set the state of the simulation, which has passed `checked_state`."""
     tensor_graph.values.set_arrays({**tensor_graph.values.get_arrays(), **state.arrays})

@@ -1,5 +1,5 @@
 from nengo_dl.benchmarks.measure import Result, Run
-from nengo_dl.benchmarks.plan import Choice, Sitting
+from nengo_dl.benchmarks.plan import Choice, NetworkResults
 from nengo_dl.benchmarks.tables import TABLES, rst_table
 
 
@@ -12,7 +12,7 @@ def test_rows_of_training():
         results.append(Result(run, [sample]))
 
     table = TABLES["training"]
-    (row,) = table.rows(Sitting("autoencoder", results, {}), Choice(()))
+    (row,) = table.rows(NetworkResults("autoencoder", results, {}), Choice(()))
     assert len(row) == len(table.columns)
     assert row[1:] == ["50", "1.00 (2.00)", "1.20 (2.20)", "–", "–"] + [
         "1.20× (1.10×)",
@@ -31,7 +31,7 @@ def sitting(**us_per_step):
     results.append(Result(Run("nengo_dl", "channel", "speed", minibatch=2)))
     for result, figure in zip(results, us_per_step.values(), strict=True):
         result.samples.append({"us_per_step": figure})
-    return Sitting("channel", results, {})
+    return NetworkResults("channel", results, {})
 
 
 def test_rows_of_speed():
@@ -43,7 +43,7 @@ def test_rows_of_speed():
 
 
 def test_rows_without_results():
-    empty = Sitting("channel", [Result(Run("nengo", "channel", "speed"))], {})
+    empty = NetworkResults("channel", [Result(Run("nengo", "channel", "speed"))], {})
     for name in ("simulation", "step", "build"):
         table = TABLES[name]
         (row,) = table.rows(empty, Choice(("nengo",)))
