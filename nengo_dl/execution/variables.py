@@ -47,7 +47,7 @@ class Variables:
     ----------
     base_params : dict of {str: keras.Variable}
         Parameters, by the key of their base array.
-    unused_values : dict of {nengo.builder.Signal: array}
+    removed_parameters : dict of {nengo.builder.Signal: array}
         Parameters that were optimised away, as far as they are not as they were built.
     keep_state : tf.Variable
         Whether `update` changes the whole state, or only what was learned.
@@ -65,7 +65,7 @@ class Variables:
         self._layers = layers
         self._initial_weights = [layer.get_weights() for layer in layers]
         self.base_params: dict[str, keras.Variable] = {}
-        self.unused_values: dict[Signal, np.ndarray] = {}
+        self.removed_parameters: dict[Signal, np.ndarray] = {}
         self._constants: dict[str, Any] = {}
         self._state: dict[str, Any] = {}
         self.packing = Packing.of(program)
@@ -237,7 +237,7 @@ class Variables:
             }
         )
         if include_trainable:
-            self.unused_values.clear()
+            self.removed_parameters.clear()
             for key, variable in self.base_params.items():
                 if key not in self._state:
                     variable.assign(self.initial_values(key))
@@ -262,14 +262,14 @@ class Variables:
         """Return all values, for the variables of a copy of the network."""
         return {
             "arrays": self.get_arrays(),
-            "unused_values": dict(self.unused_values),
+            "removed_parameters": dict(self.removed_parameters),
             "initial_weights": [list(weights) for weights in self._initial_weights],
         }
 
     def set_copy(self, copy: Mapping[str, Any]) -> None:
         """Take the values that `get_copy` has returned."""
         self.set_arrays(copy["arrays"])
-        self.unused_values.update(copy["unused_values"])
+        self.removed_parameters.update(copy["removed_parameters"])
         self._initial_weights = copy["initial_weights"]
 
     # -- by signal --------------------------------------------------------------------
@@ -290,7 +290,7 @@ class Variables:
             If the signal is computed afresh in every step.
         """
         if signal.base not in self._program.layout.places:
-            return self.unused_values.get(signal)
+            return self.removed_parameters.get(signal)
         return self.get_tensor(signal).numpy()
 
     def get_tensor(self, signal: Signal) -> tf.Tensor:

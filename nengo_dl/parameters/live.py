@@ -203,7 +203,7 @@ def write_values(
             key, start, stop = places[source.base]
             _write_part(arrays[key], parameter, (start, stop), value)
         else:
-            tensor_graph.values.unused_values[source] = value
+            tensor_graph.values.removed_parameters[source] = value
     tensor_graph.values.set_arrays(arrays)
 
 

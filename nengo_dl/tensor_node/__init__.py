@@ -5,14 +5,11 @@ In: TensorFlow functions and Keras layers. Out: `TensorNode` and `Layer` for use
 the operator `SimTensorNode` with its builder, which runs them within the step.
 """
 
+from nengo_dl.tensor_node.builder import SimTensorNodeBuilder, build_tensor_node
 from nengo_dl.tensor_node.calling import validate_output
 from nengo_dl.tensor_node.layer import Layer, tensor_layer
 from nengo_dl.tensor_node.node import TensorFuncParam, TensorNode
-from nengo_dl.tensor_node.operator import (
-    SimTensorNode,
-    SimTensorNodeBuilder,
-    build_tensor_node,
-)
+from nengo_dl.tensor_node.operator import SimTensorNode
 from nengo_dl.tensor_node.trial import has_gradient, prepare_layers
 
 __all__ = [

@@ -9,14 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import tensorflow as tf
 from nengo.exceptions import ValidationError
 
-if TYPE_CHECKING:
-    from nengo_dl.tensor_node.operator import SimTensorNode
+from nengo_dl.tensor_node.operator import SimTensorNode
 
 
 def tensor_func_name(func: Callable) -> str:

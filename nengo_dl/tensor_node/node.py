@@ -9,15 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any
 
 import keras
 import nengo
 from nengo.base import NengoObject
-from nengo.exceptions import SimulationError, ValidationError
+from nengo.exceptions import ValidationError
 from nengo.params import BoolParam, Default, Parameter, ShapeParam
 
 from nengo_dl.config import get_setting
+from nengo_dl.tensor_node.operator import refuse_to_run
 from nengo_dl.tensor_node.trial import infer_shape_out
 
 
@@ -149,11 +150,3 @@ class TensorNode(nengo.Node):
     def output(self) -> Callable:
         """A function that raises an error, for simulators that call the node."""
         return partial(refuse_to_run, str(self))
-
-
-def refuse_to_run(name: str, *args: Any) -> NoReturn:
-    """Raise an error in place of calling a TensorNode on NumPy arrays."""
-    raise SimulationError(
-        f"Cannot call TensorNode output: {name} works on tensors, and runs in "
-        "`nengo_dl.Simulator` only (with a model that was built by it)"
-    )

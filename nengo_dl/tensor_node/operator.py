@@ -1,30 +1,46 @@
 """
-The operator of TensorNodes, and its builder.
+The operator of TensorNodes.
 
-In: a built `TensorNode`. Out: the operations of its function or layer in the step.
+In: a function or layer, and what is known about it. Out: an operator that runs in
+`nengo_dl.Simulator` only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
+from typing import Any, NoReturn
 
 import numpy as np
-import tensorflow as tf
-from nengo.builder import Model, Operator, Signal
-from nengo.builder.operator import Reset
+from nengo.builder import Operator, Signal
 from nengo.builder.signal import SignalDict as NengoSignalDict
+from nengo.exceptions import SimulationError
 
-from nengo_dl.builder import BuildConfig, Builder, NengoBuilder
-from nengo_dl.op_builders import OverwritingBuilder
-from nengo_dl.signals import SignalDict
-from nengo_dl.tensor_node.calling import checked_call
-from nengo_dl.tensor_node.node import TensorNode, refuse_to_run
-from nengo_dl.tensor_node.trial import Traits
 
-# On CPUs, XLA may need twice as long for a convolution as TensorFlow itself. From so
-# many multiplications on, that is more than what cutting the step into pieces costs.
-MAX_XLA_PRODUCTS = 20_000_000
+@dataclass(frozen=True)
+class Traits:
+    """
+    What is known about a function or layer.
+
+    Parameters
+    ----------
+    compiles : bool
+        Whether XLA can compile it, with the same results.
+    n_products : int
+        Number of multiplications in its convolutions.
+    has_losses : bool
+        Whether it is a layer that adds losses when it is called, maybe in training
+        only.
+    calls_python : bool
+        Whether it contains a `tf.py_function`. Its gradient is known for one call in a
+        batch only, not for every iteration of a loop.
+    """
+
+    compiles: bool = False
+    n_products: int = 0
+    has_losses: bool = False
+    calls_python: bool = False
 
 
 class SimTensorNode(Operator):
@@ -90,82 +106,9 @@ class SimTensorNode(Operator):
         return partial(refuse_to_run, self.tag)
 
 
-@NengoBuilder.register(TensorNode)
-def build_tensor_node(model: Model, node: TensorNode) -> None:
-    """
-    Build a `TensorNode` into a model.
-
-    Parameters
-    ----------
-    model : nengo.builder.Model
-        The model to build into.
-    node : TensorNode
-        The node to build.
-
-    Notes
-    -----
-    Sets ``model.params[node]`` to None.
-    """
-    sig_in = None
-    if node.shape_in:
-        sig_in = Signal(shape=(node.size_in,), name=f"{node}.in")
-        model.add_op(Reset(sig_in))
-    sig_out = Signal(shape=(node.size_out,), name=f"{node}.out")
-    model.add_op(
-        SimTensorNode(
-            node.tensor_func,
-            model.time if node.pass_time else None,
-            sig_in,
-            sig_out,
-            node.shape_in,
-            tag=str(node),
-        )
+def refuse_to_run(name: str, *args: Any) -> NoReturn:
+    """Raise an error in place of calling a TensorNode on NumPy arrays."""
+    raise SimulationError(
+        f"Cannot call TensorNode output: {name} works on tensors, and runs in "
+        "`nengo_dl.Simulator` only (with a model that was built by it)"
     )
-    model.sig[node]["in"] = sig_in
-    model.sig[node]["out"] = sig_out
-    model.params[node] = None
-
-
-@Builder.register(SimTensorNode)
-class SimTensorNodeBuilder(OverwritingBuilder):
-    """``output = func([t], [x])``; never merged."""
-
-    # what XLA cannot compile may have a gradient all the same; `has_gradient` tells
-    differentiable = True
-
-    def __init__(self, ops: Sequence[SimTensorNode]):
-        super().__init__(ops)
-        self.op = ops[0]
-        self.pure = self.op.traits.compiles
-        self.adds_losses = self.op.traits.has_losses
-        self._seed: int | None = None
-
-    def runs_faster_in_xla(self, cpu_only: bool, minibatch_size: int) -> bool:
-        """Say whether convolutions in the function are small, or run on a GPU."""
-        return not cpu_only or self.op.traits.n_products <= MAX_XLA_PRODUCTS
-
-    def build_pre(self, signals: SignalDict, config: BuildConfig) -> None:
-        """Choose a seed, the same one for all traces."""
-        super().build_pre(signals, config)
-        self._training = config.training
-        if self._seed is None:
-            self._seed = int(config.rng.randint(2**31 - 1))
-
-    def build_step(self, signals: SignalDict) -> None:
-        """Call the function."""
-        op = self.op
-        time = None if op.time is None else signals.gather(op.time)
-        x = None
-        if op.input is not None and op.shape_in is not None:
-            x = signals.gather(op.input)
-            x = tf.broadcast_to(x, (signals.minibatch_size, op.input.size))
-            x = tf.reshape(x, (signals.minibatch_size, *op.shape_in))
-        if not tf.executing_eagerly():
-            # seeds random operations of TensorFlow that have no seed of their own
-            tf.compat.v1.get_default_graph().seed = self._seed
-        output, losses = checked_call(
-            op, time, x, signals.minibatch_size, signals.dtype, self._training
-        )
-        shape = (signals.minibatch_size, op.output.size)
-        signals.scatter(op.output, tf.reshape(output, shape))
-        signals.losses.extend(tf.cast(loss, signals.dtype) for loss in losses)

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
+import nengo
 import tensorflow as tf
 from nengo.exceptions import ValidationError
 
@@ -24,11 +24,8 @@ from nengo_dl.tensor_node.calling import (
     tensor_func_name,
     validate_output,
 )
+from nengo_dl.tensor_node.operator import SimTensorNode, Traits
 from nengo_dl.utils import xla_compiles
-
-if TYPE_CHECKING:
-    from nengo_dl.tensor_node.node import TensorNode
-    from nengo_dl.tensor_node.operator import SimTensorNode
 
 # TensorFlow's convolutions. The last two are gradients, which is to say transposed.
 CONVOLUTIONS = (
@@ -40,32 +37,7 @@ CONVOLUTIONS = (
 )
 
 
-@dataclass(frozen=True)
-class Traits:
-    """
-    What is known about a function or layer.
-
-    Parameters
-    ----------
-    compiles : bool
-        Whether XLA can compile it, with the same results.
-    n_products : int
-        Number of multiplications in its convolutions.
-    has_losses : bool
-        Whether it is a layer that adds losses when it is called, maybe in training
-        only.
-    calls_python : bool
-        Whether it contains a `tf.py_function`. Its gradient is known for one call in a
-        batch only, not for every iteration of a loop.
-    """
-
-    compiles: bool = False
-    n_products: int = 0
-    has_losses: bool = False
-    calls_python: bool = False
-
-
-def infer_shape_out(node: TensorNode, dtype: str) -> tuple[int, ...]:
+def infer_shape_out(node: nengo.Node, dtype: str) -> tuple[int, ...]:
     """
     Find out the shape of what a TensorNode puts out.
 
@@ -113,20 +85,20 @@ def infer_shape_out(node: TensorNode, dtype: str) -> tuple[int, ...]:
     return tuple(shape[1:])
 
 
-def _describe_input(node: TensorNode) -> str:
+def _describe_input(node: nengo.Node) -> str:
     parts = ["a time of zero"] if node.pass_time else []
     parts += [f"input of shape {(1, *node.shape_in)}"] if node.shape_in else []
     return " and ".join(parts)
 
 
-def _function_output(node: TensorNode, dtype: str) -> Any:
+def _function_output(node: nengo.Node, dtype: str) -> Any:
     """Call the function of a node once."""
     time = tf.zeros((), dtype) if node.pass_time else None
     x = tf.zeros((1, *node.shape_in), dtype) if node.shape_in else None
     return call_tensor_func(node.tensor_func, time, x, training=False)
 
 
-def _layer_output(node: TensorNode, dtype: str) -> Any:
+def _layer_output(node: nengo.Node, dtype: str) -> Any:
     """Return a symbolic output of the layer of a node, which does not compute it."""
     layer = node.tensor_func
     if layer.autocast:

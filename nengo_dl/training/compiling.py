@@ -6,7 +6,7 @@ In: the arguments of `Simulator.compile`. Out: dictionaries by name, or errors.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -98,3 +98,31 @@ def _lists(by_name: Mapping[str, Any]) -> dict[str, list]:
     return {
         n: list(v) if isinstance(v, (list, tuple)) else [v] for n, v in by_name.items()
     }
+
+
+def known(get: Callable, name: str, kind: str, probe: str) -> Any:
+    """
+    Return what Keras knows under a name.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If it knows nothing of that name.
+    """
+    try:
+        return get(name)
+    except ValueError as err:
+        raise ValidationError(
+            f"'{name}' (for probe '{probe}') is not the name of a {kind} that Keras "
+            "knows; check its spelling, or pass a function `(y_true, y_pred)`",
+            kind,
+        ) from err
+
+
+def unusable(value: Any, kind: str, probe: str) -> ValidationError:
+    """Return the error for what is neither a loss nor a metric."""
+    return ValidationError(
+        f"The {kind} for probe '{probe}' must be a name, a function `(y_true, y_pred)` "
+        f"or an object of Keras, received {value!r}",
+        kind,
+    )

@@ -10,8 +10,8 @@ import tensorflow as tf
 from tensor_node.simulating import NOT_COMPILED, asserting, printing, simulate
 
 import nengo_dl
-from nengo_dl.tensor_node import operator
-from nengo_dl.tensor_node.trial import Traits
+from nengo_dl.tensor_node import builder
+from nengo_dl.tensor_node.operator import Traits
 
 
 def traits(net):
@@ -61,7 +61,7 @@ def test_not_compiled(net, kind, jit_compile):
     is_compiled = {
         build.op.func is NOT_COMPILED[kind]: step._is_compiled(build)
         for build in step.builder.op_builds.values()
-        if isinstance(build, operator.SimTensorNodeBuilder)
+        if isinstance(build, builder.SimTensorNodeBuilder)
     }
     assert is_compiled == {True: False, False: True}
     np.testing.assert_allclose(data, [np.sin([1, 2])] * 5, rtol=1e-5)
@@ -134,7 +134,7 @@ def test_large_convolutions_are_left_to_tensorflow(net, monkeypatch):
     nengo.Probe(nengo_dl.Layer(layer)(nengo.Node(np.ones(9)), shape_in=(3, 3, 1)))
     step, small = simulate(net)
     assert step.compiles
-    monkeypatch.setattr(operator, "MAX_XLA_PRODUCTS", 0)
+    monkeypatch.setattr(builder, "MAX_XLA_PRODUCTS", 0)
     step, large = simulate(net)
     assert step.pure and not step.compiles
     np.testing.assert_allclose(small, large, rtol=1e-6)

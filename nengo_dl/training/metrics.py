@@ -1,0 +1,135 @@
+"""
+Metrics of single probes.
+
+In: a metric in any form that Keras accepts. Out: `ProbeMetric`, which is told of every
+batch. Keras takes what ``"accuracy"`` means from the shape of the first targets; so do
+we.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+from nengo.exceptions import ValidationError
+
+from nengo_dl.training.compiling import known, unusable
+
+
+class ProbeMetric:
+    """
+    A metric of one probe.
+
+    Parameters
+    ----------
+    probe : str
+        Name of the probe.
+    metric : str or callable or keras.metrics.Metric
+        The metric as the user gave it.
+    is_weighted : bool
+        Whether sample weights apply.
+    """
+
+    def __init__(self, probe: str, metric: Any, is_weighted: bool):
+        self.probe = probe
+        self.is_weighted = is_weighted
+        self._given = metric
+        self.metric: keras.metrics.Metric | None = None
+        if not isinstance(metric, str) or metric not in SHAPE_DEPENDENT:
+            self.metric = as_metric(probe, metric)
+        own_name = metric if self.metric is None else self.metric.name
+        self.name = f"{probe}_{own_name}"
+
+    def update(
+        self,
+        y_true: tf.Tensor | None,
+        y_pred: tf.Tensor,
+        sample_weight: tf.Tensor | None,
+    ) -> None:
+        """Include a batch."""
+        if self.metric is None:
+            # the first batch shows the shape of the targets
+            with tf.init_scope():
+                self.metric = shape_dependent_metric(self._given, y_true, y_pred)
+        if y_true is not None:
+            y_true = tf.cast(y_true, y_pred.dtype)
+        self.metric.update_state(y_true, y_pred, sample_weight=sample_weight)
+
+
+# What Keras calls by one name: for binary, sparse, and one-hot targets.
+SHAPE_DEPENDENT = {
+    "accuracy": (
+        keras.metrics.BinaryAccuracy,
+        keras.metrics.SparseCategoricalAccuracy,
+        keras.metrics.CategoricalAccuracy,
+    ),
+    "crossentropy": (
+        keras.metrics.BinaryCrossentropy,
+        keras.metrics.SparseCategoricalCrossentropy,
+        keras.metrics.CategoricalCrossentropy,
+    ),
+}
+SHAPE_DEPENDENT["acc"] = SHAPE_DEPENDENT["accuracy"]
+SHAPE_DEPENDENT["ce"] = SHAPE_DEPENDENT["crossentropy"]
+
+
+def shape_dependent_metric(
+    name: str, y_true: tf.Tensor, y_pred: tf.Tensor
+) -> keras.metrics.Metric:
+    """Return the metric that a name stands for, as Keras does."""
+    binary, sparse, one_hot = SHAPE_DEPENDENT[name]
+    n_classes = y_pred.shape[-1]
+    if n_classes == 1:
+        return binary(name=name)
+    is_sparse = y_true.shape.rank < y_pred.shape.rank or y_true.shape[-1] == 1
+    return (sparse if is_sparse else one_hot)(name=name)
+
+
+def as_metric(probe: str, metric: Any) -> keras.metrics.Metric:
+    """Return the metric that a name, function or object stands for."""
+    if isinstance(metric, keras.metrics.Metric):
+        return metric
+    name = metric if isinstance(metric, str) else None
+    if name is not None:
+        metric = known(keras.metrics.get, metric, "metric", probe)
+    if isinstance(metric, keras.metrics.Metric):
+        config = {**metric.get_config(), "name": name}
+        return type(metric).from_config(config)
+    if not callable(metric):
+        raise unusable(metric, "metric", probe)
+    return keras.metrics.MeanMetricWrapper(metric, name=name or metric.__name__)
+
+
+def own_metric(probe: str, metric: Any, used: set[int]) -> Any:
+    """
+    Return a metric that is not used yet, as metrics have state.
+
+    Parameters
+    ----------
+    probe : str
+        Name of the probe.
+    metric : str or callable or keras.metrics.Metric
+        The metric as the user gave it. An object is the metric of the first probe that
+        has it; others get copies.
+    used : set of int
+        Identities of the objects in use, to which this one is added.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If there is no copying an object.
+    """
+    if not isinstance(metric, keras.metrics.Metric):
+        return metric
+    if id(metric) not in used:
+        used.add(id(metric))
+        return metric
+    try:
+        return type(metric).from_config(metric.get_config())
+    except (TypeError, ValueError) as err:
+        raise ValidationError(
+            f"The metric `{metric.name}` cannot be copied for probe '{probe}' ({err}); "
+            "pass a dictionary with a metric object for each Probe",
+            "metrics",
+        ) from err
