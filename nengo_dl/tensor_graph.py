@@ -52,7 +52,7 @@ class TensorGraph(keras.layers.Layer):
     device : str or None
         Device for all variables and operations, such as ``"/cpu:0"``.
     progress : ProgressBar, optional
-        Ignored; there as it was in NengoDL 3.
+        Told when the model is compiled, and when the step is.
     seed : int
         Seed of everything random.
     optimize : bool
@@ -112,10 +112,14 @@ class TensorGraph(keras.layers.Layer):
         self.dt = dt
         self.errors = ErrorBox()
         self.program = compile_model(model, settings)
+        if progress is not None:
+            progress.step()
         self.feeds = FeedGenerator(self.program)
         # a list attribute, so that Keras finds the weights
         self.tensor_node_layers = self._prepare_layers()
         self.step = self._make_step(training=bool(settings.learning_phase))
+        if progress is not None:
+            progress.step()
         self._warn_of_python()
         # only steps that are trained are compiled along with a model around them
         self.supports_jit = self.step.pure and not self._noise_feeds()
