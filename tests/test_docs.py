@@ -76,7 +76,8 @@ def test_files_exist(path):
     links = set(re.findall(r"<([\w./]+\.(?:py|rst))>", text))
     assert all((path.parent / link).exists() for link in links), links
     literals = re.findall(r"``((?:\w+/)*(?:\w+\.(?:py|rst))?)``", text)
-    for name in set(filter(None, literals)) - IMAGINED:
+    scripts = re.findall(r"\bpython\s+([\w/]+\.py)", text)
+    for name in {*filter(None, literals), *scripts} - IMAGINED:
         parents = (REPOSITORY, REPOSITORY / "nengo_dl", REPOSITORY / "tests")
         assert any((parent / name).exists() for parent in parents), name
 
