@@ -2,7 +2,8 @@
 The user's side: a drop-in replacement for `nengo.Simulator`.
 
 In: a Nengo network, and the data of the user. Out: recorded data and parameters, by
-Nengo object. All names, shapes and errors that a user meets are made here.
+Nengo object. What users pass in is checked by `nengo_dl.simulation.inputs`, and by
+`nengo_dl.training` if it is for Keras.
 """
 
 from __future__ import annotations

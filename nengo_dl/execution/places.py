@@ -1,5 +1,5 @@
 """
-Where the signals of a program live, as the tensor layer sees it.
+From the layout of a program to the `TensorSignal` of each signal.
 
 In: the layout of a `Program`. Out: a `TensorSignal` for a signal or a view.
 """

@@ -1,5 +1,5 @@
 """
-Where signals live in the base arrays, and how the step reads and writes them.
+`SignalDict`: the signals of a step, as builders read and write them.
 
 In: the placement of signals computed by `nengo_dl.graph.layout`. Out: the tensors that
 operator builders work on. This is the public API of operator builders:

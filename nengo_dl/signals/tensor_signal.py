@@ -1,5 +1,5 @@
 """
-Where a signal lives in the base arrays.
+`TensorSignal`: the place of one signal, by which it is read and written.
 
 In: the placement of signals computed by `nengo_dl.graph.layout`. Out: `TensorSignal`,
 the handle with which operator builders read and write signals through a `.SignalDict`.

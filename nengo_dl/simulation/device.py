@@ -1,5 +1,5 @@
 """
-What a simulator changes around itself for as long as it works, and what it works on.
+The device and the float type of a simulator, set for as long as it works.
 
 In: the device and the float type of a simulator. Out: context managers, after which
 everything is as it was before, whatever happened inside.

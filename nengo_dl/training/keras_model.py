@@ -1,5 +1,5 @@
 """
-The Keras model of a simulator.
+`SimulatorModel`: the Keras model from Nodes to Probes, with our own losses.
 
 In: a `TensorGraph`, and losses and metrics by the name of the probe. Out: a
 `keras.Model` from the outputs of Nodes to those of Probes, with Keras's training loop
