@@ -39,7 +39,7 @@ GEOMETRY = (
 # On CPUs, what decides between XLA and TensorFlow itself is the number of elements in
 # the patches of the input, whatever the number of filters; few channels count like 16.
 # From so many on, XLA takes longer (up to three times as long was measured), and that
-# is more than what cutting the step into pieces costs.
+# is more than what cutting the step into segments costs.
 MAX_XLA_ELEMENTS = 600_000
 MIN_XLA_CHANNELS = 16
 

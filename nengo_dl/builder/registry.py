@@ -133,7 +133,7 @@ class OpBuilder:
         Say whether compiling the group with XLA is worth it.
 
         Asked only with ``jit_compile="auto"``. A group that is not compiled cuts the
-        step into pieces, which costs some 50 microseconds per step.
+        step into segments, which costs some 50 microseconds per step.
         """
         return True
 

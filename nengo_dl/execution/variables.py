@@ -89,7 +89,7 @@ class Variables:
                     trainable=array.kind == "trainable",
                     autocast=False,
                 )
-            elif key in program.constant:
+            elif key in program.unwritten:
                 value = self.initial_values(key)
                 self._constants[key] = constant_tensor(value, array)
         for key in program.carried:
@@ -116,7 +116,7 @@ class Variables:
         values = {
             key: tf.convert_to_tensor(variable)
             for key, variable in self.base_params.items()
-            if key in self._program.constant
+            if key in self._program.unwritten
         }
         values.update((k, tf.convert_to_tensor(v)) for k, v in self._constants.items())
         return values

@@ -2,7 +2,7 @@
 Which operators must run before which.
 
 In: operators. Out: a `DependencyGraph`. The rules are Nengo's: within one step, all
-sets of a piece of memory come first, then all increments, all reads, and the update.
+sets of a part of memory come first, then all increments, all reads, and the update.
 """
 
 from __future__ import annotations
@@ -184,12 +184,14 @@ class _Edges:
     def add_base(self, access: BaseAccess, numbers: dict[Operator, int]) -> None:
         """Add the edges that follow from the accesses to one base signal."""
         phases = _Phases(access, numbers)
-        for piece in access.pieces.values():
+        for byte_range in access.ranges.values():
             earlier: list[tuple[int, str]] = []
             for kind in ACCESSES:
-                if earlier and (id(piece), kind) in phases.members:
-                    self._add_phase(phases, (id(piece), kind), earlier)
-                neighbours = [(id(neighbour), kind) for neighbour in piece.neighbours]
+                if earlier and (id(byte_range), kind) in phases.members:
+                    self._add_phase(phases, (id(byte_range), kind), earlier)
+                neighbours = [
+                    (id(neighbour), kind) for neighbour in byte_range.neighbours
+                ]
                 earlier += [phase for phase in neighbours if phase in phases.members]
 
     def _add_phase(
@@ -218,9 +220,9 @@ class _Edges:
 
 class _Phases:
     """
-    The phases of the access to one base signal: each kind of access to each piece.
+    The phases of the access to one base signal: each kind of access to each byte_range.
 
-    Phases are identified by the piece (its id) and the kind of access.
+    Phases are identified by the byte_range (its id) and the kind of access.
 
     Parameters
     ----------
@@ -244,11 +246,11 @@ class _Phases:
         self.repeated: set[int] = set()
         self.ends: dict[tuple[int, str], int] = {}
         first_kind: dict[int, str] = {}
-        for piece in access.pieces.values():
-            for kind, accesses in piece.accesses.items():
+        for byte_range in access.ranges.values():
+            for kind, accesses in byte_range.accesses.items():
                 # an operator may access a signal twice in the same way
                 nodes = list(dict.fromkeys(numbers[op] for op, _ in accesses))
-                self.members[id(piece), kind] = nodes
+                self.members[id(byte_range), kind] = nodes
                 for node in nodes:
                     if first_kind.setdefault(node, kind) != kind:
                         self.repeated.add(node)
@@ -264,7 +266,7 @@ def _check_single_writers(access: BaseAccess) -> None:
             if len(writers) > 1:
                 other = next((other for other in writers if other is not op), op)
                 raise BuildError(
-                    f"At most one operator {kind} a piece of memory, but `{op}` and "
+                    f"At most one operator {kind} a part of memory, but `{op}` and "
                     f"`{other}` both do so for {signal}; make all but one of them "
                     "increments"
                 )

@@ -6,14 +6,14 @@ plan with the operators inside of each group sorted accordingly.
 
 Each group of ``n`` operators accesses its signals in *columns* of ``n``: the first read
 of all its operators is a column, the second read is another one, and so on. Signals
-that are in exactly the same columns form a *block*, and `nengo_dl.graph.layout` stores
-signals of different blocks in different arrays. What makes a step fast is therefore, in
-this order:
+that are in exactly the same columns form a *bundle*, and `nengo_dl.graph.layout` stores
+signals of different bundles in different arrays. What makes a step fast is therefore,
+in this order:
 
-1. that operators which use the same blocks are next to each other, so that a column is
+1. that operators which use the same bundles are next to each other, so that a column is
    read from each of its arrays once, instead of once for every other operator;
-2. that operators are in the order of the signals within each block, so that what is
-   read or written of an array is one piece of it.
+2. that operators are in the order of the signals within each bundle, so that what is
+   read or written of an array is contiguous.
 
 The group that accesses most decides first how the signals that it uses are ordered;
 each later one, a neighbour of what is ordered if there is any, sorts its operators by
@@ -34,9 +34,9 @@ from nengo.builder.signal import Signal
 from nengo_dl.graph.signal_io import ACCESSES, extent
 
 Group = tuple[Operator, ...]
-Block = tuple[int, ...]
+Bundle = tuple[int, ...]
 
-#: How many neighbours of a block are compared; bounds the time `hamming_sort` takes.
+#: How many neighbours of a bundle are compared; bounds the time `hamming_sort` takes.
 WINDOW = 64
 
 
@@ -54,7 +54,7 @@ class Column:
     position : int
         Index in the operator's list of signals.
     weight : int
-        How important it is that the column is stored in one piece: the number of its
+        How important it is that the column is contiguous: the number of its
         elements, or 0 if it consists of a single signal.
     """
 
@@ -108,7 +108,7 @@ def order_signals(
     plan: Sequence[Group], n_passes: int = 10
 ) -> tuple[list[Signal], list[Group]]:
     """
-    Sort signals and operators such that groups access memory in one piece.
+    Sort signals and operators such that groups access contiguous memory.
 
     Parameters
     ----------
@@ -126,9 +126,11 @@ def order_signals(
     """
     signals, plan = noop_order_signals(plan)
     columns = find_columns(plan)
-    blocks = find_blocks(signals, plan, columns)
-    block_ranks = hamming_sort(blocks, [column.weight for column in columns])
-    places = Places({signal: block_ranks[block] for signal, block in blocks.items()})
+    bundles = find_bundles(signals, plan, columns)
+    bundle_ranks = hamming_sort(bundles, [column.weight for column in columns])
+    places = Places(
+        {signal: bundle_ranks[bundle] for signal, bundle in bundles.items()}
+    )
     waiting: dict[int, list[Column]] = defaultdict(list)
     for column in columns:
         if column.weight > 0:
@@ -144,12 +146,12 @@ def order_signals(
         if number in waiting:
             group_columns = waiting.pop(number)
             plan[number], placed = sort_group(plan[number], group_columns, places)
-            for block in dict.fromkeys(blocks[signal] for signal in placed):
-                for column in (columns[i] for i in block):
+            for bundle in dict.fromkeys(bundles[signal] for signal in placed):
+                for column in (columns[i] for i in bundle):
                     if column.group in waiting and column.weight > 0:
                         key = -column.weight, -weights[column.group], column.group
                         heapq.heappush(queue, key)
-    signals.sort(key=lambda signal: (places.rank(signal), places.within_block(signal)))
+    signals.sort(key=lambda signal: (places.rank(signal), places.within_bundle(signal)))
     return signals, plan
 
 
@@ -160,7 +162,7 @@ class Places:
     Parameters
     ----------
     ranks : dict of {Signal: int}
-        The rank of the block of each base signal.
+        The rank of the bundle of each base signal.
     """
 
     def __init__(self, ranks: Mapping[Signal, int]):
@@ -171,11 +173,11 @@ class Places:
         return signal.base in self._order
 
     def rank(self, signal: Signal) -> int:
-        """Return the rank of the block of a signal."""
+        """Return the rank of the bundle of a signal."""
         return self._ranks[signal.base]
 
-    def within_block(self, signal: Signal) -> tuple[int, int]:
-        """Return what signals of one block are to be sorted by."""
+    def within_bundle(self, signal: Signal) -> tuple[int, int]:
+        """Return what signals of one bundle are to be sorted by."""
         return self._order.get(signal.base, 0), extent(signal)[0]
 
     def add(self, signals: Iterable[Signal]) -> list[Signal]:
@@ -197,7 +199,7 @@ def sort_group(
     ops : tuple of nengo.builder.Operator
         One group.
     columns : sequence of Column
-        Those of its columns that are to be in one piece.
+        Those of its columns that are to be contiguous.
     places : Places
         The places of signals; changed.
 
@@ -214,26 +216,26 @@ def sort_group(
         return sum(s.size for s in signals if s in places), column.weight
 
     first, *others = sorted(columns, key=importance, reverse=True)
-    # as far as nothing is sorted yet, operators follow the order of the blocks
-    by_blocks = sorted(
+    # as far as nothing is sorted yet, operators follow the order of the bundles
+    by_bundles = sorted(
         ops, key=lambda op: [places.rank(c.signal(op)) for c in (first, *others)]
     )
-    placed = places.add(sort_signals_by_ops(by_blocks, first))
-    ops = sort_ops_by_signals(by_blocks, [first, *others], places)
+    placed = places.add(sort_signals_by_ops(by_bundles, first))
+    ops = sort_ops_by_signals(by_bundles, [first, *others], places)
     for column in others:
         placed += places.add(sort_signals_by_ops(ops, column))
     return ops, placed
 
 
-def find_blocks(
+def find_bundles(
     signals: Sequence[Signal], plan: Sequence[Group], columns: Sequence[Column]
-) -> dict[Signal, Block]:
+) -> dict[Signal, Bundle]:
     """Return the indices of the columns that each base signal is part of."""
-    blocks: dict[Signal, list[int]] = {signal: [] for signal in signals}
+    bundles: dict[Signal, list[int]] = {signal: [] for signal in signals}
     for index, column in enumerate(columns):
         for base in dict.fromkeys(column.signal(op).base for op in plan[column.group]):
-            blocks[base].append(index)
-    return {signal: tuple(indices) for signal, indices in blocks.items()}
+            bundles[base].append(index)
+    return {signal: tuple(indices) for signal, indices in bundles.items()}
 
 
 def sort_ops_by_signals(
@@ -242,10 +244,9 @@ def sort_ops_by_signals(
     """
     Sort operators in the order of their signals.
 
-    Operators that use the same blocks are kept together. Among these, the signals in
+    Operators that use the same bundles are kept together. Among these, the signals in
     the first column decide. If operators have the same signal there, the first ones of
-    all signals come before all second ones, so that each of these series is in one
-    piece.
+    all signals come before all second ones, so that each of these series is contiguous.
 
     Parameters
     ----------
@@ -261,22 +262,24 @@ def sort_ops_by_signals(
     ops : tuple of nengo.builder.Operator
         The sorted group.
     """
-    blocks = {op: tuple(places.rank(c.signal(op)) for c in columns) for op in ops}
-    keys = {op: [places.within_block(c.signal(op)) for c in columns] for op in ops}
+    bundles = {op: tuple(places.rank(c.signal(op)) for c in columns) for op in ops}
+    keys = {op: [places.within_bundle(c.signal(op)) for c in columns] for op in ops}
     n_before: Counter[Hashable] = Counter()
     turns: dict[Operator, int] = {}
     for op in sorted(ops, key=lambda op: keys[op][1:]):
-        same = blocks[op], keys[op][0]
+        same = bundles[op], keys[op][0]
         turns[op] = n_before[same]
         n_before[same] += 1
-    ops = sorted(ops, key=lambda op: (turns[op], blocks[op][0], keys[op]))
-    # the order in which operators with the same blocks in the first columns begin
+    ops = sorted(ops, key=lambda op: (turns[op], bundles[op][0], keys[op]))
+    # the order in which operators with the same bundles in the first columns begin
     begins: dict[tuple[int, ...], int] = {}
     n_shared = range(1, len(columns) + 1)
     for op in ops:
         for n in n_shared:
-            begins.setdefault(blocks[op][:n], len(begins))
-    return tuple(sorted(ops, key=lambda op: [begins[blocks[op][:n]] for n in n_shared]))
+            begins.setdefault(bundles[op][:n], len(begins))
+    return tuple(
+        sorted(ops, key=lambda op: [begins[bundles[op][:n]] for n in n_shared])
+    )
 
 
 def sort_signals_by_ops(ops: Sequence[Operator], column: Column) -> list[Signal]:
@@ -299,54 +302,54 @@ def sort_signals_by_ops(ops: Sequence[Operator], column: Column) -> list[Signal]
 
 
 def hamming_sort(
-    blocks: Mapping[Signal, Block], weights: Sequence[int]
-) -> dict[Block, int]:
+    bundles: Mapping[Signal, Bundle], weights: Sequence[int]
+) -> dict[Bundle, int]:
     """
-    Put blocks that have columns in common next to each other.
+    Put bundles that have columns in common next to each other.
 
-    Chains of blocks are grown at both ends, starting with the largest block. The block
-    that is added next is the one with the weightiest columns in common with an end; of
+    Chains of bundles are grown at both ends, starting with the largest bundle. The one
+    that is added next is that with the weightiest columns in common with an end; of
     several, the one that differs from it in the fewest other columns.
 
     Parameters
     ----------
-    blocks : dict of {Signal: tuple of int}
+    bundles : dict of {Signal: tuple of int}
         The columns that each signal is part of.
     weights : sequence of int
-        How important it is that a column is in one piece.
+        How important it is that a column is contiguous.
 
     Returns
     -------
     ranks : dict of {tuple of int: int}
-        The place of each block among all blocks.
+        The place of each bundle among all bundles.
     """
-    sizes: dict[Block, int] = defaultdict(int)
-    for signal, block in blocks.items():
-        sizes[block] += signal.size
-    left = dict.fromkeys(sorted(sizes, key=lambda block: (-sizes[block], block)))
-    in_column: dict[int, dict[Block, None]] = defaultdict(dict)
-    for block in left:
-        for index in block:
+    sizes: dict[Bundle, int] = defaultdict(int)
+    for signal, bundle in bundles.items():
+        sizes[bundle] += signal.size
+    left = dict.fromkeys(sorted(sizes, key=lambda bundle: (-sizes[bundle], bundle)))
+    in_column: dict[int, dict[Bundle, None]] = defaultdict(dict)
+    for bundle in left:
+        for index in bundle:
             if weights[index] > 0:
-                in_column[index][block] = None
+                in_column[index][bundle] = None
 
-    def place(block: Block) -> Block:
-        del left[block]
-        for index in block:
-            in_column[index].pop(block, None)
-        return block
+    def place(bundle: Bundle) -> Bundle:
+        del left[bundle]
+        for index in bundle:
+            in_column[index].pop(bundle, None)
+        return bundle
 
-    def similarity(end: Block, block: Block) -> tuple:
-        common = set(end).intersection(block)
-        n_different = len(end) + len(block) - 2 * len(common)
+    def similarity(end: Bundle, bundle: Bundle) -> tuple:
+        common = set(end).intersection(bundle)
+        n_different = len(end) + len(bundle) - 2 * len(common)
         weight = sum(weights[index] for index in common)
-        return weight, -n_different, sizes[block], tuple(-i for i in block)
+        return weight, -n_different, sizes[bundle], tuple(-i for i in bundle)
 
-    def best_neighbour(end: Block) -> tuple:
+    def best_neighbour(end: Bundle) -> tuple:
         near = (b for index in end for b in islice(in_column[index], WINDOW))
         return max(((similarity(end, b), b) for b in near), default=())
 
-    order: list[Block] = []
+    order: list[Bundle] = []
     while left:
         chain = deque([place(next(iter(left)))])
         while True:
@@ -358,18 +361,18 @@ def hamming_sort(
             else:
                 chain.append(place(at_end[1]))
         order.extend(chain)
-    return {block: rank for rank, block in enumerate(order)}
+    return {bundle: rank for rank, bundle in enumerate(order)}
 
 
 def display_signal_blocks(
-    blocks: Mapping[Signal, Block], all_signals: Sequence[Signal]
+    bundles: Mapping[Signal, Bundle], all_signals: Sequence[Signal]
 ) -> str:
     """
     Draw a picture of which signals are in which columns.
 
     Parameters
     ----------
-    blocks : dict of {Signal: tuple of int}
+    bundles : dict of {Signal: tuple of int}
         The columns that each signal is part of.
     all_signals : sequence of nengo.builder.Signal
         Base signals in order.
@@ -380,9 +383,9 @@ def display_signal_blocks(
         A line for every column; there is an ``x`` for every signal that is part of it,
         in the given order. Lines without gaps are what we want to see.
     """
-    indices = sorted({index for block in blocks.values() for index in block})
+    indices = sorted({index for bundle in bundles.values() for index in bundle})
     return "\n".join(
         f"{index:4d} "
-        + "".join("x" if index in blocks[signal] else "." for signal in all_signals)
+        + "".join("x" if index in bundles[signal] else "." for signal in all_signals)
         for index in indices
     )

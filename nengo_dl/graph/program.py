@@ -59,7 +59,7 @@ class Program:
     carried : tuple of str
         Base arrays whose values go from one step to the next. Arrays that are not
         among them are constant, or are set afresh in every step.
-    constant : tuple of str
+    unwritten : tuple of str
         Base arrays that no operator writes.
     """
 
@@ -74,7 +74,7 @@ class Program:
     probes: dict = field(hash=False)
     without_history: frozenset = frozenset()
     carried: tuple[str, ...] = ()
-    constant: tuple[str, ...] = ()
+    unwritten: tuple[str, ...] = ()
 
     @property
     def dt(self) -> float:
@@ -121,7 +121,7 @@ class Program:
             lines.append(f"{i:4d} {name} x {len(group)}: {'; '.join(accesses)}")
         lines += ["", "Base arrays:"]
         for key, array in self.layout.arrays.items():
-            role = "constant" if key in self.constant else "computed in every step"
+            role = "constant" if key in self.unwritten else "computed in every step"
             role = "carried" if key in self.carried else role
             batch = "minibatch x " if array.minibatched else ""
             lines.append(f"     {key}: {array.dtype} {batch}{array.shape}, {role}")
@@ -162,7 +162,7 @@ def compile_model(model: Model, settings: Settings) -> Program:
     verify_plan(operators, plan)
     signals, plan = sorter(plan)
     layout = lay_out(signals, plan, constants, settings.dtype)
-    carried, constant = classify_arrays(layout, plan)
+    carried, unwritten = classify_arrays(layout, plan)
     return Program(
         model=model,
         settings=settings,
@@ -179,7 +179,7 @@ def compile_model(model: Model, settings: Settings) -> Program:
             if not get_setting(model, "keep_history", default=True, obj=probe)
         ),
         carried=carried,
-        constant=constant,
+        unwritten=unwritten,
     )
 
 
@@ -255,14 +255,14 @@ def classify_arrays(
     layout: Layout, plan: Sequence[Sequence[Operator]]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """
-    Find out which base arrays carry values from step to step, and which are constant.
+    Find out which base arrays carry values from step to step, and which nobody writes.
 
     An array is carried unless every element of it is set in every step by operators
     that do not read its previous value.
 
     Returns
     -------
-    carried, constant : tuple of str
+    carried, unwritten : tuple of str
         Keys of the arrays.
     """
     written: set[str] = set()

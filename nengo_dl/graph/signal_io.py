@@ -106,7 +106,7 @@ def overlapping_pairs(
         active.append(i)
 
 
-class Piece:
+class ByteRange:
     """
     The accesses to one range of bytes of a base signal.
 
@@ -115,13 +115,13 @@ class Piece:
     accesses : dict of {str: list of (Operator, Signal)}
         The operators that access exactly this range, for each kind of access that
         there is.
-    neighbours : list of Piece
-        All pieces that overlap with this one, itself included.
+    neighbours : list of ByteRange
+        All ranges that overlap with this one, itself included.
     """
 
     def __init__(self) -> None:
         self.accesses: dict[str, list[Access]] = {}
-        self.neighbours: list[Piece] = [self]
+        self.neighbours: list[ByteRange] = [self]
 
 
 class BaseAccess:
@@ -140,29 +140,29 @@ class BaseAccess:
     def __init__(self) -> None:
         self.accesses: dict[str, list[Access]] = {}
         self.has_views = False
-        self._pieces: dict[tuple[int, int], Piece] = {}
+        self._ranges: dict[tuple[int, int], ByteRange] = {}
 
     @property
-    def pieces(self) -> dict[tuple[int, int], Piece]:
+    def ranges(self) -> dict[tuple[int, int], ByteRange]:
         """The accesses by the ranges of bytes they span."""
-        if not self._pieces:
+        if not self._ranges:
             for kind, accesses in self.accesses.items():
                 for op, signal in accesses:
-                    piece = self._pieces.setdefault(extent(signal), Piece())
-                    piece.accesses.setdefault(kind, []).append((op, signal))
-            extents = list(self._pieces)
+                    byte_range = self._ranges.setdefault(extent(signal), ByteRange())
+                    byte_range.accesses.setdefault(kind, []).append((op, signal))
+            extents = list(self._ranges)
             for i, j in overlapping_pairs(extents):
-                x, y = self._pieces[extents[i]], self._pieces[extents[j]]
+                x, y = self._ranges[extents[i]], self._ranges[extents[j]]
                 x.neighbours.append(y)
                 y.neighbours.append(x)
-        return self._pieces
+        return self._ranges
 
     def overlapping(self, signal: Signal, kinds: Sequence[str]) -> Iterator[Access]:
         """Yield the accesses of the given kinds that overlap with ``signal``."""
-        pieces = self.pieces[extent(signal)].neighbours if self.has_views else [self]
-        for piece in pieces:
+        ranges = self.ranges[extent(signal)].neighbours if self.has_views else [self]
+        for byte_range in ranges:
             for kind in kinds:
-                yield from piece.accesses.get(kind, ())
+                yield from byte_range.accesses.get(kind, ())
 
 
 class SignalIO:

@@ -27,7 +27,7 @@ class Recording:
     Attributes
     ----------
     chunks : dict of {nengo.Probe: list of (minibatch_size, n, ...) array}
-        What has been recorded, in pieces along the second axis.
+        What has been recorded, in chunks along the second axis.
     """
 
     def __init__(self, program: Program):

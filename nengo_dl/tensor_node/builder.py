@@ -21,7 +21,7 @@ from nengo_dl.tensor_node.node import TensorNode
 from nengo_dl.tensor_node.operator import SimTensorNode
 
 # On CPUs, XLA may need twice as long for a convolution as TensorFlow itself. From so
-# many multiplications on, that is more than what cutting the step into pieces costs.
+# many multiplications on, that is more than what cutting the step into segments costs.
 MAX_XLA_PRODUCTS = 20_000_000
 
 
