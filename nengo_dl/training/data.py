@@ -1,9 +1,9 @@
 """
 Bring inputs, targets and weights into the form in which Keras gets them.
 
-In: whatever a user passes to `fit`, `evaluate` or `predict`. Out: a list of input
-arrays, and dictionaries of targets and weights by the name of the probe; or an error
-that says what to change. Generators and data sets pass through.
+In: whatever a user passes to `fit`, `evaluate` or `predict`. Out: dictionaries of
+inputs, targets and weights by the name of the Node or Probe; or an error that says what
+to change. The batches of generators and data sets are brought into the same form.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class TrainingData:
         """
         x, n_items = self.inputs(x, n_steps)
         kwargs = dict(kwargs)
-        if not isinstance(x, list):
+        if not isinstance(x, dict):
             x = self.stream(x, kwargs["batch_size"], objectives.needing_targets)
             return x, y, kwargs
         if kwargs.get("validation_split"):
@@ -115,6 +115,12 @@ class TrainingData:
             return x, y, kwargs["sample_weight"]
         return x, y
 
+    def given_nodes(self, x: Any) -> tuple[nengo.Node, ...]:
+        """Return the Nodes of which prepared inputs have the outputs."""
+        if not isinstance(x, dict):
+            return tuple(self.node_names)
+        return tuple(node for node, name in self.node_names.items() if name in x)
+
     def target_specs(self, x: Any, y: Any) -> Any:
         """
         Return the shapes of the targets of a minibatch.
@@ -131,7 +137,7 @@ class TrainingData:
         """
         if isinstance(x, tf.data.Dataset):
             _, y, _ = keras.utils.unpack_x_y_sample_weight(x.element_spec)
-        if y is None or not isinstance(x, (list, tf.data.Dataset)):
+        if y is None or not isinstance(x, (dict, tf.data.Dataset)):
             return None
         steps = number_of_steps(x)
 
@@ -158,10 +164,11 @@ class TrainingData:
 
         Returns
         -------
-        inputs : list of array
-            ``(n_items, n_steps, size_out)`` arrays for all Nodes, and the number of
-            steps, ``(n_items, 1)``. The number of items is a multiple of
-            ``minibatch_size``. Generators and data sets are returned as they are.
+        inputs : dict of {str: array}
+            ``(n_items, n_steps, size_out)`` arrays by the name of the Node, and the
+            ``"n_steps"``, ``(n_items, 1)``. The number of items is a multiple of
+            ``minibatch_size``. Nodes are missing whose outputs are not known before
+            they are simulated. Generators and data sets are returned as they are.
         n_given : int
             The number of items before it was rounded down to whole minibatches.
 
@@ -200,8 +207,10 @@ class TrainingData:
             if name in arrays
         }
         given.update(self._simulation.generate_inputs(n_steps, n_items, given))
-        values = [given[node] for node in self.node_names]
-        return [*values, np.full((n_items, 1), n_steps, np.int32)], n_given
+        values = {
+            name: given[node] for node, name in self.node_names.items() if node in given
+        }
+        return {**values, "n_steps": np.full((n_items, 1), n_steps, np.int32)}, n_given
 
     def stream(self, data: Any, batch_size: int, needed: Collection[str] = ()) -> Any:
         """
@@ -357,8 +366,8 @@ class TrainingData:
 
 def number_of_steps(x: Any) -> int | None:
     """Return the number of steps if it is the same for all batches, else None."""
-    if isinstance(x, list):
-        return int(x[-1][0, 0])
+    if isinstance(x, dict):
+        return int(x["n_steps"][0, 0])
     if isinstance(x, tf.data.Dataset):
         shape = tf.nest.flatten(x.element_spec)[0].shape
         return shape[1] if len(shape) == 3 else None
