@@ -188,8 +188,9 @@ class BatchCheck:
         try:
             if _shape(value)[:1] not in ((), (None,), (batch_size,)):
                 raise ValidationError(
-                    f"Batches must have {batch_size} items; one had {_shape(value)[0]}. "
-                    f"Use `.batch({batch_size}, drop_remainder=True)` for data sets",
+                    f"Batches must have {batch_size} items; one had "
+                    f"{_shape(value)[0]}. Use `.batch({batch_size}, "
+                    "drop_remainder=True)` for data sets",
                     "data",
                 )
             yield
@@ -317,6 +318,9 @@ def _checked_dataset(
 ) -> tf.data.Dataset:
     """Return a data set with checks: of what is known now, and of every batch."""
     parts = check.named(_as_tuple(data.element_spec))
+    for name, spec in ((n, s) for part in parts for n, s in part.items()):
+        if not (spec.dtype.is_floating or spec.dtype.is_integer or spec.dtype.is_bool):
+            as_array(name, np.empty(0, spec.dtype.as_numpy_dtype))
     if all(spec.shape.rank is not None for spec in tf.nest.flatten(parts)):
         check.check(parts)
     dtypes = tf.nest.map_structure(lambda spec: spec.dtype.as_numpy_dtype, parts)
