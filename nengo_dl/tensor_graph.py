@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -26,7 +26,6 @@ from nengo_dl.execution.places import place_of
 from nengo_dl.execution.step import Step
 from nengo_dl.execution.variables import Variables
 from nengo_dl.graph.io_names import io_names
-from nengo_dl.graph.operators import Feed
 from nengo_dl.graph.program import compile_model
 from nengo_dl.signals import SignalDict
 from nengo_dl.tensor_node import SimTensorNode, TensorNode, prepare_layers
@@ -122,7 +121,8 @@ class TensorGraph(keras.layers.Layer):
             progress.step()
         self._warn_of_python()
         # only steps that are trained are compiled along with a model around them
-        self.supports_jit = self.step.pure and not self._noise_feeds()
+        missing = self.feeds.missing(self.program.nodes)
+        self.supports_jit = self.step.pure and not missing
         self._steps: dict[tuple[bool, bool], Step] = {}
         logger.debug("%s", self.program)
 
@@ -326,6 +326,7 @@ class TensorGraph(keras.layers.Layer):
         training: bool | None = None,
         n_steps: int | None = None,
         keep_state: bool | None = None,
+        given: Sequence[nengo.Node] | None = None,
     ) -> list[keras.KerasTensor]:
         """Return the shapes of what `call` returns, without a trace of the step."""
         specs = []
@@ -343,6 +344,7 @@ class TensorGraph(keras.layers.Layer):
         training: bool | None = None,
         n_steps: int | None = None,
         keep_state: bool | None = None,
+        given: Sequence[nengo.Node] | None = None,
     ) -> list[tf.Tensor]:
         """
         Simulate, from the current state on.
@@ -350,8 +352,8 @@ class TensorGraph(keras.layers.Layer):
         Parameters
         ----------
         inputs : list of tensor
-            The outputs of the `program`'s Nodes, ``(minibatch_size, n_steps,
-            size_out)`` each, and last the number of steps, ``(minibatch_size, 1)``.
+            The outputs of the ``given`` Nodes, ``(minibatch_size, n_steps, size_out)``
+            each, and last the number of steps, ``(minibatch_size, 1)``.
         training : bool, optional
             Whether to simulate the training version of the network, through which
             gradients flow. The configured ``learning_phase`` comes first.
@@ -363,6 +365,10 @@ class TensorGraph(keras.layers.Layer):
             Whether the state at the end is kept; by default the variable
             ``values.keep_state`` decides. What learning rules learn is kept in any
             case.
+        given : sequence of nengo.Node, optional
+            Which of the `program`'s Nodes ``inputs`` are for, by default all of them.
+            The outputs of others are generated from the current time on, as in any
+            run.
 
         Returns
         -------
@@ -370,7 +376,7 @@ class TensorGraph(keras.layers.Layer):
             ``(minibatch_size or 1, n_steps, ...)`` values of every Probe, and last the
             number of steps, ``(minibatch_size,)``.
         """
-        carried, outputs = self.simulate(inputs, training, n_steps)
+        carried, outputs = self.simulate(inputs, training, n_steps, given)
         n_updates = self.values.update(carried, keep_state)
         logger.info("Number of state updates: %d", n_updates)
         return outputs
@@ -380,6 +386,7 @@ class TensorGraph(keras.layers.Layer):
         inputs: Sequence[tf.Tensor],
         training: bool | None = None,
         n_steps: int | None = None,
+        given: Sequence[nengo.Node] | None = None,
     ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
         """
         Simulate, as in `call`, without any change of the state.
@@ -392,12 +399,15 @@ class TensorGraph(keras.layers.Layer):
             What `call` returns.
         """
         *node_values, counts = inputs
+        nodes = self.program.nodes if given is None else given
         with tf.init_scope():
             self.values.write_through()
         count = self._number_of_steps(node_values, counts, n_steps)
         is_training = self.is_training(training)
         carried = [tf.convert_to_tensor(v) for v in self.values.state.values()]
-        feeds = self._gather_feeds(node_values, count)
+        feeds = self._gather_feeds(dict(zip(nodes, node_values)), count)
+        which = self.feeds.called(nodes)
+        called = None if which is None else tf.constant(which)
         is_distributed = tf.distribute.get_strategy().num_replicas_in_sync > 1
         if training or is_training or is_distributed:
             # (XLA cannot differentiate the functions of the engine, which belong to the
@@ -406,11 +416,13 @@ class TensorGraph(keras.layers.Layer):
             step = self._uncompiled_step(is_training, is_single or is_distributed)
             step.start(self.values.constants())
             carried, outputs = run_steps(
-                step, carried, feeds, count, count, self.unroll
+                step, carried, feeds, count, count, self.unroll, called
             )
         else:
             packing = self.values.packing
-            state, outputs = self.engine.run(packing.pack(carried), feeds, count)
+            state, outputs = self.engine.run(
+                packing.pack(carried), feeds, count, called
+            )
             carried = packing.unpack(state)
         if self.step.adds_losses:
             *outputs, losses = outputs
@@ -429,13 +441,23 @@ class TensorGraph(keras.layers.Layer):
             )
         return is_training
 
-    def compiles_training(self, n_steps: int) -> bool:
+    def compiles_training(self, n_steps: int, given: Sequence[nengo.Node]) -> bool:
         """
         Return whether it is worth it to compile whole batches of training with XLA.
 
         It is for many steps, where most of the time is spent on launching operations.
+
+        Parameters
+        ----------
+        n_steps : int
+            Number of steps of a batch.
+        given : sequence of nengo.Node
+            See `call`.
         """
-        return self.supports_jit and self.step.compiles and n_steps > 1
+        runs_python = self.feeds.missing(given) or self.feeds.calls_silent(given)
+        return (
+            self.supports_jit and self.step.compiles and n_steps > 1 and not runs_python
+        )
 
     def _number_of_steps(
         self, node_values: Sequence[tf.Tensor], counts: tf.Tensor, known: int | None
@@ -447,26 +469,22 @@ class TensorGraph(keras.layers.Layer):
             return value.shape[1] or tf.shape(value)[1]
         return tf.cast(counts[0, 0], tf.int32) if known is None else known
 
-    def _noise_feeds(self) -> list[Feed]:
-        """Return the feeds that are no inputs of the layer."""
-        nodes = set(self.program.nodes)
-        return [feed for feed in self.program.feeds if feed.source not in nodes]
-
     def _gather_feeds(
-        self, node_values: Sequence[tf.Tensor], n_steps: int | tf.Tensor
+        self, given: Mapping[nengo.Node, tf.Tensor], n_steps: int | tf.Tensor
     ) -> list[tf.Tensor]:
-        """Return the values of all feeds: inputs of the layer, and processes."""
+        """Return the values of all feeds: inputs of the layer, and what is missing."""
         dtype = self.step.signals.dtype
-        values: dict[Any, tf.Tensor] = dict(zip(self.program.nodes, node_values))
-        noise_feeds = self._noise_feeds()
-        if noise_feeds:
-            noise = numpy_function(
-                lambda start, n: self.feeds.noise(int(start), int(n)),
+        values: dict[Any, tf.Tensor] = dict(given)
+        nodes = tuple(given)
+        missing = self.feeds.missing(nodes)
+        if missing or self.feeds.calls_silent(nodes):
+            generated = numpy_function(
+                lambda start, n: self.feeds.generate_now(int(start), int(n), nodes),
                 [self.get_tensor(self.model.step), n_steps],
-                [dtype] * len(noise_feeds),
+                [dtype] * len(missing),
                 errors=self.errors,
             )
-            values.update((feed.source, v) for feed, v in zip(noise_feeds, noise))
+            values.update((feed.source, v) for feed, v in zip(missing, generated))
         batch = self.minibatch_size
         return [
             tf.ensure_shape(

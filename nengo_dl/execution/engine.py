@@ -38,7 +38,7 @@ def run_steps(
     n_steps: int | tf.Tensor,
     capacity: int | tf.Tensor,
     unroll: int = 1,
-    call_functions: bool = False,
+    called: tf.Tensor | None = None,
 ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
     """
     Simulate up to ``capacity`` steps.
@@ -57,9 +57,9 @@ def run_steps(
         The largest possible ``n_steps``; a multiple of ``unroll``.
     unroll : int
         Number of steps per iteration of the loop.
-    call_functions : bool
-        Whether values that come from functions are computed within the steps, and not
-        taken from ``feeds``.
+    called : (n,) bool tensor, optional
+        Which values come from functions that are called within the steps, and not from
+        ``feeds``; see `Step`.
 
     Returns
     -------
@@ -71,7 +71,7 @@ def run_steps(
         no history.
     """
     if isinstance(capacity, int) and capacity == unroll:
-        return _unrolled(step, carried, feeds, capacity, call_functions)
+        return _unrolled(step, carried, feeds, capacity, called)
     keeps = [keep for _, keep in step.output_specs()]
     buffers = [
         tf.TensorArray(spec.dtype, size=capacity, element_shape=spec.shape)
@@ -82,9 +82,7 @@ def run_steps(
 
     def body(i: tf.Tensor, carried: list, buffers: list) -> tuple:
         for _ in range(unroll):
-            carried, values = step(
-                carried, [feed[:, i] for feed in feeds], call_functions
-            )
+            carried, values = step(carried, [feed[:, i] for feed in feeds], called)
             buffers = [
                 buffer.write(i, value) if keep else value
                 for keep, buffer, value in zip(keeps, buffers, values)
@@ -113,7 +111,7 @@ def _unrolled(
     carried: list[tf.Tensor],
     feeds: Sequence[tf.Tensor],
     n_steps: int,
-    call_functions: bool,
+    called: tf.Tensor | None,
 ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
     """Simulate exactly ``n_steps`` steps without a loop; see `run_steps`."""
     values = []
@@ -121,7 +119,7 @@ def _unrolled(
         inputs = [
             tf.squeeze(feed, 1) if feed.shape[1] == 1 else feed[:, i] for feed in feeds
         ]
-        carried, outputs = step(carried, inputs, call_functions)
+        carried, outputs = step(carried, inputs, called)
         values.append(outputs)
     outputs = [
         tf.stack(history) if keep and n_steps > 1 else tf.expand_dims(history[-1], 0)
@@ -200,6 +198,7 @@ class Engine:
         state: list[tf.Tensor],
         feeds: Sequence[np.ndarray | tf.Tensor],
         n_steps: int,
+        called: np.ndarray | None = None,
     ) -> tuple[list[tf.Tensor], list[np.ndarray]]:
         """
         Simulate one block.
@@ -212,6 +211,8 @@ class Engine:
             What is fed in.
         n_steps : int
             Number of steps, at most ``block_steps``.
+        called : (n,) array of bool, optional
+            Which values come from functions, if the program calls any in the step.
 
         Returns
         -------
@@ -224,7 +225,10 @@ class Engine:
         function = self.function(self.capacity(n_steps))
         with self.step.errors.unwrap():
             state, outputs = function(
-                state, [tf.convert_to_tensor(f) for f in feeds], tf.constant(n_steps)
+                state,
+                [tf.convert_to_tensor(f) for f in feeds],
+                tf.constant(n_steps),
+                None if called is None else tf.constant(called),
             )
             # reading the values waits for the functions, and raises their errors
             n_probes = len(self.step.program.probes)
@@ -236,6 +240,7 @@ class Engine:
         state: list[tf.Tensor],
         feeds: Sequence[tf.Tensor],
         n_steps: int | tf.Tensor,
+        called: tf.Tensor | None = None,
     ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
         """
         Simulate any number of steps, as part of a function that is being traced.
@@ -248,6 +253,8 @@ class Engine:
             What is fed in.
         n_steps : int or scalar tf.Tensor
             Number of steps.
+        called : (n,) bool tensor, optional
+            Which values come from functions, if the program calls any in the step.
 
         Returns
         -------
@@ -264,7 +271,7 @@ class Engine:
         feeds = [tf.pad(feed, [[0, 0], [0, missing], [0, 0]]) for feed in feeds]
         function = self.function(capacity)
         if is_short:
-            state, outputs = function(state, feeds, tf.constant(n_steps))
+            state, outputs = function(state, feeds, tf.constant(n_steps), called)
             return state, [output[:n_steps] for output in outputs]
         specs = function.structured_outputs[1]
         keeps = [keep for _, keep in self.step.output_specs()]
@@ -273,7 +280,7 @@ class Engine:
             start = i * capacity
             parts = [feed[:, start : start + capacity] for feed in feeds]
             n = tf.minimum(capacity, n_steps - start)
-            state, outputs = function(state, parts, n)
+            state, outputs = function(state, parts, n, called)
             buffers = [
                 buffer.write(i, value) if keep else value
                 for buffer, value, keep in zip(buffers, outputs, keeps)
@@ -305,7 +312,10 @@ class Engine:
         step, packing = self.step, self._variables.packing
 
         def block(
-            state: list[tf.Tensor], feeds: list[tf.Tensor], n_steps: tf.Tensor
+            state: list[tf.Tensor],
+            feeds: list[tf.Tensor],
+            n_steps: tf.Tensor,
+            called: tf.Tensor | None,
         ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
             step.start(self._variables.constants())
             carried, outputs = run_steps(
@@ -315,7 +325,7 @@ class Engine:
                 n_steps,
                 capacity,
                 self._unroll_body,
-                call_functions=step.program.is_interactive,
+                called,
             )
             return packing.pack(carried), outputs
 
@@ -328,9 +338,14 @@ class Engine:
             tf.TensorSpec((batch, capacity, size), step.signals.dtype)
             for size in self._feed_sizes
         ]
+        program = step.program
+        called_spec = tf.TensorSpec((len(program.function_feeds),), tf.bool)
         function = tf.function(
             block, jit_compile=self._jit_compile or None, autograph=False
         )
         return function.get_concrete_function(
-            state_specs, feed_specs, tf.TensorSpec((), tf.int32)
+            state_specs,
+            feed_specs,
+            tf.TensorSpec((), tf.int32),
+            called_spec if program.calls_functions else None,
         )

@@ -8,7 +8,7 @@ steps, made by NumPy, with the same random numbers as `nengo.Simulator`.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 import nengo
@@ -45,10 +45,10 @@ class FeedGenerator:
         self._order = process_order(program.model)
         self._dtype = np.dtype(program.settings.dtype)
         self._sources = [self._source(feed) for feed in program.feeds]
+        with_output = {feed.source for feed in program.feeds}
+        self._without_output = [n for n in program.nodes if n not in with_output]
         self._silent = [_silent_source(op, program.nodes) for op in program.silent]
         self._constants: dict = {}
-        self._given: Mapping = {}
-        self._first_given = 1
         self.reset(program.settings.seed)
 
     def _source(self, feed: Feed) -> _Source:
@@ -113,10 +113,8 @@ class FeedGenerator:
             Values of all feeds; zero from ``n_steps`` on. If the program is
             interactive, those of functions are left to `call_functions`.
         """
-        self._given, self._first_given = data, start + 1 - offset
-        times = (start + 1 + np.arange(n_steps)) * self.program.dt
         values: list[np.ndarray] = []
-        functions = []
+        pairs = []
         for feed, source in zip(self.program.feeds, self._sources):
             given = data.get(feed.source)
             if given is None and isinstance(source, _ConstantSource):
@@ -126,24 +124,37 @@ class FeedGenerator:
             values.append(np.zeros(shape, self._dtype))
             if given is not None:
                 values[-1][:, :n_steps] = given[:, offset : offset + n_steps]
-            elif isinstance(source, _ProcessSource):
-                source.fill(values[-1], times)
-            elif isinstance(source, _FunctionSource):
-                functions.append((source, values[-1]))
-        if not self.program.is_interactive:
-            self._fill_functions(functions, times)
+            else:
+                pairs.append((source, values[-1]))
+        self._fill(pairs, start, n_steps)
         return values
 
-    def _fill_functions(
+    def _fill(
         self,
-        functions: Sequence[tuple[_FunctionSource, np.ndarray]],
-        times: np.ndarray,
+        pairs: Sequence[tuple[_Source, np.ndarray]],
+        start: int,
+        n_steps: int,
+        call_silent: bool = True,
     ) -> None:
-        """Call functions step by step, as some may depend on what others do."""
+        """Generate ``(n_items, n_steps, size)`` values of sources."""
+        times = (start + 1 + np.arange(n_steps)) * self.program.dt
+        functions = []
+        for source, array in pairs:
+            if isinstance(source, _ConstantSource):
+                array[...] = source.value
+            elif isinstance(source, _FunctionSource):
+                functions.append((source, array))
+            else:
+                for item in range(0, len(array), self.minibatch_size):
+                    source.fill(array[item : item + self.minibatch_size], times)
+        if self.program.is_interactive:
+            return
+        # step by step, as some functions may depend on what others do
         for i, t in enumerate(times):
             for source, array in functions:
                 array[:, i] = source(t.item())
-            self._call_silent(t.item())
+            if call_silent:
+                self._call_silent(t.item())
 
     def _constant(
         self, feed: Feed, source: _ConstantSource, capacity: int
@@ -160,10 +171,10 @@ class FeedGenerator:
             source(t)
 
     def generate(
-        self, start: int, n_steps: int, n_items: int, given: Mapping
+        self, start: int, n_steps: int, n_items: int, given: Container, stateful: bool
     ) -> dict[Any, np.ndarray]:
         """
-        Generate the outputs of Nodes for any number of items.
+        Generate outputs of Nodes for any number of items, ahead of the simulation.
 
         Parameters
         ----------
@@ -173,86 +184,129 @@ class FeedGenerator:
             Number of steps.
         n_items : int
             Number of items, a multiple of ``minibatch_size``.
-        given : dict of {nengo.Node: (n_items, n_steps, size_out) array}
+        given : container of nengo.Node
             Nodes that need no values.
+        stateful : bool
+            Whether every minibatch starts where the last one ends.
 
         Returns
         -------
         values : dict of {nengo.Node: (n_items, n_steps, size_out) array}
-            Outputs of all other Nodes. Functions are called once per step for all
-            items; every item has a realization of its own of unseeded processes.
+            Outputs of all other Nodes, but for those that are not known ahead:
+            functions of interactive programs, and all that depends on time if every
+            minibatch starts later than the last one (see `generate_now`). Functions
+            are called once per step for all items; every item has a realization of its
+            own of unseeded processes.
         """
-        times = (start + 1 + np.arange(n_steps)) * self.program.dt
-        values = {
-            node: np.zeros((n_items, n_steps, node.size_out), self._dtype)
-            for node in self.program.nodes
-            if node not in given
-        }
-        functions = []
+        runs_ahead = not (stateful or self.program.is_interactive)
+        values: dict[Any, np.ndarray] = {}
+        pairs = []
         for feed, source in zip(self.program.feeds, self._sources):
-            array = values.get(feed.source)
-            if array is None:
-                continue
-            if isinstance(source, _ConstantSource):
-                array[...] = source.value
-            elif isinstance(source, _ProcessSource):
-                for item in range(0, n_items, self.minibatch_size):
-                    source.fill(array[item : item + self.minibatch_size], times)
-            else:
-                functions.append((source, array))
-        self._fill_functions(functions, times)
+            node = feed.source
+            is_known = isinstance(source, _ConstantSource) or (
+                not stateful if isinstance(source, _ProcessSource) else runs_ahead
+            )
+            if is_known and node not in given and node in self.program.nodes:
+                shape = (n_items, n_steps, feed.signal.size)
+                values[node] = np.zeros(shape, self._dtype)
+                pairs.append((source, values[node]))
+        if runs_ahead:
+            for node in self._without_output:
+                if node not in given:
+                    values[node] = np.zeros((n_items, n_steps, 0), self._dtype)
+        self._fill(pairs, start, n_steps, call_silent=runs_ahead)
         return values
 
-    def noise(self, start: int, n_steps: int) -> list[np.ndarray]:
+    def missing(self, given: Container) -> list[Feed]:
         """
-        Generate the values of processes that are no outputs of Nodes.
+        Return the feeds whose values `generate_now` has to generate.
+
+        Parameters
+        ----------
+        given : container of nengo.Node
+            Nodes whose values are known.
+        """
+        return [feed for feed in self.program.feeds if feed.source not in given]
+
+    def generate_now(
+        self, start: int, n_steps: int, given: Container
+    ) -> list[np.ndarray]:
+        """
+        Generate the `missing` values of one minibatch, when it is simulated.
 
         Parameters
         ----------
         start, n_steps : int
             Number of steps simulated before, and to generate now.
+        given : container of nengo.Node
+            Nodes whose values are known.
 
         Returns
         -------
         values : list of (minibatch_size, n_steps, size) array
-            Values of those feeds, in the order of the program.
+            If the program is interactive, those of functions are left to
+            `call_functions`.
         """
-        times = (start + 1 + np.arange(n_steps)) * self.program.dt
-        values = []
+        pairs = []
         for feed, source in zip(self.program.feeds, self._sources):
-            if isinstance(source, _ProcessSource) and feed.source is source.op:
+            if feed.source not in given:
                 shape = (self.minibatch_size, n_steps, feed.signal.size)
-                values.append(np.zeros(shape, self._dtype))
-                source.fill(values[-1], times)
-        return values
+                pairs.append((source, np.zeros(shape, self._dtype)))
+        self._fill(pairs, start, n_steps, call_silent=self.calls_silent(given))
+        return [array for _, array in pairs]
 
-    def call_functions(self, step: int) -> np.ndarray:
+    def calls_silent(self, given: Container) -> bool:
+        """Return whether `generate_now` calls the functions without output."""
+        if self.program.is_interactive or not self.program.silent:
+            return False
+        return any(node not in given for node in self._without_output)
+
+    def called(self, given: Container) -> np.ndarray | None:
+        """
+        Return which functions are called within the step.
+
+        Parameters
+        ----------
+        given : container of nengo.Node
+            Nodes whose values are known.
+
+        Returns
+        -------
+        called : (n,) array of bool
+            For all ``program.function_feeds``; None if no function is ever called
+            within the step.
+        """
+        if not self.program.calls_functions:
+            return None
+        feeds = self.program.function_feeds
+        return np.array([feed.source not in given for feed in feeds], bool)
+
+    def call_functions(self, step: int, called: np.ndarray) -> np.ndarray:
         """
         Return the values of functions in one step of an interactive program.
 
         Parameters
         ----------
         step : int
-            Number of the step, within the last `block`.
+            Number of the step.
+        called : (n,) array of bool
+            Which functions are called, as `called` returns it.
 
         Returns
         -------
         values : (minibatch_size, n) array
-            Values of ``program.function_feeds`` side by side.
+            Values of ``program.function_feeds`` side by side; zero for those that are
+            not called.
         """
         t = step * self.program.dt
+        sources = [s for s in self._sources if isinstance(s, _FunctionSource)]
         columns = [np.zeros((self.minibatch_size, 0), self._dtype)]
-        for feed, source in zip(self.program.feeds, self._sources):
-            if not isinstance(source, _FunctionSource):
-                continue
-            if feed.source in self._given:
-                value = self._given[feed.source][:, step - self._first_given]
-            else:
-                value = source(t)
-            shape = (self.minibatch_size, feed.signal.size)
-            columns.append(np.broadcast_to(value, shape))
+        for source, is_called in zip(sources, called):
+            columns.append(np.zeros((self.minibatch_size, source.size), self._dtype))
+            if is_called:
+                columns[-1][...] = source(t)
         self._call_silent(t)
-        return np.concatenate(columns, axis=1).astype(self._dtype)
+        return np.concatenate(columns, axis=1)
 
 
 class _ConstantSource:
@@ -267,13 +321,13 @@ class _FunctionSource:
         self._func = align_func(dtype)(op.fn) if size > 0 else op.fn
         self._name = function_name(op.fn, sanitize=False)
         self._origin = origin
-        self._size = size
+        self.size = size
         self._takes_time = op.t is not None
 
     def __call__(self, t: float) -> np.ndarray | None:
         try:
             value = self._func(*([t] if self._takes_time else []))
-            return fit_output(value, self._size, self._name) if self._size else None
+            return fit_output(value, self.size, self._name) if self.size else None
         except Exception as err:
             note_origin(err, f"the output function of {self._origin}")
             raise

@@ -39,8 +39,8 @@ class Step:
     errors : ErrorBox
         Where Python functions leave their exceptions.
     functions : callable, optional
-        Maps the number of a step (an int) to the values of all
-        ``program.function_feeds``, a ``(minibatch_size, n)`` array.
+        Maps the number of a step (an int), and which of ``program.function_feeds`` are
+        called, to the values of all of them, a ``(minibatch_size, n)`` array.
     jit_compile : bool or "auto"
         Whether to compile the groups between those that cannot be compiled (because
         they call Python, or with "auto" because TensorFlow itself is faster), each run
@@ -63,7 +63,7 @@ class Step:
         program: Program,
         config: BuildConfig,
         errors: ErrorBox,
-        functions: Callable[[int], np.ndarray] | None = None,
+        functions: Callable[[int, np.ndarray], np.ndarray] | None = None,
         jit_compile: bool | str = False,
     ):
         self.program = program
@@ -139,7 +139,7 @@ class Step:
         self,
         carried: Sequence[tf.Tensor],
         feeds: Sequence[tf.Tensor],
-        call_functions: bool = False,
+        called: tf.Tensor | None = None,
     ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
         """
         Execute one step.
@@ -150,8 +150,9 @@ class Step:
             Values of ``program.carried`` after the previous step.
         feeds : sequence of (minibatch_size, size) tf.Tensor
             What ``program.feeds`` feed in.
-        call_functions : bool
-            Whether the functions of time are called for the values that come from them.
+        called : (n,) bool tensor, optional
+            Which of ``program.function_feeds`` get their values from a call of their
+            function, and not from ``feeds``. None if no function is to be called.
 
         Returns
         -------
@@ -166,8 +167,8 @@ class Step:
         signals.feeds = dict(zip(program.feeds, feeds))
         signals.losses = []
         signals.step = signals.gather(program.model.step) + 1
-        if call_functions:
-            signals.feeds.update(self._call_functions())
+        if called is not None:
+            signals.feeds.update(self._call_functions(called))
         for (is_compiled, segment), used_after in zip(self._segments, self._used_after):
             if is_compiled and not self.compiles and len(segment) > MIN_SEGMENT:
                 self._run_compiled(segment, used_after)
@@ -181,21 +182,25 @@ class Step:
         carried = [signals.bases[key] for key in program.carried]
         return carried, outputs
 
-    def _call_functions(self) -> dict:
-        """Return the values of the feeds that come from functions."""
+    def _call_functions(self, called: tf.Tensor) -> dict:
+        """Return the values of the feeds that may come from functions."""
         signals, feeds = self.signals, self.program.function_feeds
         functions = self._functions
         assert functions is not None, "functions of time have to be passed to the step"
         sizes = [feed.signal.size for feed in feeds]
         values = numpy_function(
-            lambda step: functions(step.item()),
-            [signals.step],
+            lambda step, called: functions(step.item(), called),
+            [signals.step, called],
             signals.dtype,
             errors=signals.errors,
         )
         values.set_shape((signals.minibatch_size, sum(sizes)))
         parts = tf.split(values, sizes, axis=1) if len(feeds) > 1 else [values]
-        return dict(zip(feeds, parts))
+        # what is given stays the tensor that it is, so that gradients flow to it
+        return {
+            feed: tf.where(called[i], part, signals.feeds[feed])
+            for i, (feed, part) in enumerate(zip(feeds, parts))
+        }
 
     def _place_of_probe(self, signal: Signal) -> TensorSignal:
         known = self.signals.sig_map.get(signal)

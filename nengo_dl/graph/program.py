@@ -100,6 +100,11 @@ class Program:
             if isinstance(self.producers.get(feed), SimPyFunc)
         )
 
+    @cached_property
+    def calls_functions(self) -> bool:
+        """Whether functions of time are called within the step, not ahead of it."""
+        return self.is_interactive and bool(self.function_feeds or self.silent)
+
     def keeps_history(self, probe: nengo.Probe) -> bool:
         """Return whether all values of a probe are kept, or only the last one."""
         return probe not in self.without_history

@@ -185,13 +185,8 @@ def check_inputs(
                 f"minibatch_size of the Simulator ({minibatch_size})",
                 "data",
             )
-        if array.dtype.kind == "f" and np.isnan(array).any():
-            raise ValidationError(
-                f"Data for '{name}' contain NaN; inputs must be numbers (only targets "
-                "may have missing values, with `nengo_dl.losses.nan_mse`)",
-                "data",
-            )
-    _check_agreement({name: array.shape for name, array in arrays.items()})
+        check_no_nan(name, array)
+    check_agreement({name: array.shape for name, array in arrays.items()})
     return arrays
 
 
@@ -255,7 +250,37 @@ def _agree(length: int | None, expected: int | None) -> bool:
     return length is None or expected is None or length == expected
 
 
-def _check_agreement(shapes: Mapping[str, tuple[int, ...]]) -> None:
+def check_no_nan(name: str, array: np.ndarray) -> None:
+    """
+    Check that inputs are numbers.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If some are NaN.
+    """
+    if array.dtype.kind == "f" and np.isnan(array).any():
+        raise ValidationError(
+            f"Data for '{name}' contain NaN; inputs must be numbers (only targets "
+            "may have missing values, with `nengo_dl.losses.nan_mse`)",
+            "data",
+        )
+
+
+def check_agreement(shapes: Mapping[str, Sequence[int | None]]) -> None:
+    """
+    Check that all inputs have the same numbers of items and steps.
+
+    Parameters
+    ----------
+    shapes : dict of {str: tuple}
+        The shapes of the inputs by name.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If they have not.
+    """
     for axis, what in enumerate(("batch size", "number of timesteps")):
         lengths = {name: shape[axis] for name, shape in shapes.items()}
         if len(set(lengths.values())) > 1:

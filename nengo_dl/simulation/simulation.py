@@ -133,11 +133,12 @@ class Simulation:
         engine = graph.engine
         state = graph.values.packed_state()
         recorded = Recording(graph.program)
+        called = graph.feeds.called(given)
         for start in range(0, n_steps, engine.block_steps):
             n = min(engine.block_steps, n_steps - start)
             done = self.n_steps + start
             feeds = graph.feeds.block(done, n, engine.capacity(n), given, offset=start)
-            state, outputs = engine.run_block(state, feeds, n)
+            state, outputs = engine.run_block(state, feeds, n, called)
             recorded.add(outputs, done + 1, n)
             bar.step(n)
         return state, recorded
@@ -148,9 +149,12 @@ class Simulation:
         """
         Return the outputs of Nodes that are not given; see `FeedGenerator.generate`.
 
-        To be called within `keras_call`, as it changes the state of processes.
+        To be called within `keras_call`, as it changes the state of processes, and
+        depends on whether the call keeps the state.
         """
-        return self.tensor_graph.feeds.generate(self.n_steps, n_steps, n_items, given)
+        graph = self.tensor_graph
+        keeps_state = bool(graph.values.keep_state.numpy())
+        return graph.feeds.generate(self.n_steps, n_steps, n_items, given, keeps_state)
 
     @contextmanager
     def keras_call(self, keep_state: bool) -> Iterator[None]:

@@ -1,15 +1,15 @@
 """
 Bring inputs, targets and weights into the form in which Keras gets them.
 
-In: whatever a user passes to `fit`, `evaluate` or `predict`. Out: a list of input
-arrays, and dictionaries of targets and weights by the name of the probe; or an error
-that says what to change. Generators and data sets pass through.
+In: whatever a user passes to `fit`, `evaluate` or `predict`. Out: dictionaries of
+inputs, targets and weights by the name of the Node or Probe; or an error that says what
+to change. The batches of generators and data sets are brought into the same form.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -24,7 +24,12 @@ from nengo_dl.simulation.simulation import Simulation
 from nengo_dl.simulation.steps import check_counts, check_n_steps
 from nengo_dl.training.objectives import Objectives
 from nengo_dl.training.streams import BatchCheck, checked_batches
-from nengo_dl.training.targets import check_none_missing, check_target_shape
+from nengo_dl.training.targets import (
+    check_none_missing,
+    check_target_shape,
+    check_weight_shape,
+    used_targets,
+)
 
 
 class TrainingData:
@@ -84,8 +89,8 @@ class TrainingData:
         """
         x, n_items = self.inputs(x, n_steps)
         kwargs = dict(kwargs)
-        if not isinstance(x, list):
-            x = self.stream(x, kwargs["batch_size"], objectives.needing_targets)
+        if not isinstance(x, dict):
+            x = self.stream(x, kwargs["batch_size"], objectives)
             return x, y, kwargs
         if kwargs.get("validation_split"):
             self.check_split(self._n_used(n_items), kwargs["validation_split"])
@@ -105,7 +110,7 @@ class TrainingData:
     ) -> Any:
         """Return data for validation in the form in which Keras gets them."""
         if not isinstance(data, (list, tuple)):
-            return self.stream(data, batch_size, objectives.needing_targets)
+            return self.stream(data, batch_size, objectives)
         x, y, *weights = data
         kwargs = {"batch_size": batch_size}
         if weights:
@@ -114,6 +119,12 @@ class TrainingData:
         if "sample_weight" in kwargs:
             return x, y, kwargs["sample_weight"]
         return x, y
+
+    def given_nodes(self, x: Any) -> tuple[nengo.Node, ...]:
+        """Return the Nodes of which prepared inputs have the outputs."""
+        if not isinstance(x, dict):
+            return tuple(self.node_names)
+        return tuple(node for node, name in self.node_names.items() if name in x)
 
     def target_specs(self, x: Any, y: Any) -> Any:
         """
@@ -131,7 +142,7 @@ class TrainingData:
         """
         if isinstance(x, tf.data.Dataset):
             _, y, _ = keras.utils.unpack_x_y_sample_weight(x.element_spec)
-        if y is None or not isinstance(x, (list, tf.data.Dataset)):
+        if y is None or not isinstance(x, (dict, tf.data.Dataset)):
             return None
         steps = number_of_steps(x)
 
@@ -158,10 +169,11 @@ class TrainingData:
 
         Returns
         -------
-        inputs : list of array
-            ``(n_items, n_steps, size_out)`` arrays for all Nodes, and the number of
-            steps, ``(n_items, 1)``. The number of items is a multiple of
-            ``minibatch_size``. Generators and data sets are returned as they are.
+        inputs : dict of {str: array}
+            ``(n_items, n_steps, size_out)`` arrays by the name of the Node, and the
+            ``"n_steps"``, ``(n_items, 1)``. The number of items is a multiple of
+            ``minibatch_size``. Nodes are missing whose outputs are not known before
+            they are simulated. Generators and data sets are returned as they are.
         n_given : int
             The number of items before it was rounded down to whole minibatches.
 
@@ -200,12 +212,16 @@ class TrainingData:
             if name in arrays
         }
         given.update(self._simulation.generate_inputs(n_steps, n_items, given))
-        values = [given[node] for node in self.node_names]
-        return [*values, np.full((n_items, 1), n_steps, np.int32)], n_given
+        values = {
+            name: given[node] for node, name in self.node_names.items() if node in given
+        }
+        return {**values, "n_steps": np.full((n_items, 1), n_steps, np.int32)}, n_given
 
-    def stream(self, data: Any, batch_size: int, needed: Collection[str] = ()) -> Any:
+    def stream(
+        self, data: Any, batch_size: int, objectives: Objectives | None = None
+    ) -> Any:
         """
-        Return data whose batches are checked, as far as `checked_batches` can do that.
+        Return data whose batches are checked; see `checked_batches`.
 
         Parameters
         ----------
@@ -213,17 +229,26 @@ class TrainingData:
             See `checked_batches`.
         batch_size : int
             The required number of items in a batch.
-        needed : collection of str
-            Names of the probes for which there have to be targets.
+        objectives : Objectives, optional
+            Losses and metrics, if there are targets.
         """
-        check = BatchCheck(
-            {name: node.size_out for node, name in self.node_names.items()},
-            list(self.probe_names.values()),
-            batch_size,
-            needed,
-            self._settings,
-        )
-        return checked_batches(data, check, self._simulation.tensor_graph.errors)
+        graph = self._simulation.tensor_graph
+
+        def compare(y: Mapping[str, tf.TensorSpec], n_steps: int | None) -> None:
+            if objectives is not None:
+                objectives.check_targets(y, self.output_specs(n_steps))
+
+        names, settings = (self.node_names, self.probe_names), self._settings
+        check = BatchCheck(*names, batch_size, settings, objectives, compare)
+        return checked_batches(data, check, graph.errors)
+
+    def output_specs(self, n_steps: int | None) -> dict[str, tf.TensorSpec]:
+        """Return the outputs of a minibatch, for a number of steps if it is known."""
+        outputs = self._simulation.tensor_graph.compute_output_spec(None)
+        return {
+            name: tf.TensorSpec([n_steps if n is None else n for n in o.shape], o.dtype)
+            for name, o in zip(self.probe_names.values(), outputs)
+        }
 
     def whole_minibatches(self, n_items: int) -> int:
         """Return the number of items that can be used."""
@@ -274,17 +299,10 @@ class TrainingData:
         arrays = {name: as_array(name, value) for name, value in named.items()}
         for name, array in arrays.items():
             check_target_shape(name, array.shape, batch_size)
-        unused = set(arrays) - objectives.names
-        if unused and objectives.names:
-            warnings.warn(
-                f"There are targets for {sorted(unused)}, which have neither a loss "
-                "nor a metric: they are ignored. Compile with a loss for these probes, "
-                "or leave their targets out."
-            )
+        used = used_targets(arrays, objectives.names)
         check_none_missing(objectives.needing_targets, arrays)
         n_items = self._n_used(batch_size)
-        used = {n: a[:n_items] for n, a in arrays.items() if n in objectives.names}
-        return used or None
+        return {name: array[:n_items] for name, array in used.items()} or None
 
     def sample_weights(
         self, weights: Any, targets: Mapping | None, batch_size: int
@@ -322,12 +340,7 @@ class TrainingData:
         arrays = {name: np.ones((n_items, 1)) for name in targets or {}}
         for name, value in named.items():
             array = as_array(name, value)
-            if array.ndim == 0 or len(array) != batch_size:
-                raise ValidationError(
-                    f"Sample weights for '{name}' have shape {array.shape}; there must "
-                    f"be one (or one row) for each of the {batch_size} items",
-                    "sample_weight",
-                )
+            check_weight_shape(name, array.shape, batch_size)
             if name in arrays:
                 # of one rank, or Keras loses track of it
                 shape = array.shape if array.ndim > 1 else (len(array), 1)
@@ -357,9 +370,10 @@ class TrainingData:
 
 def number_of_steps(x: Any) -> int | None:
     """Return the number of steps if it is the same for all batches, else None."""
-    if isinstance(x, list):
-        return int(x[-1][0, 0])
+    if isinstance(x, dict):
+        return int(x["n_steps"][0, 0])
     if isinstance(x, tf.data.Dataset):
-        shape = tf.nest.flatten(x.element_spec)[0].shape
-        return shape[1] if len(shape) == 3 else None
+        inputs, _, _ = keras.utils.unpack_x_y_sample_weight(x.element_spec)
+        lengths = [spec.shape[1] for n, spec in inputs.items() if n != "n_steps"]
+        return lengths[0] if lengths else None
     return None

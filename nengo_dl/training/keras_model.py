@@ -9,11 +9,13 @@ around our own losses and metrics.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 import tensorflow as tf
+from nengo.exceptions import ValidationError
 
 from nengo_dl.tensor_graph import TensorGraph
 from nengo_dl.training.objectives import Objectives
@@ -105,11 +107,15 @@ class SimulatorModel(keras.Model):
 
     def train_step(self, data: Any) -> dict[str, Any]:
         """Train with one batch."""
+        with after(data):
+            return self._train_step(data)
+
+    def _train_step(self, data: Any) -> dict[str, Any]:
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         y = by_name(y, self.output_names)
         sample_weight = self._weights_by_name(sample_weight)
         with tf.GradientTape() as tape:
-            y_pred = self._training_outputs(x)
+            y_pred = self._network_outputs(x, self.facts)
             loss = self._loss(y, y_pred, sample_weight)
             # replicas add up their gradients
             n_replicas = self.distribute_strategy.num_replicas_in_sync
@@ -124,18 +130,39 @@ class SimulatorModel(keras.Model):
         self.objectives.update_metrics(y, y_pred, sample_weight)
         return self._step_results()
 
-    def _training_outputs(self, x: Any) -> dict[str, tf.Tensor]:
-        """Call the network, which is told what is known about all batches."""
+    def _network_outputs(
+        self, x: Any, facts: TrainingFacts | None = None
+    ) -> dict[str, tf.Tensor]:
+        """
+        Call the network, which generates the outputs of Nodes that are not in a batch.
+
+        Parameters
+        ----------
+        x : object
+            The inputs of a batch.
+        facts : TrainingFacts, optional
+            What is known about all batches, if they are for training.
+        """
         x = by_name(x, self.input_names)
+        if "n_steps" not in x:
+            raise ValidationError(
+                "Inputs need the number of steps, an array of shape (batch size, 1), "
+                f"last or as 'n_steps' (received {list(x)})",
+                "x",
+            )
+        graph = self.get_layer("TensorGraph")
         inputs = [
             tf.cast(x[name], spec.dtype)
             for name, spec in zip(self.input_names, self.inputs)
+            if name in x
         ]
-        outputs = self.get_layer("TensorGraph")(
+        nodes = zip(self.input_names, graph.program.nodes)
+        outputs = graph(
             inputs,
-            training=True,
-            n_steps=self.facts.n_steps,
-            keep_state=self.facts.keep_state,
+            training=facts is not None,
+            n_steps=None if facts is None else facts.n_steps,
+            keep_state=None if facts is None else facts.keep_state,
+            given=[node for name, node in nodes if name in x],
         )
         return dict(zip(self.output_names, outputs))
 
@@ -144,10 +171,17 @@ class SimulatorModel(keras.Model):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         y = by_name(y, self.output_names)
         sample_weight = self._weights_by_name(sample_weight)
-        y_pred = self(x, training=False)
-        self._loss(y, y_pred, sample_weight)
-        self.objectives.update_metrics(y, y_pred, sample_weight)
-        return self._step_results()
+        with after(data):
+            y_pred = self._network_outputs(x)
+            self._loss(y, y_pred, sample_weight)
+            self.objectives.update_metrics(y, y_pred, sample_weight)
+            return self._step_results()
+
+    def predict_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """Return the outputs of one batch."""
+        x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        with after(data):
+            return self._network_outputs(x)
 
     def _step_results(self) -> dict[str, tf.Tensor]:
         results = self.get_metrics_result()
@@ -217,6 +251,18 @@ class SimulatorModel(keras.Model):
         """Make the function that predicts one batch."""
         self.jit_compile = False
         return super().make_predict_function(force)
+
+
+def after(data: Any) -> AbstractContextManager:
+    """
+    Return a context whose operations wait for the data of a batch.
+
+    At the end of a data set of unknown length, Keras finds that there is no more data
+    within the function that computes a batch. What does not depend on the data (that
+    a batch is counted, say, or a step of the optimizer) would happen nevertheless.
+    """
+    tensors = [value for value in tf.nest.flatten(data) if tf.is_tensor(value)]
+    return tf.control_dependencies(tensors)
 
 
 def simulator_model(tensor_graph: TensorGraph, names: Mapping) -> SimulatorModel:

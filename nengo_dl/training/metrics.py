@@ -45,7 +45,7 @@ class ProbeMetric:
         self,
         y_true: tf.Tensor | None,
         y_pred: tf.Tensor,
-        sample_weight: tf.Tensor | None,
+        sample_weight: tf.Tensor | None = None,
     ) -> None:
         """Include a batch."""
         if self.metric is None:

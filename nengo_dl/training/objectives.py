@@ -12,6 +12,7 @@ again.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import keras
@@ -19,6 +20,7 @@ import tensorflow as tf
 from nengo.exceptions import ValidationError
 
 from nengo_dl.losses import Regularize
+from nengo_dl.training.broadcasting import broadcasts
 from nengo_dl.training.compiling import known, unusable
 from nengo_dl.training.metrics import ProbeMetric, own_metric
 
@@ -79,7 +81,8 @@ class Objectives:
         """
         Check that losses and metrics can compare targets with outputs.
 
-        Targets may have another shape than the output, if the functions cope with it.
+        Targets may have another shape than the output, if the functions cope with it;
+        but nothing is to be broadcast, see `broadcasts`.
 
         Parameters
         ----------
@@ -99,6 +102,7 @@ class Objectives:
                 continue
             try:
                 compare.get_concrete_function(name, target, output)
+                self._check_no_broadcasting(name, target, output)
             except ValueError as err:
                 for metric in unbuilt:
                     metric.metric = None
@@ -109,13 +113,25 @@ class Objectives:
                     "y",
                 ) from err
 
+    def _check_no_broadcasting(
+        self, name: str, target: tf.TensorSpec, output: tf.TensorSpec
+    ) -> None:
+        functions = [metric.update for metric in self._metrics if metric.probe == name]
+        if name in self.losses:
+            functions.append(partial(reduced_loss, self.losses[name]))
+        if any(broadcasts(function, target, output) for function in functions):
+            raise ValueError(
+                "the smaller one would be broadcast; pass targets of the shape of the "
+                "output, or choose a loss and metrics for the shapes that there are"
+            )
+
     def _compare(self, name: str, y_true: tf.Tensor, y_pred: tf.Tensor) -> None:
         """Apply the loss and the metrics of one probe."""
         if name in self.losses:
             reduced_loss(self.losses[name], y_true, y_pred)
         for metric in self._metrics:
             if metric.probe == name:
-                metric.update(y_true, y_pred, None)
+                metric.update(y_true, y_pred)
 
     def total_loss(
         self,

@@ -1,27 +1,40 @@
 """
 Generators and data sets of batches.
 
-In: what a user's generator or `tf.data.Dataset` yields. Out: the same, in the form in
-which Keras gets it, or an error that says what is wrong with it.
+In: what a user's generator, `tf.data.Dataset`, or `keras.utils.PyDataset` yields. Out:
+the same, by the names of Nodes and Probes, or an error that says what is wrong with it.
+All that is checked for arrays is checked for every batch.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import keras
+import nengo
 import numpy as np
 import tensorflow as tf
 from nengo.exceptions import ValidationError
 
 from nengo_dl.config import Settings
-from nengo_dl.simulation.inputs import check_input_shape
+from nengo_dl.simulation.arrays import as_array
+from nengo_dl.simulation.inputs import (
+    check_agreement,
+    check_input_shape,
+    check_no_nan,
+    name_data,
+)
 from nengo_dl.simulation.steps import check_counts, check_n_steps
-from nengo_dl.training.targets import check_target_shape
-from nengo_dl.utils import ErrorBox
+from nengo_dl.training.objectives import Objectives
+from nengo_dl.training.targets import (
+    check_target_shape,
+    check_weight_shape,
+    used_targets,
+)
+from nengo_dl.utils import ErrorBox, numpy_function
 
 
 def by_name(values: Any, names: Sequence[str]) -> dict[str, Any]:
@@ -37,68 +50,113 @@ def by_name(values: Any, names: Sequence[str]) -> dict[str, Any]:
 
 class BatchCheck:
     """
-    A check of the batches that generators and data sets yield.
+    The form of the batches that generators and data sets yield.
 
     Parameters
     ----------
-    sizes : dict of {str: int}
-        ``size_out`` of the Nodes that have inputs, by name.
-    probe_names : list of str
-        Names of the Probes.
+    node_names, probe_names : dict of {object: str}
+        Names of the Nodes that have inputs, and of the Probes.
     batch_size : int
         The number of items in a batch.
-    needed : collection of str
-        Names of the probes for which there have to be targets.
     settings : Settings
         Which numbers of steps can be simulated.
+    objectives : Objectives, optional
+        Losses and metrics; without, targets are left out.
+    compare : callable, optional
+        Raises an error if losses and metrics cannot compare targets (a `tf.TensorSpec`
+        of one minibatch by name) with the outputs of a number of steps.
     """
 
     def __init__(
         self,
-        sizes: Mapping[str, int],
-        probe_names: Sequence[str],
+        node_names: Mapping[nengo.Node, str],
+        probe_names: Mapping[nengo.Probe, str],
         batch_size: int,
-        needed: Collection[str],
         settings: Settings,
+        objectives: Objectives | None = None,
+        compare: Callable[[Mapping[str, tf.TensorSpec], int | None], None]
+        | None = None,
     ):
-        self._sizes = sizes
-        self._input_names = [*sizes, "n_steps"]
-        self._probe_names = probe_names
+        self._inputs: dict[Any, str] = {**node_names, "n_steps": "n_steps"}
+        self._sizes = {name: node.size_out for node, name in node_names.items()}
+        self._probes = probe_names
         self._batch_size = batch_size
-        self._needed = needed
         self._settings = settings
+        self._objectives = objectives
+        self._compare = compare
+        self._compared: set = set()
 
-    def __call__(self, batch: Any) -> None:
+    def __call__(self, batch: Any) -> tuple[dict[str, Any], ...]:
         """
-        Check one batch.
+        Check a batch, and return it by name.
 
         Parameters
         ----------
         batch : array or tuple or dict
-            ``x``, ``(x, y)`` or ``(x, y, sample_weight)``, where arrays may be
-            `tf.TensorSpec` of what all batches have in common.
+            ``x``, ``(x, y)`` or ``(x, y, sample_weight)``.
+
+        Returns
+        -------
+        batch : tuple of dict of {str: array}
+            Inputs; and targets and weights, if there are any.
 
         Raises
         ------
         nengo.exceptions.ValidationError
-            If inputs or targets are missing, or have the wrong shape.
+            If inputs or targets are missing, or there is something wrong with them.
         """
-        x, y, _ = keras.utils.unpack_x_y_sample_weight(batch)
-        x = by_name(x, self._input_names)
-        self._check_names("x", "inputs", self._input_names, x)
-        y = by_name(y, self._probe_names)
-        self._check_names("y", "targets", self._needed, y)
+        parts = self.named(batch)
+        named = tuple(
+            {name: as_array(name, value) for name, value in part.items()}
+            for part in parts
+        )
+        self.check(named)
+        return named
+
+    def named(self, batch: Any) -> tuple[dict[str, Any], ...]:
+        """Return the parts of a batch by name, of arrays, tensors, or specs."""
+        x, y, weights = keras.utils.unpack_x_y_sample_weight(batch)
+        x = _named(x, self._inputs, "Nodes", "x", "inputs", self._inputs.values())
+        if self._objectives is None:
+            return (x,)
+        needed = self._objectives.needing_targets
+        y = _named(y, self._probes, "Probes", "y", "targets", needed)
+        y = used_targets(y, self._objectives.names)
+        if hasattr(weights, "shape"):
+            weights = dict.fromkeys(y, weights)
+        weights = name_data(weights, self._probes, "Probes")
+        parts = (x, y, {name: w for name, w in weights.items() if name in y})
+        return parts if parts[2] else parts[:2] if y else parts[:1]
+
+    def check(self, parts: Sequence[Mapping[str, Any]]) -> None:
+        """
+        Check a batch, or what all batches have in common.
+
+        Parameters
+        ----------
+        parts : sequence of dict of {str: array}
+            What `named` returns, where arrays may be `tf.TensorSpec`.
+        """
+        x, y, weights = (*parts, {}, {})[:3]
         for name, size in self._sizes.items():
             with self._explained(name, x[name], [None, size]):
-                check_input_shape(name, _shape(x[name]), size, self._batch_size)
-        for name in self._needed:
-            with self._explained(name, y[name], [None, None]):
-                check_target_shape(name, _shape(y[name]), self._batch_size)
-        n_steps = _shape(x[self._input_names[0]])[1] if self._sizes else None
+                check_input_shape(name, _shape(x[name]), size)
+            if isinstance(x[name], np.ndarray):
+                check_no_nan(name, x[name])
+        for name, target in y.items():
+            with self._explained(name, target, [None, None]):
+                check_target_shape(name, _shape(target), self._batch_size)
+        for name, weight in weights.items():
+            check_weight_shape(name, _shape(weight), self._batch_size)
+        shapes = {name: _shape(x[name]) for name in self._sizes}
+        known = {n: shape for n, shape in shapes.items() if None not in shape[:2]}
+        check_agreement(known)
+        n_steps = next((shape[1] for shape in known.values()), None)
         with self._explained("n_steps", x["n_steps"], [1]):
             n_steps = self._check_counts(x["n_steps"], n_steps)
         if n_steps is not None:
             check_n_steps(n_steps, self._settings)
+        self._check_comparable(y, n_steps)
 
     def _check_counts(self, counts: Any, n_steps: int | None) -> int | None:
         """Check the numbers of steps, or their shape alone if no more is known."""
@@ -108,29 +166,36 @@ class BatchCheck:
             raise ValidationError("this is the shape for numbers of steps", "n_steps")
         return n_steps
 
-    @staticmethod
-    def _check_names(
-        what: str, kind: str, names: Collection[str], given: Collection[str]
-    ) -> None:
-        missing = [name for name in names if name not in given]
-        if missing:
-            shape = ", of shape (batch size, 1)," if "n_steps" in missing else ""
-            raise ValidationError(
-                f"Must specify {', '.join(map(repr, missing))}{shape} in every batch "
-                f"of a generator or data set: all {kind} are needed, {sorted(names)}, "
-                f"as a dictionary by name or in order (received {sorted(given)})",
-                what,
-            )
+    def _check_comparable(self, y: Mapping[str, Any], n_steps: int | None) -> None:
+        """Check that targets can be compared with outputs, once for every shape."""
+        minibatch_size = self._settings.minibatch_size
+        specs = {
+            name: tf.TensorSpec((minibatch_size, *_shape(target)[1:]), target.dtype)
+            for name, target in y.items()
+            if None not in _shape(target)[1:]
+        }
+        facts = (tuple(specs.items()), n_steps)
+        if self._compare is not None and specs and facts not in self._compared:
+            self._compare(specs, n_steps)
+            self._compared.add(facts)
 
     @contextmanager
     def _explained(
         self, name: str, value: Any, axes: Sequence[int | None]
     ) -> Iterator[None]:
         """Say of which batches an error is, and which shape they should have."""
+        batch_size = self._batch_size
         try:
+            if _shape(value)[:1] not in ((), (None,), (batch_size,)):
+                raise ValidationError(
+                    f"Batches must have {batch_size} items; one had "
+                    f"{_shape(value)[0]}. Use `.batch({batch_size}, "
+                    "drop_remainder=True)` for data sets",
+                    "data",
+                )
             yield
         except ValidationError as err:
-            expected = tf.TensorShape([self._batch_size, *axes])
+            expected = tf.TensorShape([batch_size, *axes])
             raise ValidationError(
                 f"Batches of a generator or data set have data of shape "
                 f"{tf.TensorShape(_shape(value))} for '{name}'; the shape must be "
@@ -139,9 +204,42 @@ class BatchCheck:
                 err.attr,
             ) from err
 
+    def set_shapes(self, parts: Sequence[Mapping[str, tf.Tensor]]) -> None:
+        """Tell tensors of a batch that was checked which shapes they have."""
+        for name, size in self._sizes.items():
+            parts[0][name].set_shape([self._batch_size, None, size])
+        parts[0]["n_steps"].set_shape([self._batch_size, 1])
+        for tensor in tf.nest.flatten(parts[1:]):
+            if tensor.shape.rank is not None:
+                tensor.set_shape([self._batch_size, *tensor.shape[1:]])
+
+
+def _named(
+    values: Any,
+    names: Mapping[Any, str],
+    objects: str,
+    what: str,
+    kind: str,
+    needed: Collection[str],
+) -> dict[str, Any]:
+    """Return a part of a batch by name; see `name_data`."""
+    given = by_name(values, list(names.values()))
+    given = {k if isinstance(k, str) else names.get(k, k): None for k in given}
+    missing = [name for name in needed if name not in given]
+    if missing:
+        shape = ", of shape (batch size, 1)," if "n_steps" in missing else ""
+        raise ValidationError(
+            f"Must specify {', '.join(map(repr, missing))}{shape} in every batch "
+            f"of a generator or data set: all {kind} are needed, {sorted(needed)}, "
+            f"as a dictionary by name or in order (received "
+            f"{sorted(map(str, given))})",
+            what,
+        )
+    return name_data(values, names, objects)
+
 
 def _shape(value: Any) -> tuple[int | None, ...]:
-    return tuple(value.shape if hasattr(value, "shape") else np.shape(value))
+    return tuple(value.shape)
 
 
 def checked_batches(data: Any, check: BatchCheck, errors: ErrorBox) -> Any:
@@ -151,24 +249,23 @@ def checked_batches(data: Any, check: BatchCheck, errors: ErrorBox) -> Any:
     Parameters
     ----------
     data : object
-        The generator or `tf.data.Dataset`; anything else is returned as it is.
+        The generator or data set; anything else is returned as it is.
     check : BatchCheck
-        Called with every batch, or with what is known of all batches.
+        Called with every batch.
     errors : ErrorBox
-        Where exceptions of the generator are left.
+        Where exceptions of the generator, and of the check, are left.
     """
     if isinstance(data, tf.data.Dataset):
-        check(data.element_spec)
+        return _checked_dataset(data, check, errors)
+    if isinstance(data, keras.utils.PyDataset):
+        return _CheckedPyDataset(data, check, errors)
     if not inspect.isgenerator(data):
         return data
     end = object()
 
     def next_batch() -> Any:
         batch = next(data, end)
-        if batch is not end:
-            batch = _as_tuple(batch) if isinstance(batch, (list, tuple)) else (batch,)
-            check(batch)
-        return batch
+        return batch if batch is end else check(_as_tuple(batch))
 
     return _generator(iter(errors.guard(next_batch), end))
 
@@ -178,8 +275,86 @@ def _generator(batches: Iterable[tuple]) -> Iterator[tuple]:
     yield from batches
 
 
-def _as_tuple(item: Any) -> Any:
-    """Return the nested tuples that Keras 3 insists on."""
-    if isinstance(item, (list, tuple)):
-        return tuple(_as_tuple(part) for part in item)
-    return item
+def _as_tuple(batch: Any) -> tuple:
+    return tuple(batch) if isinstance(batch, (list, tuple)) else (batch,)
+
+
+class _CheckedPyDataset(keras.utils.PyDataset):
+    """A data set of Keras whose batches are checked."""
+
+    def __init__(
+        self, data: keras.utils.PyDataset, check: BatchCheck, errors: ErrorBox
+    ):
+        super().__init__(
+            workers=data.workers,
+            use_multiprocessing=data.use_multiprocessing,
+            max_queue_size=data.max_queue_size,
+        )
+        self._data = data
+        self._batch = errors.guard(lambda i: check(_as_tuple(data[i])))
+
+    def __getitem__(self, index: int) -> tuple:
+        return self._batch(index)
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    @property
+    def num_batches(self) -> int | None:
+        """The number of batches; None if they never end."""
+        return self._data.num_batches
+
+    def on_epoch_begin(self) -> None:
+        """Tell the user's data set."""
+        self._data.on_epoch_begin()
+
+    def on_epoch_end(self) -> None:
+        """Tell the user's data set."""
+        self._data.on_epoch_end()
+
+
+def _checked_dataset(
+    data: tf.data.Dataset, check: BatchCheck, errors: ErrorBox
+) -> tf.data.Dataset:
+    """Return a data set with checks: of what is known now, and of every batch."""
+    parts = check.named(_as_tuple(data.element_spec))
+    for name, spec in ((n, s) for part in parts for n, s in part.items()):
+        if not (spec.dtype.is_floating or spec.dtype.is_integer or spec.dtype.is_bool):
+            as_array(name, np.empty(0, spec.dtype.as_numpy_dtype))
+    if all(spec.shape.rank is not None for spec in tf.nest.flatten(parts)):
+        check.check(parts)
+    dtypes = tf.nest.map_structure(lambda spec: spec.dtype.as_numpy_dtype, parts)
+
+    def check_facts(counts: np.ndarray, *facts: np.ndarray) -> bool:
+        stand_ins = [
+            np.broadcast_to(dtype(np.nan if has_nan else 0), shape)
+            for dtype, shape, has_nan in zip(
+                tf.nest.flatten(dtypes), facts[::2], facts[1::2]
+            )
+        ]
+        named = tf.nest.pack_sequence_as(dtypes, stand_ins)
+        check.check(({**named[0], "n_steps": counts}, *named[1:]))
+        return True
+
+    def checked(*batch: Any) -> tuple[dict[str, tf.Tensor], ...]:
+        named = check.named(batch)
+        # the data themselves need not go through Python
+        facts = [[tf.shape(t), _has_nan(t)] for t in tf.nest.flatten(named)]
+        is_right = numpy_function(
+            check_facts,
+            tf.nest.flatten([named[0]["n_steps"], facts]),
+            tf.bool,
+            errors=errors,
+        )
+        with tf.control_dependencies([is_right]):
+            named = tf.nest.map_structure(tf.identity, named)
+        check.set_shapes(named)
+        return named
+
+    return data.map(checked)
+
+
+def _has_nan(tensor: tf.Tensor) -> tf.Tensor:
+    if not tensor.dtype.is_floating:
+        return tf.constant(False)
+    return tf.reduce_any(tf.math.is_nan(tensor))

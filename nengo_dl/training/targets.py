@@ -8,7 +8,9 @@ nothing, or an error. Whether a loss can compare them with an output is found ou
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import warnings
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from nengo.exceptions import ValidationError
 
@@ -45,6 +47,53 @@ def check_target_shape(name: str, shape: Sequence[int | None], n_items: int) -> 
             f"size ({n_items}), the batch size of the inputs",
             "y",
         )
+
+
+def check_weight_shape(name: str, shape: Sequence[int | None], n_items: int) -> None:
+    """
+    Check the shape of sample weights.
+
+    Parameters
+    ----------
+    name : str
+        Name of the Probe.
+    shape : sequence of (int or None)
+        The shape; None where it is not known.
+    n_items : int
+        The required number of items.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If their number is not that of the items.
+    """
+    if len(shape) == 0 or shape[0] not in (None, n_items):
+        raise ValidationError(
+            f"Sample weights for '{name}' have shape {tuple(shape)}; there must "
+            f"be one (or one row) for each of the {n_items} items",
+            "sample_weight",
+        )
+
+
+def used_targets(given: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    """
+    Return those targets whose Probes have a loss or a metric, and warn of others.
+
+    Parameters
+    ----------
+    given : dict of {str: array}
+        Targets by the name of the Probe.
+    names : collection of str
+        The Probes that have a loss or a metric.
+    """
+    unused = set(given) - set(names)
+    if unused and names:
+        warnings.warn(
+            f"There are targets for {sorted(unused)}, which have neither a loss "
+            "nor a metric: they are ignored. Compile with a loss for these probes, "
+            "or leave their targets out."
+        )
+    return {name: target for name, target in given.items() if name in names}
 
 
 def check_none_missing(needed: Collection[str], given: Collection[str]) -> None:

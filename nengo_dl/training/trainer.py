@@ -110,7 +110,7 @@ class Trainer:
         with self._keras_call("fit", stateful, kwargs) as keep_state:
             model, data = self.keras_model, self._data
             x, y, kwargs = data.prepare(x, y, n_steps, model.objectives, kwargs)
-            if not isinstance(x, list):
+            if not isinstance(x, dict):
                 # Keras would warn that it cannot
                 kwargs.setdefault("shuffle", False)
             target_specs = self._check_targets(x, y)
@@ -126,7 +126,8 @@ class Trainer:
                 kwargs["validation_data"] = validation_data
             steps = number_of_steps(x)
             self.check_one_step(steps, stateful)
-            self._prepare_training(steps, keep_state, target_specs)
+            given = data.given_nodes(x)
+            self._prepare_training(steps, keep_state, target_specs, given)
             with self._restored_on_failure():
                 history = model.fit(x, y, **kwargs)
         for values in history.history.values():
@@ -168,14 +169,14 @@ class Trainer:
         with self._keras_call(None, stateful, kwargs):
             batch_size = self._simulation.settings.minibatch_size
             x, _ = self._data.inputs(x, n_steps, batch_size)
-            if not isinstance(x, list):
+            if not isinstance(x, dict):
                 raise ValidationError(
                     "predict_on_batch needs the arrays of one minibatch, received "
                     f"`{type(x).__name__}`; use `predict`",
                     "x",
                 )
             self.check_one_step(number_of_steps(x), self._simulation.settings.stateful)
-            x = [tf.convert_to_tensor(array) for array in x]
+            x = {name: tf.convert_to_tensor(array) for name, array in x.items()}
             outputs = self.keras_model.predict_on_batch(x, **kwargs)
         return self._by_probe(outputs)
 
@@ -294,7 +295,11 @@ class Trainer:
         return by_probe
 
     def _prepare_training(
-        self, steps: int | None, keep_state: bool, target_specs: Any
+        self,
+        steps: int | None,
+        keep_state: bool,
+        target_specs: Any,
+        given: tuple[nengo.Node, ...],
     ) -> None:
         """Decide how batches are compiled, and warn of parameters without gradient."""
         model, graph = self.keras_model, self._simulation.tensor_graph
@@ -307,7 +312,7 @@ class Trainer:
                 f"{keras.__version__}), as older versions do not add up gradients and "
                 "losses; update Keras, or train on one device"
             )
-        facts = (steps, keep_state, target_specs)
+        facts = (steps, keep_state, target_specs, given)
         if self._trained_with == facts:
             return
         if steps is not None and steps != graph.unroll:
@@ -322,7 +327,7 @@ class Trainer:
             jit_compile = (
                 is_local
                 and steps is not None
-                and graph.compiles_training(steps)
+                and graph.compiles_training(steps, given)
                 and model.objectives_compile(target_specs, steps)
             )
         else:

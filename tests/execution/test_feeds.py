@@ -99,15 +99,19 @@ def test_functions_of_interactive_programs():
     assert generator.program.is_interactive
     del calls[:]
     given = np.random.uniform(size=(2, 9, 1))
-    generate(generator, start=10, n_steps=4, data={other: given}, offset=3)
+    data = {other: given}
+    _, fed = generate(generator, start=10, n_steps=4, data=data, offset=3)
     assert calls == []
 
-    values = generator.call_functions(12)
+    called = generator.called(data)
+    assert called.tolist() == [True, False]
+    values = generator.call_functions(12, called)
     t = 12 * DT
     assert calls == [t, t]
     assert [feed.source for feed in generator.program.function_feeds] == [node, other]
     assert (values[:, :2] == [t, 2 * t]).all()
-    assert (values[:, 2] == given[:, 4, 0]).all()
+    assert (values[:, 2] == 0).all()
+    assert (fed[:, 12 - 11, 0] == given[:, 4, 0]).all()
 
 
 def test_given_data_replace_the_output():

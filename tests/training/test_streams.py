@@ -1,5 +1,6 @@
 """Generators and data sets: what is wrong with them is said before Keras sees it."""
 
+import keras
 import nengo
 import numpy as np
 import pytest
@@ -98,3 +99,149 @@ def test_exceptions_of_generators(n_batches, sim):
 
     with pytest.raises(LookupError, match="^'?no more"):
         sim.fit(batches(), verbose=0)
+
+
+# -- what is checked for arrays --------------------------------------------------------
+
+
+class Batches(keras.utils.PyDataset):
+    """A data set of Keras, of given batches."""
+
+    def __init__(self, *batches, **kwargs):
+        super().__init__(**kwargs)
+        self.batches = batches
+
+    def __len__(self):
+        return len(self.batches)
+
+    def __getitem__(self, i):
+        return self.batches[i]
+
+
+def as_unknown_dataset(*batches):
+    """A data set that knows of its batches as little as possible, neither how many."""
+    signature = tf.nest.map_structure(
+        lambda a: tf.TensorSpec([None] * np.ndim(a), np.asarray(a).dtype), batches[0]
+    )
+    return tf.data.Dataset.from_generator(
+        lambda: iter(batches), output_signature=signature
+    )
+
+
+STREAMS = {
+    "generator": as_generator,
+    "data set": as_unknown_dataset,
+    "PyDataset": Batches,
+    "threads": lambda *batches: Batches(*batches, workers=2),
+}
+NAN = np.where(np.arange(3)[:, None] == 2, np.nan, X)
+
+
+def two(**kwargs):
+    """Return a batch for the network with two Nodes."""
+    x = {"a": X, "b": X, "n_steps": STEPS, **kwargs.get("x", {})}
+    return x, kwargs.get("y", {"p": X})
+
+
+WRONG = {
+    "NaN": (two(x={"b": NAN}), "Data for 'b' contain NaN"),
+    "unequal steps": (two(x={"b": X[:, :2]}), "different number of timesteps"),
+    "n_steps": (
+        two(x={"n_steps": STEPS + 1}),
+        r"\(4\) does not match the number of steps",
+    ),
+    "items": (
+        tuple({k: v[:3] for k, v in part.items()} for part in two()),
+        r"must have 4 items; one had 3. Use `.batch\(4, drop_remainder=True\)`",
+    ),
+    "target items": (two(y={"p": X[:3]}), "must have 4 items; one had 3"),
+    "target steps": (
+        two(y={"p": X[:, :2]}),
+        "cannot be compared with the output of 'p'",
+    ),
+    "weights": ((*two(), {"p": np.ones(3)}), "Sample weights for 'p'"),
+}
+RANKS = {
+    "rank": (two(x={"b": X[:, 0]}), "Data for 'b' should have rank 3"),
+    "target rank": (two(y={"p": X[:, 0]}), "Targets for 'p' should have rank 3"),
+    "name": (two(x={"c": X}), "'c' is not a valid node name"),
+    "target name": (two(y={"p": X, "q": X}), "'q' is not a valid probe name"),
+    "text": (two(x={"b": X.astype(str)}), "must be numbers"),
+}
+
+
+@pytest.fixture
+def two_nodes(Simulator):
+    with nengo.Network(seed=0) as net:
+        a, b = (nengo.Node([1.0], label=label) for label in "ab")
+        out = nengo.Node(size_in=1)
+        for node in (a, b):
+            nengo.Connection(node, out, transform=[[0.5]], synapse=None)
+        nengo.Probe(out, label="p")
+    with Simulator(net, minibatch_size=4, unroll_simulation=1) as sim:
+        sim.compile(tf.optimizers.SGD(0.0), loss="mse")
+        yield sim
+
+
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")
+@pytest.mark.parametrize("wrong", [*WRONG, *RANKS])
+@pytest.mark.parametrize("form", STREAMS)
+def test_wrong_batches(form, wrong, two_nodes):
+    """What is wrong with a later batch is found as well."""
+    batch, message = {**WRONG, **RANKS}[wrong]
+    make, sim = STREAMS[form], two_nodes
+    first = batch if wrong in RANKS else (*two(), {"p": np.ones(4)})[: len(batch)]
+    batches = [first, batch]
+    with pytest.raises(ValidationError, match=message):
+        sim.fit(make(*batches), verbose=0)
+    with pytest.raises(ValidationError, match=message):
+        sim.evaluate(make(*batches), verbose=0)
+    with pytest.raises(ValidationError, match=message):
+        sim.fit([X, X], X, validation_data=make(*batches), verbose=0)
+    if "target" not in wrong and wrong != "weights":
+        with pytest.raises(ValidationError, match=message):
+            sim.predict(make(*(batch[0] for batch in batches)), verbose=0)
+    assert sim.evaluate(make(two()), verbose=0)["loss"] == 0
+
+
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")
+@pytest.mark.parametrize("form", ["generator", "PyDataset"])
+def test_objects_as_keys(form, two_nodes):
+    sim = two_nodes
+    a, b = sim.model.toplevel.nodes[:2]
+    (probe,) = sim.model.toplevel.all_probes
+    x, y = {a: X, b: 0 * X, "n_steps": STEPS}, {probe: X}
+    batch, make = (x, y, {probe: np.full(4, 2.0)}), STREAMS[form]
+    assert sim.evaluate(make(batch), verbose=0)["loss"] == 0.5
+    assert sim.fit(make(batch), verbose=0).history["loss"] == [0.5]
+    history = sim.fit([X, X], X, validation_data=make(batch), verbose=0).history
+    assert history["val_loss"] == [0.5]
+    assert np.all(sim.predict(make(x), verbose=0)[probe] == 0.5)
+    with pytest.raises(ValidationError, match="two arrays for 'a'"):
+        sim.predict(make({**x, "a": X}), verbose=0)
+
+
+# -- the end of the data ---------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")
+@pytest.mark.parametrize("form", STREAMS)
+@pytest.mark.parametrize("n_batches", [1, 3])
+def test_nothing_is_counted_at_the_end(n_batches, form, two_nodes):
+    """Finding that there is no more data is not one more batch."""
+    sim, make = two_nodes, STREAMS[form]
+    batches = [two(y={"p": 0 * X})] * n_batches
+    gap = keras.metrics.MeanMetricWrapper(lambda t, p: tf.ones(()), name="gap")
+    optimizer = tf.optimizers.SGD(0.0)
+    sim.compile(optimizer, loss="mse", metrics={"p": ["mse", gap]})
+    expected = {"loss": 1, "p_loss": 1, "p_mse": 1, "p_gap": 1}
+    assert sim.evaluate(make(*batches), verbose=0) == expected
+    history = sim.fit(
+        make(*batches), validation_data=make(*batches), stateful=True, verbose=0
+    ).history
+    assert {name: value for name, (value,) in history.items()} == {
+        **expected,
+        **{f"val_{name}": value for name, value in expected.items()},
+    }
+    assert optimizer.iterations.numpy() == n_batches
+    assert sim.n_steps == 2 * n_batches * 3
