@@ -392,7 +392,7 @@ class TensorGraph(keras.layers.Layer):
             self.values.write_through()
         count = self._number_of_steps(node_values, counts, n_steps)
         is_training = self.is_training(training)
-        carried = [tf.convert_to_tensor(v) for v in self.values.state.values()]
+        carried = self.values.state_tensors()
         feeds = self._gather_feeds(node_values, count)
         is_distributed = tf.distribute.get_strategy().num_replicas_in_sync > 1
         if training or is_training or is_distributed:
@@ -429,9 +429,11 @@ class TensorGraph(keras.layers.Layer):
         """
         Return whether it is worth it to compile whole batches of training with XLA.
 
-        It is for many steps, where most of the time is spent on launching operations.
+        It is for many steps, where most of the time is spent on launching operations,
+        and on GPUs.
         """
-        return self.supports_jit and self.step.compiles and n_steps > 1
+        pays = n_steps > 1 or not self._cpu_only()
+        return self.supports_jit and self.step.compiles and pays
 
     def _number_of_steps(
         self, node_values: Sequence[tf.Tensor], counts: tf.Tensor, known: int | None

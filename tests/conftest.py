@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import nengo
 import pytest
+import tensorflow as tf
 from hypothesis import HealthCheck, settings
 from nengo_simloader import configure_default
 
@@ -24,7 +27,10 @@ def pytest_addoption(parser):
     group.addoption(
         "--unroll-simulation", type=int, help="default for `unroll_simulation`"
     )
-    group.addoption("--device", help="default for `device`, e.g. /gpu:0")
+    group.addoption(
+        "--device",
+        help="default for `device`, e.g. /gpu:0; with /cpu:1, there are two CPU devices",
+    )
     group.addoption(
         "--inference-only",
         action="store_true",
@@ -51,8 +57,18 @@ def pytest_configure(config):
         suppress_health_check=[HealthCheck.too_slow],
     )
     settings.load_profile("nengo_dl")
+    make_cpu_devices(config.getoption("--device"))
     # processes in parallel would wait for each other, and warn that they gave up
     nengo.rc.set("decoder_cache", "enabled", "False")
+
+
+def make_cpu_devices(device):
+    """Divide the CPU into so many logical devices that there is the one asked for."""
+    index = re.fullmatch("/cpu:([1-9])", (device or "").lower())
+    if index:
+        devices = [tf.config.LogicalDeviceConfiguration()] * (int(index[1]) + 1)
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(cpu, devices)
 
 
 def pytest_collection_modifyitems(config, items):

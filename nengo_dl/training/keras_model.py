@@ -8,6 +8,7 @@ around our own losses and metrics.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +19,7 @@ import tensorflow as tf
 from nengo_dl.tensor_graph import TensorGraph
 from nengo_dl.training.objectives import Objectives
 from nengo_dl.training.streams import by_name
-from nengo_dl.utils import xla_compiles
+from nengo_dl.utils import are_here, xla_compiles
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,7 @@ class SimulatorModel(keras.Model):
         )
         kwargs.setdefault("jit_compile", False)
         super().compile(optimizer=optimizer, **kwargs)
+        self.bring_optimizer()
         self.objectives = objectives
 
     @property
@@ -182,6 +184,31 @@ class SimulatorModel(keras.Model):
         """
         y = by_name(y, self.output_names)
         self.objectives.check_targets(y, self._output_specs(n_steps))
+
+    def layers_compile(self) -> bool:
+        """Return whether Keras thinks that XLA can compile all layers."""
+        with warnings.catch_warnings():
+            # Keras says that it does without
+            warnings.simplefilter("ignore")
+            self.jit_compile = True
+        return self.jit_compile
+
+    def bring_optimizer(self) -> None:
+        """
+        Have the optimizer on the current device, if nothing was trained with it yet.
+
+        Users make optimizers wherever they are. One that is built already may be part
+        of functions that are compiled.
+        """
+        if not self.optimizer.built:
+            for variable in self.optimizer.variables:
+                if not are_here([variable]):
+                    variable._initialize(variable.numpy())
+
+    def is_here(self) -> bool:
+        """Return whether XLA can reach all that training reads or changes."""
+        variables = [*self.variables, *self.metrics_variables]
+        return are_here([*variables, *self.optimizer.variables])
 
     def objectives_compile(self, y: Any, n_steps: int) -> bool:
         """Return whether XLA compiles the losses and metrics; see `check_targets`."""
