@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
 import nengo
@@ -29,7 +30,8 @@ def pytest_addoption(parser):
     )
     group.addoption(
         "--device",
-        help="default for `device`, e.g. /gpu:0; with /cpu:1, there are two CPU devices",
+        help="where all simulators run, also those that ask for /cpu:0; with /cpu:1, "
+        "there are two CPU devices",
     )
     group.addoption(
         "--inference-only",
@@ -83,6 +85,26 @@ def pytest_collection_modifyitems(config, items):
                 item.add_marker(skip)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def all_on_device(request):
+    """Have all simulators run where the option says; what is around them stays."""
+    device = request.config.getoption("--device")
+    if device is None:
+        yield
+        return
+    init = nengo_dl.Simulator.__init__
+
+    @functools.wraps(init)
+    def init_on_device(self, *args, **kwargs):
+        if kwargs.get("device") in (None, "/cpu:0"):
+            kwargs["device"] = device
+        init(self, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(nengo_dl.Simulator, "__init__", init_on_device)
+        yield
+
+
 @pytest.fixture(scope="session")
 def Simulator(request):
     """Return `nengo_dl.Simulator`, without progress bars and with our options."""
@@ -90,7 +112,6 @@ def Simulator(request):
     arguments = {
         "progress_bar": False,
         "unroll_simulation": option("--unroll-simulation"),
-        "device": option("--device"),
     }
     arguments = {name: arg for name, arg in arguments.items() if arg is not None}
 

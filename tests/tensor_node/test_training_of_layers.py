@@ -103,7 +103,7 @@ def test_state_of_layers_in_training_over_time(net, jit_compile):
         before = model.layers[-1].get_weights()
         sim.compile(keras.optimizers.SGD(0.1), loss="mse", jit_compile=jit_compile)
         sim.fit(data, {probe: np.ones((3, 5, 3))}, verbose=0)
-        assert sim.keras_model.compiles_training is jit_compile
+        assert sim.keras_model.facts.jit_compile is jit_compile
         for weight, expected in zip(
             normalize.non_trainable_weights, their_normalize.non_trainable_weights
         ):
