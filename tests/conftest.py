@@ -85,6 +85,12 @@ def pytest_collection_modifyitems(config, items):
                 item.add_marker(skip)
 
 
+@pytest.fixture(scope="session")
+def default_device(request):
+    """Return where simulators run, for what XLA is to find there."""
+    return request.config.getoption("--device") or "/cpu:0"
+
+
 @pytest.fixture(scope="session", autouse=True)
 def all_on_device(request):
     """Have all simulators run where the option says; what is around them stays."""

@@ -165,7 +165,7 @@ def test_runs_that_leave_no_trace(expected, Simulator):
         assert_same(data_of(sim), expected)
         assert not np.allclose(sim.data[net.conn].weights, initial)
 
-        sim.tensor_graph.reset(include_trainable=True)
+        sim.tensor_graph.values.reset(include_trainable=True)
         sim.clear_probes()
         sim.run_steps(30)
         assert_same(data_of(sim), expected)
