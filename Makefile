@@ -5,7 +5,8 @@
 #     make test              our tests, Nengo's tests, lint
 #     make test-unit         our tests             (ARGS="-k config -x" is for pytest)
 #     make test-nengo        Nengo's tests, run on our simulator
-#     make test-options      our tests of simulators, made with other options
+#     make test-options      our tests of simulators, made with other options; those of
+#                            variables on the second of two devices
 #     make test-matrix       our tests on the oldest and the newest software
 #     make test-loihi        our tests with NengoLoihi, and the demonstration for it
 #     make fuzz N=5000       random networks, compared with Nengo
@@ -22,6 +23,13 @@ ARGS ?=
 VERSION := $(shell $(PYTHON) -c "import sys; print('%d.%d' % sys.version_info[:2])")
 TEST := .venv-test-$(VERSION)
 DEMO := .venv-demo-$(VERSION)
+
+# What trains, runs in pieces, saves, and holds Keras layers.
+DEVICE_TESTS := $(addprefix tests/, parameters/test_saving.py test_simulator_state.py \
+	$(addprefix tensor_node/, test_keras_layers.py test_keras_models.py \
+		test_training_of_layers.py test_weights_of_layers.py) \
+	$(addprefix training/, test_devices.py test_fit.py test_keras_model.py \
+		test_state.py test_through_time.py))
 
 TESTS := test test-unit test-nengo test-options test-matrix test-loihi fuzz
 
@@ -52,6 +60,7 @@ test-options: $(TEST)/.installed
 	$(TEST)/bin/python -m pytest tests -n $(JOBS) $(ARGS) --simulator-only --inference-only
 	$(TEST)/bin/python -m pytest tests -n $(JOBS) $(ARGS) --simulator-only \
 		--unroll-simulation 5 --dtype float64
+	$(TEST)/bin/python -m pytest $(DEVICE_TESTS) -n $(JOBS) $(ARGS) --device /cpu:1
 
 test-matrix:
 	.ci/matrix oldest newest -- $(ARGS)

@@ -76,6 +76,10 @@ def configure_settings(**settings: Any) -> None:
     jit_compile : {"auto", True, False}
         Whether XLA compiles the simulation. ``"auto"`` (default) compiles where that
         is possible and known to be faster.
+    allow_tf32 : bool
+        True lets GPUs round the factors of float32 products to TF32 (10 bits of
+        fraction), which is faster, and less exact by a factor of up to 10,000, as far
+        as TensorFlow is set to do so. Defaults to False.
 
     Raises
     ------
@@ -234,7 +238,7 @@ class Settings:
     ----------
     planner, sorter, simplifications, inference_only, lif_smoothing, dtype, stateful
         Settings of the network; see `configure_settings`.
-    use_loop, learning_phase, jit_compile
+    use_loop, learning_phase, jit_compile, allow_tf32
         The same.
     unroll : int
         Number of steps per iteration of the simulation loop.
@@ -263,6 +267,7 @@ class Settings:
     use_loop: bool = _setting(True, BoolParam)
     learning_phase: bool | None = _setting(None, BoolParam)
     jit_compile: bool | str = _setting("auto", Parameter, _auto_or_bool)
+    allow_tf32: bool = _setting(False, BoolParam)
 
     unroll: int = 1
     minibatch_size: int = 1

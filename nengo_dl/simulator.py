@@ -29,7 +29,7 @@ from nengo_dl.builder import build_model
 from nengo_dl.config import Settings
 from nengo_dl.graph.io_names import io_names
 from nengo_dl.parameters import ParameterMethods
-from nengo_dl.simulation.device import report_device
+from nengo_dl.simulation.device import report_device, working_context
 from nengo_dl.simulation.inputs import inputs_by_node
 from nengo_dl.simulation.live_data import LiveSignals, SimulationData
 from nengo_dl.simulation.recording import Recording
@@ -445,7 +445,9 @@ class Simulator(KerasMethods, ParameterMethods):
 
     @require_open
     def __enter__(self) -> Simulator:
-        self._with_block.enter_context(self._simulation.context())
+        # TF32 is turned off for our own calls only
+        dtype = self._simulation.settings.dtype
+        self._with_block.enter_context(working_context(self.device, dtype))
         return self
 
     def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:

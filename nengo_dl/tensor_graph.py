@@ -404,7 +404,7 @@ class TensorGraph(keras.layers.Layer):
             self.values.write_through()
         count = self._number_of_steps(node_values, counts, n_steps)
         is_training = self.is_training(training)
-        carried = [tf.convert_to_tensor(v) for v in self.values.state.values()]
+        carried = self.values.state_tensors()
         feeds = self._gather_feeds(dict(zip(nodes, node_values)), count)
         which = self.feeds.called(nodes)
         called = None if which is None else tf.constant(which)
@@ -445,7 +445,8 @@ class TensorGraph(keras.layers.Layer):
         """
         Return whether it is worth it to compile whole batches of training with XLA.
 
-        It is for many steps, where most of the time is spent on launching operations.
+        It is for many steps, where most of the time is spent on launching operations,
+        and on GPUs.
 
         Parameters
         ----------
@@ -454,10 +455,9 @@ class TensorGraph(keras.layers.Layer):
         given : sequence of nengo.Node
             See `call`.
         """
+        pays = n_steps > 1 or not self._cpu_only()
         runs_python = self.feeds.missing(given) or self.feeds.calls_silent(given)
-        return (
-            self.supports_jit and self.step.compiles and n_steps > 1 and not runs_python
-        )
+        return self.supports_jit and self.step.compiles and pays and not runs_python
 
     def _number_of_steps(
         self, node_values: Sequence[tf.Tensor], counts: tf.Tensor, known: int | None

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import re
+
 import nengo
 import pytest
+import tensorflow as tf
 from hypothesis import HealthCheck, settings
 from nengo_simloader import configure_default
 
@@ -24,7 +28,11 @@ def pytest_addoption(parser):
     group.addoption(
         "--unroll-simulation", type=int, help="default for `unroll_simulation`"
     )
-    group.addoption("--device", help="default for `device`, e.g. /gpu:0")
+    group.addoption(
+        "--device",
+        help="where all simulators run, also those that ask for /cpu:0; with /cpu:1, "
+        "there are two CPU devices",
+    )
     group.addoption(
         "--inference-only",
         action="store_true",
@@ -51,8 +59,18 @@ def pytest_configure(config):
         suppress_health_check=[HealthCheck.too_slow],
     )
     settings.load_profile("nengo_dl")
+    make_cpu_devices(config.getoption("--device"))
     # processes in parallel would wait for each other, and warn that they gave up
     nengo.rc.set("decoder_cache", "enabled", "False")
+
+
+def make_cpu_devices(device):
+    """Divide the CPU into so many logical devices that there is the one asked for."""
+    index = re.fullmatch("/cpu:([1-9])", (device or "").lower())
+    if index:
+        devices = [tf.config.LogicalDeviceConfiguration()] * (int(index[1]) + 1)
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(cpu, devices)
 
 
 def pytest_collection_modifyitems(config, items):
@@ -68,13 +86,38 @@ def pytest_collection_modifyitems(config, items):
 
 
 @pytest.fixture(scope="session")
+def default_device(request):
+    """Return where simulators run, for what XLA is to find there."""
+    return request.config.getoption("--device") or "/cpu:0"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def all_on_device(request):
+    """Have all simulators run where the option says; what is around them stays."""
+    device = request.config.getoption("--device")
+    if device is None:
+        yield
+        return
+    init = nengo_dl.Simulator.__init__
+
+    @functools.wraps(init)
+    def init_on_device(self, *args, **kwargs):
+        if kwargs.get("device") in (None, "/cpu:0"):
+            kwargs["device"] = device
+        init(self, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(nengo_dl.Simulator, "__init__", init_on_device)
+        yield
+
+
+@pytest.fixture(scope="session")
 def Simulator(request):
     """Return `nengo_dl.Simulator`, without progress bars and with our options."""
     option = request.config.getoption
     arguments = {
         "progress_bar": False,
         "unroll_simulation": option("--unroll-simulation"),
-        "device": option("--device"),
     }
     arguments = {name: arg for name, arg in arguments.items() if arg is not None}
 

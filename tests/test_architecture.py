@@ -258,6 +258,7 @@ SUBJECTS = {
     },
     "training": {
         "check_gradients",
+        "devices",
         "distributed",
         "evaluate_and_predict",
         "failures",

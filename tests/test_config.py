@@ -79,6 +79,7 @@ def test_subnetworks():
         ("learning_phase", True),
         ("jit_compile", "auto"),
         ("jit_compile", False),
+        ("allow_tf32", True),
     ],
 )
 def test_network_settings(setting, value):
@@ -122,6 +123,7 @@ def test_only_given_settings_change():
         ("learning_phase", 1),
         ("jit_compile", "yes"),
         ("jit_compile", None),
+        ("allow_tf32", 1),
     ],
 )
 def test_invalid_values(setting, value):

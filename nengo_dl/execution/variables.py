@@ -21,6 +21,9 @@ from nengo_dl.graph.layout import BaseArray
 from nengo_dl.graph.program import Program
 from nengo_dl.signals import SignalDict
 
+# TensorFlow keeps variables of type int32 in the memory of the host, also those of a
+# GPU, where XLA cannot reach them. They are stored in another type.
+STORED_TYPES = {"int32": "int64"}
 # Constants up to this size (in bytes) become part of the compiled program.
 SMALL_CONSTANT_BYTES = 2**16
 
@@ -82,9 +85,9 @@ class Variables:
                 self.base_params[key] = add_weight(
                     name=key,
                     shape=array.full_shape(program.settings.minibatch_size),
-                    dtype=array.dtype,
-                    initializer=lambda *_, key=key, **__: tf.constant(
-                        self.initial_values(key)
+                    dtype=STORED_TYPES.get(array.dtype, array.dtype),
+                    initializer=lambda *_, key=key, dtype=None, **__: tf.constant(
+                        self.initial_values(key), dtype
                     ),
                     trainable=array.kind == "trainable",
                     autocast=False,
@@ -97,10 +100,12 @@ class Variables:
                 self._state[key] = self.base_params[key]
             else:
                 # every replica of a distributed model has a state of its own
+                dtype = program.layout.arrays[key].dtype
                 self._state[key] = tf.Variable(
                     self.initial_values(key),
                     trainable=False,
                     name=key,
+                    dtype=STORED_TYPES.get(dtype, dtype),
                     synchronization=tf.VariableSynchronization.ON_READ,
                     aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
                 )
@@ -114,18 +119,27 @@ class Variables:
     def constants(self) -> dict[str, tf.Tensor]:
         """Return the values of all base arrays that no operator writes."""
         values = {
-            key: tf.convert_to_tensor(variable)
+            key: self._read(variable, key)
             for key, variable in self.base_params.items()
             if key in self._program.unwritten
         }
         values.update((k, tf.convert_to_tensor(v)) for k, v in self._constants.items())
         return values
 
+    def _read(self, variable: Any, key: str) -> tf.Tensor:
+        """Return the value of a variable, in the type of its base array."""
+        dtype = self._program.layout.arrays[key].dtype
+        return tf.cast(tf.convert_to_tensor(variable), dtype)
+
     # -- the state --------------------------------------------------------------------
 
     @property
     def state(self) -> dict[str, Any]:
-        """Variables of all that steps change, by the key of their base array."""
+        """
+        Variables of all that steps change, by the key of their base array.
+
+        Integers are stored in another type; `state_tensors` have the one of the step.
+        """
         self._write()
         return self._state
 
@@ -133,7 +147,7 @@ class Variables:
         if self._newer is not None:
             values = self.packing.unpack(self._newer)
             for variable, value in zip(self._state.values(), values):
-                variable.assign(value)
+                variable.assign(tf.cast(value, variable.dtype))
             self._newer = None
 
     def write_through(self) -> None:
@@ -145,13 +159,17 @@ class Variables:
         """Return the current value of a part of the state."""
         if self._newer is not None:
             return self.packing.take(self._newer, key)
-        return tf.convert_to_tensor(self._state[key])
+        return self._read(self._state[key], key)
+
+    def state_tensors(self) -> list[tf.Tensor]:
+        """Return the current state, in the order of ``program.carried``."""
+        return [self.state_tensor(key) for key in self._state]
 
     def packed_state(self) -> list[tf.Tensor]:
         """Return the state as the engine takes it."""
         if self._newer is not None:
             return self._newer
-        return self.packing.pack([self.state_tensor(key) for key in self._state])
+        return self.packing.pack(self.state_tensors())
 
     def commit(self, state: list[tf.Tensor], stateful: bool) -> None:
         """
@@ -204,6 +222,7 @@ class Variables:
         keep: Any = self.keep_state if keep_state is None else keep_state
         n_updates = 0
         for (key, variable), value in zip(self.state.items(), carried):
+            value = tf.cast(value, variable.dtype)
             if key in self.base_params:
                 variable.assign(value)
             elif self._program.settings.stateful and keep is not False:
@@ -248,7 +267,7 @@ class Variables:
         """Return the values of all variables by the key of their base array."""
         arrays = {key: self.state_tensor(key) for key in self._state}
         for key, variable in self.base_params.items():
-            arrays.setdefault(key, tf.convert_to_tensor(variable))
+            arrays.setdefault(key, self._read(variable, key))
         return {key: value.numpy() for key, value in arrays.items()}
 
     def set_arrays(self, arrays: Mapping[str, np.ndarray]) -> None:
@@ -317,7 +336,7 @@ class Variables:
         if key in self._state:
             base = self.state_tensor(key)
         elif key in self.base_params:
-            base = tf.convert_to_tensor(self.base_params[key])
+            base = self._read(self.base_params[key], key)
         elif key in self._constants:
             base = tf.convert_to_tensor(self._constants[key])
         else:

@@ -1,13 +1,14 @@
 """
 The device and the float type of a simulator, set for as long as it works.
 
-In: the device and the float type of a simulator. Out: context managers, after which
-everything is as it was before, whatever happened inside.
+In: the device, the float type, and the precision of a simulator. Out: context managers,
+after which everything is as it was before, whatever happened inside.
 """
 
 from __future__ import annotations
 
 import logging
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -18,8 +19,45 @@ import tensorflow as tf
 logger = logging.getLogger(__name__)
 
 
+class FullPrecision:
+    """
+    A context in which GPUs do not round the factors of products to TF32 (10 bits).
+
+    TensorFlow has one switch for the whole process; XLA looks at it when it compiles,
+    and everything else when it is executed. As simulators may work in several threads,
+    the first to come turns it off, and the last to leave puts it back.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._n_users = 0
+        self._before = True
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        """Return the context."""
+        config = tf.config.experimental
+        with self._lock:
+            if self._n_users == 0:
+                self._before = config.tensor_float_32_execution_enabled()
+                config.enable_tensor_float_32_execution(False)
+            self._n_users += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._n_users -= 1
+                if self._n_users == 0:
+                    config.enable_tensor_float_32_execution(self._before)
+
+
+full_precision = FullPrecision()
+
+
 @contextmanager
-def working_context(device: str | None, dtype: str) -> Iterator[None]:
+def working_context(
+    device: str | None, dtype: str, allow_tf32: bool = True
+) -> Iterator[None]:
     """
     Work on a device, with a float type as Keras's default.
 
@@ -29,6 +67,8 @@ def working_context(device: str | None, dtype: str) -> Iterator[None]:
         A device of TensorFlow, such as ``"/cpu:0"``; None to let TensorFlow decide.
     dtype : str
         Name of the float type.
+    allow_tf32 : bool
+        Whether GPUs may round the factors of products, if TensorFlow is set to.
 
     Raises
     ------
@@ -40,7 +80,10 @@ def working_context(device: str | None, dtype: str) -> Iterator[None]:
     keras.config.dtype_policy()
     keras.config.set_floatx(dtype)
     try:
-        with nullcontext() if device is None else tf.device(device):
+        with (
+            nullcontext() if device is None else tf.device(device),
+            nullcontext() if allow_tf32 else full_precision(),
+        ):
             yield
     finally:
         keras.config.set_floatx(before)

@@ -80,8 +80,9 @@ class Simulation:
         return self.tensor_graph is None
 
     def context(self) -> AbstractContextManager:
-        """Return a context to work in: on the device, and with the float type."""
-        return working_context(self.settings.device, self.settings.dtype)
+        """Return a context to work in: device, float type, and precision."""
+        settings = self.settings
+        return working_context(settings.device, settings.dtype, settings.allow_tf32)
 
     def run(
         self,

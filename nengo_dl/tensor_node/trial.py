@@ -25,7 +25,7 @@ from nengo_dl.tensor_node.calling import (
     validate_output,
 )
 from nengo_dl.tensor_node.operator import SimTensorNode, Traits
-from nengo_dl.utils import xla_compiles
+from nengo_dl.utils import are_here, xla_compiles
 
 # TensorFlow's convolutions. The last two are gradients, which is to say transposed.
 CONVOLUTIONS = (
@@ -225,7 +225,8 @@ def find_traits(op: SimTensorNode, minibatch_size: int, dtype: tf.DType) -> Trai
         If the call fails, or there is something wrong with the output.
     """
     op.traits = Traits()
-    is_layer = isinstance(op.func, keras.layers.Layer)
+    layer = op.func if isinstance(op.func, keras.layers.Layer) else None
+    is_layer = layer is not None
     pass_time = op.time is not None
 
     def call(training: bool, *inputs: tf.Tensor) -> tf.Tensor:
@@ -249,8 +250,11 @@ def find_traits(op: SimTensorNode, minibatch_size: int, dtype: tf.DType) -> Trai
     if is_layer and not op.traits.has_losses:
         train = tf.function(partial(call, True), autograph=False)
         train.get_concrete_function(*specs)
+    # some variables count in training only, such as the seed of a dropout
+    variables = () if layer is None else layer.variables
     return Traits(
         compiles=getattr(op.func, "supports_jit", True)
+        and are_here(variables)
         and _is_deterministic(nodes)
         and xla_compiles(function, specs),
         n_products=sum(_n_products(operation) for operation in graph.get_operations()),

@@ -8,6 +8,7 @@ around our own losses and metrics.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from nengo.exceptions import ValidationError
 from nengo_dl.tensor_graph import TensorGraph
 from nengo_dl.training.objectives import Objectives
 from nengo_dl.training.streams import by_name
-from nengo_dl.utils import xla_compiles
+from nengo_dl.utils import are_here, xla_compiles
 
 
 @dataclass(frozen=True)
@@ -216,6 +217,19 @@ class SimulatorModel(keras.Model):
         """
         y = by_name(y, self.output_names)
         self.objectives.check_targets(y, self._output_specs(n_steps))
+
+    def layers_compile(self) -> bool:
+        """Return whether Keras thinks that XLA can compile all layers."""
+        with warnings.catch_warnings():
+            # Keras says that it does without
+            warnings.simplefilter("ignore")
+            self.jit_compile = True
+        return self.jit_compile
+
+    def is_here(self) -> bool:
+        """Return whether XLA can reach all that training reads or changes."""
+        variables = [*self.variables, *self.metrics_variables]
+        return are_here([*variables, *self.optimizer.variables])
 
     def objectives_compile(self, y: Any, n_steps: int) -> bool:
         """Return whether XLA compiles the losses and metrics; see `check_targets`."""

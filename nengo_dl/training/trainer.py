@@ -323,17 +323,27 @@ class Trainer:
                     "gradient of a `tf.py_function` for a single call only. Use "
                     "TensorFlow functions instead, or one timestep"
                 )
+        if not model.optimizer.built:
+            model.optimizer.build(model.trainable_variables)
         if self._jit_compile == "auto":
             jit_compile = (
                 is_local
                 and steps is not None
                 and graph.compiles_training(steps, given)
+                and model.layers_compile()
+                and model.is_here()
                 and model.objectives_compile(target_specs, steps)
             )
         else:
             jit_compile = bool(self._jit_compile)
-        if not model.optimizer.built:
-            model.optimizer.build(model.trainable_variables)
+            if jit_compile and is_local and not model.is_here():
+                warnings.warn(
+                    "Proceeding with `jit_compile=False`: XLA cannot reach variables "
+                    "of the optimizer, metrics, or layers that are on other devices "
+                    "than the simulator; create them within `with sim:`, or "
+                    f"`with tf.device(...)` (the device is {graph.device!r})"
+                )
+                jit_compile = False
         model.facts = TrainingFacts(steps, keep_state, jit_compile)
         model.make_train_function(force=True)
         self._trained_with = facts

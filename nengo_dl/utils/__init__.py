@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nengo_dl.utils.checks import require_open, xla_compiles
+from nengo_dl.utils.checks import are_here, require_open, xla_compiles
 from nengo_dl.utils.names import describe_operator, function_name, sanitize_name
 from nengo_dl.utils.progress import (
     MessageBar,
@@ -34,6 +34,7 @@ __all__ = [
     "ProgressBar",
     "SubProgressBar",
     "align_func",
+    "are_here",
     "describe_operator",
     "fit_output",
     "function_name",

@@ -1,4 +1,4 @@
-"""Checks that several parts of the simulator make: is it open, does XLA compile."""
+"""Checks of several parts of the simulator: is it open, does XLA compile, and where."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ def require_open(method: Callable[..., Any]) -> Callable[..., Any]:
 
 def xla_compiles(function: Any, specs: Iterable) -> bool:
     """
-    Return whether XLA can compile a function.
+    Return whether XLA can compile a function for the current device.
+
+    It cannot if the function uses a variable of another device.
 
     Parameters
     ----------
@@ -42,3 +44,18 @@ def xla_compiles(function: Any, specs: Iterable) -> bool:
     except (ValueError, tf.errors.OpError):
         return False
     return True
+
+
+def are_here(variables: Iterable[Any]) -> bool:
+    """
+    Return whether variables are on the current device, where XLA can reach them.
+
+    Parameters
+    ----------
+    variables : iterable of keras.Variable
+        The variables.
+    """
+    import tensorflow as tf
+
+    here = tf.Variable(0.0, trainable=False).device
+    return all(variable.value.device == here for variable in variables)

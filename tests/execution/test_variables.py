@@ -3,11 +3,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from graphs import make_graph
+from nengo.builder.operator import Copy
+from nengo.builder.signal import Signal
 
+from nengo_dl.builder import build_model
 from nengo_dl.config import configure_settings
 from nengo_dl.execution import variables
 from nengo_dl.execution.variables import constant_tensor
 from nengo_dl.graph.layout import BaseArray
+from nengo_dl.tensor_graph import TensorGraph
 
 
 @pytest.fixture
@@ -56,6 +60,40 @@ def test_variables(learning):
     assert places[sig[learning.ens]["encoders"].base][0] in trainable
     assert places[sig[learning.post]["encoders"].base][0] not in trainable
     assert places[sig[learning.conn]["weights"].base][0] in graph.saved_state
+
+
+def test_integers(learning):
+    """They are in reach of XLA on a GPU, where TensorFlow keeps int32 on the host."""
+    graph = make_graph(learning)
+    step = graph.model.step
+    key = graph.program.layout.places[step.base][0]
+    assert graph.program.layout.arrays[key].dtype == "int32"
+    graph.values.commit(simulate(graph), stateful=True)
+    types = {tf.as_dtype(v.dtype) for v in graph.saved_state.values()}
+    assert types == {tf.int64, tf.float64}
+    assert graph.saved_state[key].numpy() == 5
+    for value in (graph.values.state_tensor(key), graph.get_tensor(step)):
+        assert value.dtype == tf.int32 and value.numpy() == 5
+    assert graph.values.get_arrays()[key].dtype == np.int32
+    graph.values.set_arrays({**graph.values.get_arrays(), key: np.int32(7)})
+    assert graph.values.n_steps() == 7
+    assert graph.values.packed_state()[1].dtype == tf.int32
+
+
+def test_parameters_that_are_integers(learning):
+    """No operator of Nengo has any, but operators from outside may."""
+    signal = Signal(np.array([1, 2]), name="numbers", readonly=True)
+    model = build_model(learning, 0.001)
+    model.sig[learning.post.neurons]["bias"] = signal
+    target = Signal(np.zeros(2, dtype=int), name="target")
+    model.add_op(Copy(signal, target))
+    graph = TensorGraph(model, 0.001, 1, 3, None)
+    graph.build()
+    key = graph.program.layout.places[signal][0]
+    assert graph.base_params[key].dtype == "int64"
+    assert graph.get_tensor(signal).dtype == tf.int32
+    np.testing.assert_array_equal(graph.get_tensor(signal), [1, 2])
+    simulate(graph)
 
 
 def test_what_is_not_kept(learning):

@@ -1,11 +1,17 @@
 import logging
+import warnings
 
 import keras
+import nengo
+import numpy as np
 import pytest
 import tensorflow as tf
 
+import nengo_dl
 from nengo_dl.simulation import device as environment
 from nengo_dl.simulation.device import report_device, working_context
+
+is_tf32_allowed = tf.config.experimental.tensor_float_32_execution_enabled
 
 
 def test_float_type_and_device():
@@ -39,6 +45,82 @@ def test_contexts_can_overlap():
     first.__exit__(None, None, None)
     second.__exit__(None, None, None)
     keras.config.set_floatx(before)
+
+
+@pytest.fixture(params=[True, False])
+def tf32_of_user(request):
+    """Set TensorFlow's switch to a value."""
+    before = is_tf32_allowed()
+    tf.config.experimental.enable_tensor_float_32_execution(request.param)
+    yield request.param
+    tf.config.experimental.enable_tensor_float_32_execution(before)
+
+
+def test_full_precision(tf32_of_user):
+    with working_context(None, "float32", allow_tf32=True):
+        assert is_tf32_allowed() is tf32_of_user
+    with working_context(None, "float32", allow_tf32=False):
+        assert not is_tf32_allowed()
+        with working_context(None, "float32", allow_tf32=True):
+            assert not is_tf32_allowed()
+        assert not is_tf32_allowed()
+    assert is_tf32_allowed() is tf32_of_user
+    with pytest.raises(RuntimeError), working_context(None, "float32", False):
+        raise RuntimeError("inside")
+    assert is_tf32_allowed() is tf32_of_user
+
+
+def test_contexts_of_full_precision_can_overlap(tf32_of_user):
+    first, second = (working_context(None, "float32", False) for _ in range(2))
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert not is_tf32_allowed()
+    second.__exit__(None, None, None)
+    assert is_tf32_allowed() is tf32_of_user
+
+
+@pytest.mark.training
+@pytest.mark.parametrize("allow_tf32", [False, True])
+def test_precision_of_simulators(allow_tf32, tf32_of_user, Simulator):
+    """All calls are traced (compiled) and executed with the precision asked for."""
+    seen = {}
+
+    def executed(t, x):
+        seen.setdefault("executed", set()).add(is_tf32_allowed())
+        return x
+
+    def traced(x):
+        seen.setdefault("traced", set()).add(is_tf32_allowed())
+        return x
+
+    with nengo.Network() as net:
+        nengo_dl.configure_settings(allow_tf32=allow_tf32)
+        node = nengo.Node(executed, size_in=1)
+        nengo.Connection(nengo.Node([1.0]), node, synapse=None)
+        out = nengo_dl.Layer(traced)(node)
+        scaled = nengo.Node(size_in=1)
+        nengo.Connection(out, scaled, synapse=None)
+        nengo.Probe(scaled)
+    expected = {tf32_of_user and allow_tf32}
+    y = np.ones((1, 2, 1))
+    with Simulator(net, unroll_simulation=1) as sim, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert is_tf32_allowed() is tf32_of_user
+        sim.compile("sgd", loss="mse")
+        for call in (
+            lambda: sim.run_steps(2),
+            lambda: sim.predict(n_steps=2, verbose=0),
+            lambda: sim.evaluate(n_steps=2, y=y, verbose=0),
+            lambda: sim.fit(n_steps=2, y=y, verbose=0),
+        ):
+            seen.pop("executed", None)
+            call()
+            assert seen["executed"] == expected
+            assert is_tf32_allowed() is tf32_of_user
+        # (the type of the output is found out outside of the simulator)
+        sim.reset()
+        assert is_tf32_allowed() is tf32_of_user
 
 
 def test_invalid_device():

@@ -43,12 +43,13 @@ def test_training_argument(net):
 
 
 @pytest.mark.training
-def test_state_of_layers_in_a_loop(net):
+def test_state_of_layers_in_a_loop(net, default_device):
     """In every step as in a call of the Keras layer, in one compiled loop."""
     nengo_dl.configure_settings(learning_phase=True)
     kwargs = {"momentum": 0.5}
     ours = keras.layers.BatchNormalization(**kwargs)
-    dropout = keras.layers.Dropout(0.5, seed=3)
+    with tf.device(default_device):
+        dropout = keras.layers.Dropout(0.5, seed=3)
     x = nengo.Node(np.zeros(4))
     nengo.Probe(nengo_dl.Layer(ours)(x))
     probe = nengo.Probe(nengo_dl.Layer(dropout)(x))
@@ -80,19 +81,20 @@ def test_state_of_layers_in_a_loop(net):
 
 @pytest.mark.training
 @pytest.mark.parametrize("jit_compile", [False, True])
-def test_state_of_layers_in_training_over_time(net, jit_compile):
+def test_state_of_layers_in_training_over_time(net, jit_compile, default_device):
     """The same in `fit`, with gradients through the loop."""
     normalize, their_normalize = (
         keras.layers.BatchNormalization(momentum=0.5, epsilon=0.1) for _ in range(2)
     )
-    model = keras.Sequential(
-        [
-            normalize,
-            keras.layers.Dropout(0.5, seed=1),
-            keras.layers.Reshape((2, 2)),
-            keras.layers.LSTM(3),
-        ]
-    )
+    with tf.device(default_device):
+        model = keras.Sequential(
+            [
+                normalize,
+                keras.layers.Dropout(0.5, seed=1),
+                keras.layers.Reshape((2, 2)),
+                keras.layers.LSTM(3),
+            ]
+        )
     probe = nengo.Probe(nengo_dl.Layer(model)(nengo.Node(np.zeros(4))))
     data = np.random.RandomState(0).normal(size=(3, 5, 4)).astype("float32")
     for step in range(5):
