@@ -257,6 +257,7 @@ SUBJECTS = {
         "weights_of_layers",
     },
     "training": {
+        "node_outputs",
         "check_gradients",
         "devices",
         "distributed",
