@@ -16,6 +16,7 @@ from nengo.builder.neurons import SimNeurons
 
 from nengo_dl.neuron_builders.base import TFNeuronBuilder
 from nengo_dl.neuron_builders.random_numbers import poisson, uniform
+from nengo_dl.neuron_builders.rounding import rounded
 from nengo_dl.signals import SignalDict
 
 
@@ -45,7 +46,7 @@ class RegularSpikingBuilder(RatesToSpikesBuilder):
         self, J: tf.Tensor, dt: tf.Tensor, voltage: tf.Tensor
     ) -> tuple[tf.Tensor, ...]:
         """Compute the spikes for rates ``J``, and the new voltage."""
-        voltage = voltage + dt * J
+        voltage = voltage + rounded(dt * J)
         n_spikes = tf.math.floor(voltage)
         return self.alpha * n_spikes, voltage - n_spikes
 
