@@ -307,7 +307,7 @@ class Engine:
         def block(
             state: list[tf.Tensor], feeds: list[tf.Tensor], n_steps: tf.Tensor
         ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
-            step.start(self._variables.constants())
+            step.start(self._variables.constants(), self._variables.seed)
             carried, outputs = run_steps(
                 step,
                 packing.unpack(state),

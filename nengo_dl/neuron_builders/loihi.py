@@ -21,6 +21,7 @@ from nengo.exceptions import ValidationError
 
 from nengo_dl.builder import BuildConfig, OpBuilder
 from nengo_dl.loihi import AlphaRCNoise, LowpassRCNoise
+from nengo_dl.neuron_builders.random_numbers import threefry, uniform
 from nengo_dl.neuron_builders.rounding import rounded
 from nengo_dl.neuron_builders.spiking import (
     LIFBuilder,
@@ -147,6 +148,7 @@ class LoihiLIFBuilder(LIFBuilder):
     def __init__(self, ops: Sequence[SimNeurons]):
         super().__init__(ops)
         self.noise = ops[0].neurons.nengo_dl_noise
+        self._seed: int | None = None
         if self.noise is not None and type(self.noise) not in FILTERED_SPIKES:
             raise ValidationError(
                 "must be a `nengo_dl.loihi.LowpassRCNoise` or `AlphaRCNoise` where "
@@ -166,7 +168,11 @@ class LoihiLIFBuilder(LIFBuilder):
         self.tau_rc = tf.constant(tau_rc, signals.dtype)
         self.tau_ref = tf.cast(dt * tf.round(tau_ref / dt), signals.dtype)
         if self.noise is not None:
-            self.seed = int(config.rng.randint(2**31 - 1))
+            self._signals = signals
+            if self._seed is None:
+                self._seed = int(config.rng.randint(2**31 - 1))
+            counter = tf.constant(self._seed, tf.uint32), tf.zeros((), tf.uint32)
+            self.seed, _ = threefry(signals.random_key, counter)
             self.tau_s = tf.cast(
                 distinct_tau(self.noise.tau_s, self.ops[0].neurons.tau_rc),
                 signals.dtype,
@@ -193,9 +199,8 @@ class LoihiLIFBuilder(LIFBuilder):
         """Return the rates of neurons that spike once in a period, perhaps noisy."""
         if self.noise is None:
             return 1 / period
-        time = period * tf.random.uniform(
-            period.shape, dtype=period.dtype, seed=self.seed
-        )
+        fraction = uniform(period.shape, period.dtype, self.seed, self._signals.step)
+        time = period * fraction
         filtered = FILTERED_SPIKES[type(self.noise)]
         return filtered(time, period, self.tau_rc, self.tau_s)
 
