@@ -263,12 +263,12 @@ class Trainer:
         if not shuffle or not isinstance(x, list):
             return x, y
         kwargs["shuffle"] = False
-        data: tuple = (tuple(x), y, kwargs.pop("sample_weight", None))
+        parts = (tuple(x), y, kwargs.pop("sample_weight", None))
+        data = tuple(part for part in parts if part is not None)
         part = kwargs.pop("validation_split", 0)
         if part and kwargs.get("validation_data") is None:
             data, (val_x, *val_y) = split(data, part)
             kwargs["validation_data"] = (list(val_x), *val_y)
-        data = data[: 3 if data[2] is not None else 2]
         rng = self._simulation.training_rng
         within = shuffle == "batch"
         return shuffled_batches(data, kwargs["batch_size"], rng, within), None

@@ -82,11 +82,11 @@ def test_random_spiking(Simulator, cls, inference_only):
 def test_seed_of_the_simulator_reaches_random_spikes(cls, Simulator):
     with nengo.Network(seed=0) as net:
         ens = nengo.Ensemble(20, 1, neuron_type=cls(nengo.LIFRate()))
-        probe = nengo.Probe(ens.neurons)
+        nengo.Probe(ens.neurons)
 
     def spikes(sim):
         sim.run_steps(50)
-        return sim.data[probe]
+        return sim.data[sim.model.toplevel.all_probes[0]]
 
     with Simulator(net, minibatch_size=2, seed=1) as sim:
         first = spikes(sim)

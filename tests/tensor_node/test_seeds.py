@@ -17,7 +17,9 @@ def network(*stack):
     with nengo.Network(seed=0) as net:
         net.node = x = nengo.Node(np.zeros(4))
         for layer in stack:
-            x = nengo_dl.Layer(layer)(x)
+            # with a `shape_out`, there is no trial before the simulator
+            args = {"shape_out": (4,)} if isinstance(layer, Scaled) else {}
+            x = nengo_dl.Layer(layer)(x, **args)
         net.probe = nengo.Probe(x)
     return net
 
