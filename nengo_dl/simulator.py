@@ -363,20 +363,22 @@ class Simulator(KerasMethods, ParameterMethods):
         Parameters
         ----------
         seed : int, optional
-            New seed of processes. Random operations inside of TensorFlow keep theirs.
+            New seed of everything random, except for operations of TensorFlow that
+            draw random numbers in functions of TensorNodes.
         include_trainable : bool
             Whether parameters return to their initial values, including those that
             learning rules have modified.
         include_probes : bool
             Whether recorded data are dropped.
         include_processes : bool
-            Whether processes start again.
+            Whether processes, and all else that is random, start again.
         """
         if seed is not None:
             _check_seed(seed)
             warnings.warn(
-                "Changing the seed does not affect TensorFlow operations created "
-                "before; create a new Simulator to change all seeds"
+                "Changing the seed does not affect TensorFlow operations that draw "
+                "random numbers in functions of TensorNodes; create a new Simulator to "
+                "change all seeds"
             )
             self._simulation.seed = seed
         self._simulation.reset(include_trainable, include_processes)

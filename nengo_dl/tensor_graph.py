@@ -29,6 +29,7 @@ from nengo_dl.graph.io_names import io_names
 from nengo_dl.graph.program import compile_model
 from nengo_dl.signals import SignalDict
 from nengo_dl.tensor_node import SimTensorNode, TensorNode, prepare_layers
+from nengo_dl.tensor_node.seeds import seeded_building
 from nengo_dl.utils import ErrorBox, describe_operator, numpy_function
 
 logger = logging.getLogger(__name__)
@@ -219,7 +220,8 @@ class TensorGraph(keras.layers.Layer):
 
     def _prepare_layers(self) -> list[keras.layers.Layer]:
         operators = [op for op in self.model.operators if isinstance(op, SimTensorNode)]
-        with tf.device(self.device):
+        layers = [op.func for op in operators if isinstance(op.func, keras.Layer)]
+        with tf.device(self.device), seeded_building(layers, self.seed):
             return prepare_layers(operators, self.minibatch_size, self.compute_dtype)
 
     def _make_step(self, training: bool, avoid_xla: bool = False) -> Step:
@@ -378,6 +380,8 @@ class TensorGraph(keras.layers.Layer):
         """
         carried, outputs = self.simulate(inputs, training, n_steps, given)
         n_updates = self.values.update(carried, keep_state)
+        if training:
+            self.values.n_trained.assign_add(1)
         logger.info("Number of state updates: %d", n_updates)
         return outputs
 
@@ -414,7 +418,8 @@ class TensorGraph(keras.layers.Layer):
             # first replica)
             is_single = isinstance(count, int) and count == 1
             step = self._uncompiled_step(is_training, is_single or is_distributed)
-            step.start(self.values.constants())
+            values = self.values
+            step.start(values.constants(), values.seed, values.n_trained)
             carried, outputs = run_steps(
                 step, carried, feeds, count, count, self.unroll, called
             )

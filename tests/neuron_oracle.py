@@ -33,6 +33,7 @@ def make_builder(
     signals = SignalDict(dtype, minibatch_size)
     signals.dt, signals.dt_val = tf.constant(0.001, dtype), 0.001
     signals.step = tf.constant(1)
+    signals.random_key = (tf.constant(0, tf.uint32), tf.constant(0, tf.uint32))
     for i, signal in enumerate(op.all_signals):
         key, n = str(i), signal.shape[0]
         signal.minibatched = True

@@ -317,7 +317,7 @@ class Engine:
             n_steps: tf.Tensor,
             called: tf.Tensor | None,
         ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
-            step.start(self._variables.constants())
+            step.start(self._variables.constants(), self._variables.seed)
             carried, outputs = run_steps(
                 step,
                 packing.unpack(state),

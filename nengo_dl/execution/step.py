@@ -122,7 +122,12 @@ class Step:
                     needed.update(places[s.base][0] for s in op.all_signals)
         return used_after[::-1]
 
-    def start(self, constants: dict[str, tf.Tensor]) -> None:
+    def start(
+        self,
+        constants: dict[str, tf.Tensor],
+        seed: int | tf.Tensor = 0,
+        stream: int | tf.Tensor = 0,
+    ) -> None:
         """
         Begin a trace: create what all steps of the traced function share.
 
@@ -130,9 +135,12 @@ class Step:
         ----------
         constants : dict of {str: tf.Tensor}
             Values of the base arrays that no operator writes.
+        seed, stream : int or scalar integer tf.Tensor
+            What random numbers follow from, besides the number of the step.
         """
         self._constants = constants
         self.signals.dt = tf.constant(self.program.dt, self.signals.dtype)
+        self.signals.random_key = (tf.cast(seed, tf.uint32), tf.cast(stream, tf.uint32))
         self.builder.build_pre(self.signals, self.config)
 
     def __call__(

@@ -20,6 +20,7 @@ from nengo_dl.execution.places import place_of
 from nengo_dl.graph.layout import BaseArray
 from nengo_dl.graph.program import Program
 from nengo_dl.signals import SignalDict
+from nengo_dl.tensor_node.seeds import LayerSeeds
 
 # TensorFlow keeps variables of type int32 in the memory of the host, also those of a
 # GPU, where XLA cannot reach them. They are stored in another type.
@@ -54,6 +55,10 @@ class Variables:
         Parameters that were optimised away, as far as they are not as they were built.
     keep_state : tf.Variable
         Whether `update` changes the whole state, or only what was learned.
+    seed : tf.Variable
+        Seed of the random numbers of neurons.
+    n_trained : tf.Variable
+        Number of batches trained so far, each of which has random numbers of its own.
     packing : Packing
         How the engine joins the state.
     """
@@ -77,6 +82,10 @@ class Variables:
         with tf.device(program.settings.device):
             self._create(add_weight)
             self.keep_state = tf.Variable(False, trainable=False)
+            # (integers of 32 bits would not be on the device)
+            self.seed = tf.Variable(program.settings.seed, False, dtype=tf.int64)
+            self.n_trained = tf.Variable(0, False, dtype=tf.int64)
+        self._layer_seeds = LayerSeeds(layers, program.settings.seed)
 
     def _create(self, add_weight: Callable[..., keras.Variable]) -> None:
         program = self._program
@@ -263,6 +272,21 @@ class Variables:
             for layer, weights in zip(self._layers, self._initial_weights):
                 layer.set_weights(weights)
 
+    def reseed(self, seed: int) -> None:
+        """Start all random numbers again, from another seed or the same one."""
+        self.seed.assign(seed)
+        self.n_trained.assign(0)
+        self._layer_seeds.reset(seed)
+
+    def random_state(self) -> list[np.ndarray]:
+        """Return what the random numbers of training follow from, besides the seed."""
+        return [self.n_trained.numpy(), *self._layer_seeds.states()]
+
+    def set_random_state(self, state: Sequence[np.ndarray]) -> None:
+        """Go on from a state that `random_state` has returned."""
+        self.n_trained.assign(state[0])
+        self._layer_seeds.set_states(state[1:])
+
     def get_arrays(self) -> dict[str, np.ndarray]:
         """Return the values of all variables by the key of their base array."""
         arrays = {key: self.state_tensor(key) for key in self._state}
@@ -283,6 +307,8 @@ class Variables:
             "arrays": self.get_arrays(),
             "removed_parameters": dict(self.removed_parameters),
             "initial_weights": [list(weights) for weights in self._initial_weights],
+            "seed": int(self.seed.numpy()),
+            "random_state": self.random_state(),
         }
 
     def set_copy(self, copy: Mapping[str, Any]) -> None:
@@ -290,6 +316,8 @@ class Variables:
         self.set_arrays(copy["arrays"])
         self.removed_parameters.update(copy["removed_parameters"])
         self._initial_weights = copy["initial_weights"]
+        self.reseed(copy["seed"])
+        self.set_random_state(copy["random_state"])
 
     # -- by signal --------------------------------------------------------------------
 

@@ -14,12 +14,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import tensorflow as tf
 from nengo.builder.neurons import SimNeurons
 from nengo.exceptions import ValidationError
 
 from nengo_dl.builder import BuildConfig, OpBuilder
 from nengo_dl.loihi import AlphaRCNoise, LowpassRCNoise
+from nengo_dl.neuron_builders.random_numbers import threefry, uniform
+from nengo_dl.neuron_builders.rounding import rounded
 from nengo_dl.neuron_builders.spiking import (
     LIFBuilder,
     SpikingRectifiedLinearBuilder,
@@ -51,7 +54,7 @@ def loihi_builder(neuron_type: type) -> type[OpBuilder] | None:
     return BUILDERS.get(neuron_type.__name__)
 
 
-def discretize_tau_rc(tau_rc: tf.Tensor, dt: float) -> tf.Tensor:
+def discretize_tau_rc(tau_rc: np.ndarray, dt: float) -> np.ndarray:
     r"""
     Return the membrane time constant that Loihi can represent.
 
@@ -62,13 +65,13 @@ def discretize_tau_rc(tau_rc: tf.Tensor, dt: float) -> tf.Tensor:
 
     Parameters
     ----------
-    tau_rc : tf.Tensor
+    tau_rc : array
         Time constant in seconds, in double precision.
     dt : float
         Length of a step in seconds.
     """
-    decay = tf.round(-tf.math.expm1(-dt / tau_rc) * MAX_DECAY) / MAX_DECAY
-    return -dt / tf.math.log1p(-decay)
+    decay = np.round(-np.expm1(-dt / tau_rc) * MAX_DECAY) / MAX_DECAY
+    return -dt / np.log1p(-decay)
 
 
 def straight_through(value: tf.Tensor, rate: tf.Tensor) -> tf.Tensor:
@@ -96,7 +99,7 @@ class LoihiSpikingRectifiedLinearBuilder(SpikingRectifiedLinearBuilder):
         self, J: tf.Tensor, dt: tf.Tensor, voltage: tf.Tensor
     ) -> tuple[tf.Tensor, ...]:
         """Compute the spikes for input currents ``J``, and the new voltage."""
-        voltage = voltage + dt * J
+        voltage = voltage + rounded(dt * J)
         spiked = voltage > 1
         output = tf.where(spiked, self.alpha, tf.zeros_like(voltage))
         return output, tf.where(spiked, tf.zeros_like(voltage), tf.nn.relu(voltage))
@@ -145,6 +148,7 @@ class LoihiLIFBuilder(LIFBuilder):
     def __init__(self, ops: Sequence[SimNeurons]):
         super().__init__(ops)
         self.noise = ops[0].neurons.nengo_dl_noise
+        self._seed: int | None = None
         if self.noise is not None and type(self.noise) not in FILTERED_SPIKES:
             raise ValidationError(
                 "must be a `nengo_dl.loihi.LowpassRCNoise` or `AlphaRCNoise` where "
@@ -160,10 +164,15 @@ class LoihiLIFBuilder(LIFBuilder):
         dt = signals.dt_val
         tau_rc = self.parameter(signals, "tau_rc", tf.float64)
         tau_ref = self.parameter(signals, "tau_ref", tf.float64)
-        self.tau_rc = tf.cast(discretize_tau_rc(tau_rc, dt), signals.dtype)
+        tau_rc = discretize_tau_rc(tf.get_static_value(tau_rc), dt)
+        self.tau_rc = tf.constant(tau_rc, signals.dtype)
         self.tau_ref = tf.cast(dt * tf.round(tau_ref / dt), signals.dtype)
         if self.noise is not None:
-            self.seed = int(config.rng.randint(2**31 - 1))
+            self._signals = signals
+            if self._seed is None:
+                self._seed = int(config.rng.randint(2**31 - 1))
+            counter = tf.constant(self._seed, tf.uint32), tf.zeros((), tf.uint32)
+            self.seed, _ = threefry(signals.random_key, counter)
             self.tau_s = tf.cast(
                 distinct_tau(self.noise.tau_s, self.ops[0].neurons.tau_rc),
                 signals.dtype,
@@ -190,9 +199,8 @@ class LoihiLIFBuilder(LIFBuilder):
         """Return the rates of neurons that spike once in a period, perhaps noisy."""
         if self.noise is None:
             return 1 / period
-        time = period * tf.random.uniform(
-            period.shape, dtype=period.dtype, seed=self.seed
-        )
+        fraction = uniform(period.shape, period.dtype, self.seed, self._signals.step)
+        time = period * fraction
         filtered = FILTERED_SPIKES[type(self.noise)]
         return filtered(time, period, self.tau_rc, self.tau_s)
 

@@ -70,7 +70,7 @@ def threefry(key: Words, counter: Words, n_rounds: int = N_ROUNDS) -> Words:
 def uniform(
     shape: Sequence[int],
     dtype: tf.DType,
-    seed: int,
+    seed: int | tf.Tensor,
     step_number: tf.Tensor,
     stream: int | tf.Tensor = 0,
 ) -> tf.Tensor:
@@ -83,14 +83,14 @@ def uniform(
         Shape of the result.
     dtype : tf.DType
         Type of the result, which holds as many random bits as it has digits.
-    seed : int
+    seed : int or scalar uint32 tf.Tensor
         Seed (less than ``2**32``).
     step_number : scalar int32 tf.Tensor
         The current step.
     stream : int or scalar int32 tf.Tensor
         Distinguishes the draws within a step.
     """
-    key = (tf.constant(seed, tf.uint32), tf.cast(stream, tf.uint32))
+    key = (tf.convert_to_tensor(seed, tf.uint32), tf.cast(stream, tf.uint32))
     elements = tf.reshape(tf.range(math.prod(shape)), shape)
     counter = (tf.bitcast(elements, tf.uint32), tf.cast(step_number, tf.uint32))
     x, y = threefry(key, counter)
@@ -108,7 +108,9 @@ def _leading_bits(bits: tf.Tensor, n: int, dtype: tf.DType) -> tf.Tensor:
     return tf.cast(tf.bitcast(bits, tf.int32), dtype)
 
 
-def poisson(mean: tf.Tensor, seed: int, step_number: tf.Tensor) -> tf.Tensor:
+def poisson(
+    mean: tf.Tensor, seed: int | tf.Tensor, step_number: tf.Tensor
+) -> tf.Tensor:
     r"""
     Draw random numbers from Poisson distributions.
 
@@ -121,7 +123,7 @@ def poisson(mean: tf.Tensor, seed: int, step_number: tf.Tensor) -> tf.Tensor:
     ----------
     mean : tf.Tensor
         The means (not negative). The variance grows no more from `MAX_POISSON_MEAN` on.
-    seed : int
+    seed : int or scalar uint32 tf.Tensor
         Seed (less than ``2**32``).
     step_number : scalar int32 tf.Tensor
         The current step.

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from nengo_dl.builder import BuildConfig
 from nengo_dl.neuron_builders.base import TFNeuronBuilder
+from nengo_dl.neuron_builders.rounding import rounded
 from nengo_dl.neurons import LeakyReLU, SpikingLeakyReLU
 from nengo_dl.signals import SignalDict
 
@@ -244,4 +245,5 @@ def adapted(
     inc_n: tf.Tensor,
 ) -> tf.Tensor:
     """Return the adaptation after a step in which neurons put out ``output``."""
-    return adaptation + (dt / tau_n) * (inc_n * output - adaptation)
+    difference = rounded(inc_n * output) - adaptation
+    return adaptation + rounded((dt / tau_n) * difference)

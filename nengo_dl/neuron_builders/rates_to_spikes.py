@@ -14,8 +14,10 @@ from typing import Any
 import tensorflow as tf
 from nengo.builder.neurons import SimNeurons
 
+from nengo_dl.builder import BuildConfig
 from nengo_dl.neuron_builders.base import TFNeuronBuilder
-from nengo_dl.neuron_builders.random_numbers import poisson, uniform
+from nengo_dl.neuron_builders.random_numbers import poisson, threefry, uniform
+from nengo_dl.neuron_builders.rounding import rounded
 from nengo_dl.signals import SignalDict
 
 
@@ -45,7 +47,7 @@ class RegularSpikingBuilder(RatesToSpikesBuilder):
         self, J: tf.Tensor, dt: tf.Tensor, voltage: tf.Tensor
     ) -> tuple[tf.Tensor, ...]:
         """Compute the spikes for rates ``J``, and the new voltage."""
-        voltage = voltage + dt * J
+        voltage = voltage + rounded(dt * J)
         n_spikes = tf.math.floor(voltage)
         return self.alpha * n_spikes, voltage - n_spikes
 
@@ -55,15 +57,22 @@ class RandomSpikingBuilder(RatesToSpikesBuilder):
     Base class of builders of neurons that spike at random.
 
     Random numbers are functions of a seed and of the number of the step, so that a
-    simulation that starts again gets the same. The seed is drawn from (a copy of) the
-    random number generator that Nengo made for the neurons, which in turn depends on
-    the seed of the ensemble. The numbers themselves are not those of Nengo.
+    simulation that starts again gets the same. The seed follows from that of the
+    simulation, and from (a copy of) the random number generator that Nengo made for the
+    neurons, which depends on the seed of the ensemble. The numbers themselves are not
+    those of Nengo.
     """
 
     def __init__(self, ops: Sequence[SimNeurons]):
         super().__init__(ops)
         rng = copy.deepcopy(ops[0].state_extra["rng"])
-        self.seed = int(rng.randint(2**31 - 1))
+        self._ensemble_seed = int(rng.randint(2**31 - 1))
+
+    def build_pre(self, signals: SignalDict, config: BuildConfig) -> None:
+        """Prepare the seed."""
+        super().build_pre(signals, config)
+        counter = tf.constant(self._ensemble_seed, tf.uint32), tf.zeros((), tf.uint32)
+        self.seed, _ = threefry(signals.random_key, counter)
 
     def build_step(self, signals: SignalDict, **step_kwargs: Any) -> None:
         """Add the operations of one step."""

@@ -21,27 +21,24 @@ from nengo_dl.neuron_builders.rates import (
     lif_rate,
     soft_lif_rate,
 )
+from nengo_dl.neuron_builders.rounding import rounded
 from nengo_dl.signals import SignalDict
 
-# Up to this ratio of the step to the membrane time constant, the series of `relaxed`
+# Up to this ratio of the step to the membrane time constant, the series of `decay`
 # and `log_overshoot` are exact to rounding: to 1e-14 in double precision, and to 1e-8,
 # with fewer terms, in single precision. XLA divides the work of one step among several
 # threads if it takes that for expensive, and for so short a time they are in the way.
 MAX_SERIES_STEP = 0.1
 
 
-def relaxed(
-    voltage: tf.Tensor, J: tf.Tensor, x: tf.Tensor, use_series: bool
-) -> tf.Tensor:
+def decay(x: tf.Tensor, use_series: bool) -> tuple[tf.Tensor, tf.Tensor]:
     r"""
-    Let the membrane voltage approach the input current for some time.
+    Return which part of the way to the input current a voltage goes, as a fraction.
 
-    .. math:: v \leftarrow v + (v - J) (e^{-x} - 1)
+    .. math:: 1 - e^{-x}
 
     Parameters
     ----------
-    voltage, J : tf.Tensor
-        Membrane voltage and input current.
     x : tf.Tensor
         The time, in units of the membrane time constant.
     use_series : bool
@@ -54,19 +51,44 @@ def relaxed(
            + \frac{x^6}{30240} - \ldots
 
         with the last of these terms in double precision only. This takes less than
-        half of the time in compiled simulations. That the division comes last matters:
-        XLA computes divisions once but repeats cheap operations for each of their uses.
-        A voltage does not overshoot ``J = 1`` by a rounding error, which would be a
-        spike.
+        half of the time in compiled simulations.
+
+    Returns
+    -------
+    numerator, denominator : tf.Tensor
+        The fraction; see `relaxed`.
     """
     if not use_series:
-        return voltage + (voltage - J) * tf.math.expm1(-x)
+        return -tf.math.expm1(-x), tf.ones_like(x)
     x2 = x * x
     if x.dtype == tf.float64:
         d = 1 + x / 2 + x2 * (1 / 12 - x2 * (1 / 720 - x2 / 30240))
     else:
         d = 1 + x * (1 / 2 + x * (1 / 12 - x2 * (1 / 720)))
-    return (voltage * d + (J - voltage) * x) / d
+    return x, d
+
+
+def relaxed(
+    voltage: tf.Tensor, J: tf.Tensor, numerator: tf.Tensor, denominator: tf.Tensor
+) -> tf.Tensor:
+    r"""
+    Let the membrane voltage approach the input current for some time.
+
+    .. math:: v \leftarrow v + (J - v) (1 - e^{-x})
+
+    That the division comes last matters: XLA computes divisions once but repeats cheap
+    operations for each of their uses. Where the denominator is 1, the result is that of
+    NumPy to the last digit. A voltage does not overshoot ``J = 1`` by a rounding error,
+    which would be a spike.
+
+    Parameters
+    ----------
+    voltage, J : tf.Tensor
+        Membrane voltage and input current.
+    numerator, denominator : tf.Tensor
+        Which part of the way the voltage goes; see `decay`.
+    """
+    return (voltage * denominator + rounded((J - voltage) * numerator)) / denominator
 
 
 def log_overshoot(voltage: tf.Tensor, J: tf.Tensor, use_series: bool) -> tf.Tensor:
@@ -124,7 +146,7 @@ class SpikingRectifiedLinearBuilder(RectifiedLinearBuilder):
         self, J: tf.Tensor, dt: tf.Tensor, voltage: tf.Tensor
     ) -> tuple[tf.Tensor, ...]:
         """Compute the spikes for input currents ``J``, and the new voltage."""
-        voltage = voltage + dt * leaky_relu(J, self.negative_slope)
+        voltage = voltage + rounded(dt * leaky_relu(J, self.negative_slope))
         n_spikes = tf.math.floor(voltage)
         if self.negative_slope is not None:
             n_spikes = tf.where(voltage < 0, tf.math.ceil(voltage), n_spikes)
@@ -215,8 +237,17 @@ class LIFBuilder(LIFParameters):
         refractory_time : (minibatch_size, n_neurons) tf.Tensor
             What is left of it at the start of the step.
         """
-        x = tf.clip_by_value(dt - refractory_time, self.zero, dt) / self.tau_rc
-        return relaxed(voltage, J, x, self._use_series)
+        delta = tf.clip_by_value(dt - refractory_time, self.zero, dt)
+        numerator, denominator = decay(delta / self.tau_rc, self._use_series)
+        tau_rc = tf.get_static_value(self.tau_rc)
+        # (builders from outside may have time constants that TensorFlow computes)
+        if tau_rc is not None:
+            # for whole steps, to the last digit what NumPy has
+            whole = -np.expm1(-tf.get_static_value(dt) / tau_rc)
+            is_partial = delta < dt
+            numerator = tf.where(is_partial, numerator, whole)
+            denominator = tf.where(is_partial, denominator, self.one)
+        return relaxed(voltage, J, numerator, denominator)
 
     def spikes(self, voltage: tf.Tensor) -> tf.Tensor:
         """
@@ -334,9 +365,11 @@ class IzhikevichBuilder(TFNeuronBuilder):
         """Compute the spikes for input currents ``J``, and the new state."""
         v, u = voltage, recovery
         J = tf.maximum(tf.stop_gradient(J), np.array(-30, J.dtype.as_numpy_dtype))
-        v = v + (0.04 * v**2 + 5 * v + 140 - u + J) * 1000 * dt
+        dv = rounded(0.04 * v**2) + rounded(5 * v) + 140 - u + J
+        v = v + rounded(rounded(dv * 1000) * dt)
         spiked = v >= 30
         v = tf.where(spiked, self.reset_voltage, v)
-        u = u + self.tau_recovery * (self.coupling * v - u) * 1000 * dt
+        du = rounded(self.tau_recovery * (rounded(self.coupling * v) - u))
+        u = u + rounded(rounded(du * 1000) * dt)
         u = tf.where(spiked, u + self.reset_recovery, u)
         return tf.where(spiked, self.alpha, tf.zeros_like(v)), v, u

@@ -61,12 +61,16 @@ class SignalDict(Mapping):
         What builders add to the loss at this step.
     step : scalar int32 tf.Tensor
         Number of the step that is being computed; the first one is 1.
+    random_key : (uint32 tf.Tensor, uint32 tf.Tensor)
+        What random numbers within the step follow from, besides its number. Set before
+        the step is built.
     process_rngs : dict of {SimProcess: list of numpy.random.RandomState}
         Random number generators of processes, for every item of the minibatch.
     """
 
     dt: tf.Tensor
     dt_val: float
+    random_key: tuple[tf.Tensor, tf.Tensor]
 
     def __init__(self, dtype: str, minibatch_size: int):
         self.dtype = tf.as_dtype(dtype)

@@ -41,7 +41,9 @@ class Simulation:
     n_steps : int
         Number of steps simulated so far.
     seed : int
-        Seed of processes, which `reset` may start with another one.
+        Seed of all that is random, which `reset` may start with another one.
+    training_rng : numpy.random.RandomState
+        Draws the orders in which items are trained.
     """
 
     # None after `close`, when nobody may ask for it
@@ -56,6 +58,7 @@ class Simulation:
         self.model = model
         self.settings = settings
         self.seed = settings.seed
+        self.training_rng = np.random.RandomState(self.seed)
         self.n_steps = 0
         self._construct(progress)
 
@@ -211,6 +214,8 @@ class Simulation:
         self.n_steps = 0
         if include_processes:
             self.tensor_graph.feeds.reset(self.seed)
+            self.tensor_graph.values.reseed(self.seed)
+            self.training_rng.seed(self.seed)
             self.tensor_graph.build_post()
 
     def close(self) -> None:

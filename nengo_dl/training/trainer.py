@@ -30,6 +30,7 @@ from nengo_dl.training.keras_model import (
     TrainingFacts,
     simulator_model,
 )
+from nengo_dl.training.shuffling import shuffled_batches, split
 
 KERAS_VERSION = tuple(int(number) for number in keras.__version__.split(".")[:2])
 
@@ -110,9 +111,6 @@ class Trainer:
         with self._keras_call("fit", stateful, kwargs) as keep_state:
             model, data = self.keras_model, self._data
             x, y, kwargs = data.prepare(x, y, n_steps, model.objectives, kwargs)
-            if not isinstance(x, dict):
-                # Keras would warn that it cannot
-                kwargs.setdefault("shuffle", False)
             target_specs = self._check_targets(x, y)
             if "validation_data" in kwargs:
                 validation_data = data.validation_data(
@@ -129,6 +127,7 @@ class Trainer:
             given = data.given_nodes(x)
             self._prepare_training(steps, keep_state, target_specs, given)
             with self._restored_on_failure():
+                x, y = self._shuffled(x, y, kwargs)
                 history = model.fit(x, y, **kwargs)
         for values in history.history.values():
             # Keras 3.3 leaves tensors there
@@ -258,6 +257,22 @@ class Trainer:
         with self._simulation.keras_call(keep_state):
             yield keep_state
 
+    def _shuffled(self, x: Any, y: Any, kwargs: dict[str, Any]) -> tuple[Any, Any]:
+        """Return data that Keras need not shuffle, if it is to be shuffled."""
+        # Keras would warn that it cannot shuffle streams
+        shuffle = kwargs.setdefault("shuffle", isinstance(x, dict))
+        if not shuffle or not isinstance(x, dict):
+            return x, y
+        kwargs["shuffle"] = False
+        parts = (x, y, kwargs.pop("sample_weight", None))
+        data = tuple(part for part in parts if part is not None)
+        part = kwargs.pop("validation_split", 0)
+        if part and kwargs.get("validation_data") is None:
+            data, kwargs["validation_data"] = split(data, part)
+        rng = self._simulation.training_rng
+        within = shuffle == "batch"
+        return shuffled_batches(data, kwargs["batch_size"], rng, within), None
+
     def _check_trainable(self) -> None:
         if self._simulation.settings.inference_only:
             raise SimulationError(
@@ -361,11 +376,16 @@ class Trainer:
         model = self.keras_model
         variables = [*model.variables, *model.optimizer.variables]
         saved = [(variable, variable.numpy()) for variable in variables]
+        rng = self._simulation.training_rng
+        values = self._simulation.tensor_graph.values
+        rng_state, random_state = rng.get_state(), values.random_state()
         try:
             yield
         except Exception:
             for variable, value in saved:
                 variable.assign(value)
+            rng.set_state(rng_state)
+            values.set_random_state(random_state)
             raise
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import nengo
 import numpy as np
 import pytest
@@ -74,3 +76,31 @@ def test_random_spiking(Simulator, cls, inference_only):
         (data * 0.001 / 2).var(axis=(0, 1)), variance, rtol=0.15, atol=0.005
     )
     assert np.any(data[0] != data[1]) and np.any(data[:, :700] != data[:, 700:1400])
+
+
+@pytest.mark.parametrize("cls", [nengo.StochasticSpiking, nengo.PoissonSpiking])
+def test_seed_of_the_simulator_reaches_random_spikes(cls, Simulator):
+    with nengo.Network(seed=0) as net:
+        ens = nengo.Ensemble(20, 1, neuron_type=cls(nengo.LIFRate()))
+        nengo.Probe(ens.neurons)
+
+    def spikes(sim):
+        sim.run_steps(50)
+        return sim.data[sim.model.toplevel.all_probes[0]]
+
+    with Simulator(net, minibatch_size=2, seed=1) as sim:
+        first = spikes(sim)
+        assert (first[0] != first[1]).any()
+        with pytest.warns(UserWarning, match="Changing the seed"):
+            sim.reset(seed=2)
+        second = spikes(sim)
+        assert (first != second).any()
+        sim.reset()
+        assert (spikes(sim) == second).all()
+        copy = pickle.loads(pickle.dumps(sim))
+    with copy:
+        copy.reset()
+        assert (spikes(copy) == second).all()
+    for seed, expected in ((1, first), (2, second)):
+        with Simulator(net, minibatch_size=2, seed=seed) as sim:
+            assert (spikes(sim) == expected).all()
