@@ -170,7 +170,7 @@ def checked_batches(data: Any, check: BatchCheck, errors: ErrorBox) -> Any:
             check(batch)
         return batch
 
-    return _generator(iter(errors.guard(next_batch), end))
+    return _generator(iter(errors.guard(next_batch, passing=True), end))
 
 
 def _generator(batches: Iterable[tuple]) -> Iterator[tuple]:
