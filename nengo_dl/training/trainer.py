@@ -9,8 +9,9 @@ goes on as it should, or stays as it was.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import zip_longest
 from typing import Any
 
 import keras
@@ -30,6 +31,7 @@ from nengo_dl.training.keras_model import (
     TrainingFacts,
     simulator_model,
 )
+from nengo_dl.training.reuse import Compiled
 
 KERAS_VERSION = tuple(int(number) for number in keras.__version__.split(".")[:2])
 
@@ -56,7 +58,10 @@ class Trainer:
         self._keras_model: SimulatorModel | None = None
         self._node_inputs: dict[nengo.Node, keras.KerasTensor] | None = None
         self._jit_compile: bool | str = "auto"
-        self._trained_with: tuple | None = None
+        self._compiled: Compiled | None = None
+        # what training functions were made for, and by what they depend on
+        self._made_for: list = []
+        self._train_functions: dict[tuple, tuple[TrainingFacts, Callable]] = {}
 
     @property
     def keras_model(self) -> SimulatorModel:
@@ -79,7 +84,9 @@ class Trainer:
 
     def close(self) -> None:
         """Free the Keras model."""
-        self._keras_model = None
+        self._keras_model = self._compiled = None
+        self._made_for = []
+        self._train_functions = {}
 
     def compile(
         self,
@@ -96,10 +103,13 @@ class Trainer:
             self._probe_names, loss, loss_weights, metrics, weighted_metrics
         )
         jit_compile = kwargs.pop("jit_compile", "auto")
+        model, before = self.keras_model, self._compiled
+        asked_for = (optimizer, by_name, kwargs)
         with self._simulation.context():
-            self.keras_model.compile(optimizer=optimizer, **by_name, **kwargs)
+            if before is None or not before.start_again(model, *asked_for):
+                model.compile(optimizer=optimizer, **by_name, **kwargs)
+                self._compiled = Compiled(model, *asked_for)
         self._jit_compile = jit_compile
-        self._trained_with = None
 
     def fit(
         self, x: Any, y: Any, n_steps: int | None, stateful: bool, **kwargs: Any
@@ -307,8 +317,13 @@ class Trainer:
                 f"{keras.__version__}), as older versions do not add up gradients and "
                 "losses; update Keras, or train on one device"
             )
-        facts = (steps, keep_state, target_specs)
-        if self._trained_with == facts:
+        made_for = [model.objectives, model.optimizer]
+        if any(a is not b for a, b in zip_longest(made_for, self._made_for)):
+            self._made_for = made_for
+            self._train_functions = {}
+        key = (steps, keep_state, self._jit_compile, str(target_specs))
+        if key in self._train_functions:
+            model.facts, model.train_function = self._train_functions[key]
             return
         if steps is not None and steps != graph.unroll:
             in_loops = python_in_loops(graph, probes)
@@ -331,7 +346,7 @@ class Trainer:
             model.optimizer.build(model.trainable_variables)
         model.facts = TrainingFacts(steps, keep_state, jit_compile)
         model.make_train_function(force=True)
-        self._trained_with = facts
+        self._train_functions[key] = model.facts, model.train_function
         broken = broken_paths(graph, probes)
         if broken:
             warnings.warn(
