@@ -15,11 +15,17 @@ from contextlib import contextmanager, nullcontext
 import keras
 import tensorflow as tf
 
+from nengo_dl.utils import SETTINGS_LOCK, GlobalSetting
+
 logger = logging.getLogger(__name__)
+
+FLOAT_TYPE = GlobalSetting(keras.config.floatx, keras.config.set_floatx)
 
 
 @contextmanager
-def working_context(device: str | None, dtype: str) -> Iterator[None]:
+def working_context(
+    device: str | None, dtype: str, alone: bool = False
+) -> Iterator[None]:
     """
     Work on a device, with a float type as Keras's default.
 
@@ -29,21 +35,25 @@ def working_context(device: str | None, dtype: str) -> Iterator[None]:
         A device of TensorFlow, such as ``"/cpu:0"``; None to let TensorFlow decide.
     dtype : str
         Name of the float type.
+    alone : bool
+        Whether other threads have to wait, so that they cannot set another float type.
+        It is needed for whatever makes variables or traces functions, and must not be
+        set while functions run that may call Python.
 
     Raises
     ------
     ValueError
         If there is something wrong with the name of the device.
     """
-    before = keras.config.floatx()
-    # Keras makes up its default policy at first use, from the float type at that time
-    keras.config.dtype_policy()
-    keras.config.set_floatx(dtype)
-    try:
-        with nullcontext() if device is None else tf.device(device):
-            yield
-    finally:
-        keras.config.set_floatx(before)
+    # Keras makes up its default policy, one for each thread, at first use, from the
+    # float type at that time
+    with SETTINGS_LOCK, FLOAT_TYPE.shown(FLOAT_TYPE.outside()):
+        keras.config.dtype_policy()
+    with (
+        FLOAT_TYPE.fixed(dtype) if alone else FLOAT_TYPE.shown(dtype),
+        nullcontext() if device is None else tf.device(device),
+    ):
+        yield
 
 
 def report_device(device: str | None) -> None:

@@ -61,7 +61,7 @@ class Simulation:
 
     def _construct(self, progress: Callable[[str, str], NullProgressBar]) -> None:
         settings = self.settings
-        with self.context(), progress("Optimizing graph", "Optimization"):
+        with self.context(alone=True), progress("Optimizing graph", "Optimization"):
             self.tensor_graph = TensorGraph(
                 self.model,
                 self.model.dt,
@@ -71,7 +71,7 @@ class Simulation:
                 seed=settings.seed,
                 optimize=settings.optimize,
             )
-        with self.context(), progress("Constructing graph", "Construction"):
+        with self.context(alone=True), progress("Constructing graph", "Construction"):
             self.tensor_graph.build()
 
     @property
@@ -79,9 +79,16 @@ class Simulation:
         """Whether all but the facts has been freed."""
         return self.tensor_graph is None
 
-    def context(self) -> AbstractContextManager:
-        """Return a context to work in: on the device, and with the float type."""
-        return working_context(self.settings.device, self.settings.dtype)
+    def context(self, alone: bool = False) -> AbstractContextManager:
+        """
+        Return a context to work in: on the device, and with the float type.
+
+        Parameters
+        ----------
+        alone : bool
+            Whether other threads have to wait; see `working_context`.
+        """
+        return working_context(self.settings.device, self.settings.dtype, alone)
 
     def run(
         self,
@@ -137,6 +144,9 @@ class Simulation:
             n = min(engine.block_steps, n_steps - start)
             done = self.n_steps + start
             feeds = graph.feeds.block(done, n, engine.capacity(n), given, offset=start)
+            if not engine.has_function(n):
+                with self.context(alone=True):
+                    engine.function(engine.capacity(n))
             state, outputs = engine.run_block(state, feeds, n)
             recorded.add(outputs, done + 1, n)
             bar.step(n)

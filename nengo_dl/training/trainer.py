@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import zip_longest
 from typing import Any
 
@@ -68,7 +68,7 @@ class Trainer:
         """The Keras model of the network, made when it is first asked for."""
         if self._keras_model is None:
             graph = self._simulation.tensor_graph
-            with self._simulation.context():
+            with self._simulation.context(alone=True):
                 self._keras_model = simulator_model(graph, self._names)
             self._node_inputs = dict(zip(graph.program.nodes, self._keras_model.inputs))
         return self._keras_model
@@ -105,7 +105,7 @@ class Trainer:
         jit_compile = kwargs.pop("jit_compile", "auto")
         model, before = self.keras_model, self._compiled
         asked_for = (optimizer, by_name, kwargs)
-        with self._simulation.context():
+        with self._simulation.context(alone=True):
             if before is None or not before.start_again(model, *asked_for):
                 model.compile(optimizer=optimizer, **by_name, **kwargs)
                 self._compiled = Compiled(model, *asked_for)
@@ -136,8 +136,9 @@ class Trainer:
                 kwargs["validation_data"] = validation_data
             steps = number_of_steps(x)
             self.check_one_step(steps, stateful)
-            self._prepare_training(steps, keep_state, target_specs)
-            with self._restored_on_failure():
+            with self._simulation.context(alone=True):
+                self._prepare_training(steps, keep_state, target_specs)
+            with self._restored_on_failure(), self._reading(x):
                 history = model.fit(x, y, **kwargs)
         for values in history.history.values():
             # Keras 3.3 leaves tensors there
@@ -156,7 +157,8 @@ class Trainer:
             x, y, kwargs = self._data.prepare(x, y, n_steps, model.objectives, kwargs)
             self._check_targets(x, y)
             self.check_one_step(number_of_steps(x), stateful)
-            results = model.evaluate(x, y, return_dict=True, **kwargs)
+            with self._reading(x):
+                results = model.evaluate(x, y, return_dict=True, **kwargs)
         _warn_of_nan(results)
         return {name: float(results[name]) for name in model.get_metrics_result()}
 
@@ -168,7 +170,8 @@ class Trainer:
             x, _ = self._data.inputs(x, n_steps)
             x = self._data.stream(x, kwargs["batch_size"])
             self.check_one_step(number_of_steps(x), stateful)
-            outputs = self.keras_model.predict(x, **kwargs)
+            with self._reading(x):
+                outputs = self.keras_model.predict(x, **kwargs)
         return self._by_probe(outputs)
 
     def predict_on_batch(
@@ -267,6 +270,20 @@ class Trainer:
         with self._simulation.keras_call(keep_state):
             yield keep_state
 
+    @contextmanager
+    def _reading(self, x: Any) -> Iterator[None]:
+        """
+        Return a context to call the Keras model in.
+
+        Keras casts arrays to its float type. Until it has done that, the type must be
+        that of the simulation.
+        """
+        with ExitStack() as reading:
+            if isinstance(x, list):
+                reading.enter_context(self._simulation.context(alone=True))
+            self.keras_model.reading = reading
+            yield
+
     def _check_trainable(self) -> None:
         if self._simulation.settings.inference_only:
             raise SimulationError(
@@ -289,7 +306,8 @@ class Trainer:
     def _check_targets(self, x: Any, y: Any) -> Any:
         """Check the shapes of prepared targets; return `TrainingData.target_specs`."""
         specs = self._data.target_specs(x, y)
-        self.keras_model.check_targets(specs, number_of_steps(x))
+        with self._simulation.context(alone=True):
+            self.keras_model.check_targets(specs, number_of_steps(x))
         return specs
 
     def _by_probe(self, outputs: Mapping[str, Any]) -> dict[nengo.Probe, np.ndarray]:
