@@ -11,7 +11,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from itertools import zip_longest
 from typing import Any
 
 import keras
@@ -23,6 +22,7 @@ from nengo.exceptions import SimulationError, ValidationError
 from nengo_dl.execution.places import place_of
 from nengo_dl.simulation.simulation import Simulation
 from nengo_dl.simulation.steps import warn_of_one_step
+from nengo_dl.tensor_graph import MAX_COMPILED_GROUPS
 from nengo_dl.training.compiling import check_optimizer, objectives_by_name
 from nengo_dl.training.data import TrainingData, number_of_steps
 from nengo_dl.training.gradients import broken_paths, compare_gradients, python_in_loops
@@ -60,7 +60,7 @@ class Trainer:
         self._jit_compile: bool | str = "auto"
         self._compiled: Compiled | None = None
         # what training functions were made for, and by what they depend on
-        self._made_for: list = []
+        self._made_for: tuple = ()
         self._train_functions: dict[tuple, tuple[TrainingFacts, Callable]] = {}
 
     @property
@@ -85,7 +85,7 @@ class Trainer:
     def close(self) -> None:
         """Free the Keras model."""
         self._keras_model = self._compiled = None
-        self._made_for = []
+        self._made_for = ()
         self._train_functions = {}
 
     def compile(
@@ -272,12 +272,7 @@ class Trainer:
 
     @contextmanager
     def _reading(self, x: Any) -> Iterator[None]:
-        """
-        Return a context to call the Keras model in.
-
-        Keras casts arrays to its float type. Until it has done that, the type must be
-        that of the simulation.
-        """
+        """Return a context for a call of Keras, which casts arrays to a float type."""
         with ExitStack() as reading:
             if isinstance(x, list):
                 reading.enter_context(self._simulation.context(alone=True))
@@ -335,9 +330,8 @@ class Trainer:
                 f"{keras.__version__}), as older versions do not add up gradients and "
                 "losses; update Keras, or train on one device"
             )
-        made_for = [model.objectives, model.optimizer]
-        if any(a is not b for a, b in zip_longest(made_for, self._made_for)):
-            self._made_for = made_for
+        if self._made_for != (model.objectives, model.optimizer):
+            self._made_for = (model.objectives, model.optimizer)
             self._train_functions = {}
         key = (steps, keep_state, self._jit_compile, str(target_specs))
         if key in self._train_functions:
@@ -360,6 +354,11 @@ class Trainer:
             )
         else:
             jit_compile = bool(self._jit_compile)
+            if jit_compile and len(graph.plan) > MAX_COMPILED_GROUPS:
+                warnings.warn(
+                    f"XLA is about to compile {len(graph.plan)} groups of operators, "
+                    'which may take minutes; jit_compile="auto" does not'
+                )
         if not model.optimizer.built:
             model.optimizer.build(model.trainable_variables)
         model.facts = TrainingFacts(steps, keep_state, jit_compile)

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 import nengo_dl
+from nengo_dl.tensor_graph import MAX_COMPILED_GROUPS
 
 
 @pytest.fixture
@@ -104,3 +105,23 @@ def test_parameters_that_are_not_trained_any_more(net, Simulator):
         assert fit(sim, net)[0] is not function
         for old, weight in zip(before, sim.keras_model.weights):
             np.testing.assert_array_equal(old, weight.numpy())
+
+
+def test_many_unlike_parts(Simulator):
+    """XLA would take minutes; who asks for that is told so."""
+    with nengo.Network(seed=0) as net:
+        previous = nengo.Node([0.0])
+        for i in range(26):
+            ens = nengo.Ensemble(5 + i, 1, neuron_type=nengo.RectifiedLinear())
+            nengo.Connection(previous, ens)
+            previous = ens
+        probe = nengo.Probe(ens)
+    with Simulator(net, unroll_simulation=1) as sim:
+        assert len(sim.tensor_graph.plan) > MAX_COMPILED_GROUPS
+        assert not sim.tensor_graph.compiles_training(2)
+        sim.compile("sgd", loss={probe: "mse"})
+        sim.fit(n_steps=2, y={probe: np.zeros((1, 2, 1))}, verbose=0)
+        assert not sim.keras_model.facts.jit_compile
+        sim.compile("sgd", loss={probe: "mse"}, jit_compile=True)
+        with pytest.warns(UserWarning, match="XLA is about to compile .* groups"):
+            sim._trainer._prepare_training(2, False, None)
