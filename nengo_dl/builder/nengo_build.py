@@ -7,8 +7,7 @@ In: a `nengo.Network`. Out: a `nengo.builder.Model`.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any
 
 import nengo
@@ -21,6 +20,7 @@ from nengo.exceptions import NengoWarning
 
 from nengo_dl.builder.registry import NengoBuilder
 from nengo_dl.config import get_setting
+from nengo_dl.utils import GlobalSetting
 
 
 class NengoModel(Model):
@@ -97,12 +97,12 @@ def build_model(
     return model
 
 
-@contextmanager
-def nengo_precision(dtype: str) -> Iterator[None]:
+PRECISION = GlobalSetting(
+    lambda: nengo.rc.get("precision", "bits"),
+    lambda bits: nengo.rc.set("precision", "bits", bits),
+)
+
+
+def nengo_precision(dtype: str) -> AbstractContextManager[None]:
     """Let Nengo build signals and parameters with the precision of a float type."""
-    before = nengo.rc.get("precision", "bits")
-    nengo.rc.set("precision", "bits", dtype.removeprefix("float"))
-    try:
-        yield
-    finally:
-        nengo.rc.set("precision", "bits", before)
+    return PRECISION.fixed(dtype.removeprefix("float"))

@@ -302,6 +302,10 @@ class Engine:
         ]
         return state, outputs
 
+    def has_function(self, n_steps: int) -> bool:
+        """Return whether the function that `run_block` needs has been traced."""
+        return self.capacity(n_steps) in self._functions
+
     def function(self, capacity: int) -> tf.types.experimental.ConcreteFunction:
         """Return the compiled function for blocks of a capacity."""
         if capacity not in self._functions:

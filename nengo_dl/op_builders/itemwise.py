@@ -94,13 +94,15 @@ class ItemwiseCalls:
         values : list of (minibatch_size, n, ...) tf.Tensor
             What was written; one empty tensor if there is nothing to write.
         """
+        # (the function must refer to no tensor, which would keep the whole graph)
+        has_time = self._time is not None
         times = [] if self._time is None else [signals.gather(self._time)]
         inputs = [gather_batch(signals, sig) for sig in self._inputs]
         dtypes = [tf.as_dtype(sig.dtype) for sig in self._outputs] or [signals.dtype]
         dt = signals.dt_val
 
         def call(*arrays: np.ndarray) -> list[np.ndarray]:
-            if not times:
+            if not has_time:
                 return self.run(None, arrays)
             # in double precision, as Nengo passes it
             return self.run(round(arrays[0].item() / dt) * dt, arrays[1:])

@@ -16,7 +16,11 @@ from contextlib import contextmanager, nullcontext
 import keras
 import tensorflow as tf
 
+from nengo_dl.utils import SETTINGS_LOCK, GlobalSetting
+
 logger = logging.getLogger(__name__)
+
+FLOAT_TYPE = GlobalSetting(keras.config.floatx, keras.config.set_floatx)
 
 
 class FullPrecision:
@@ -56,7 +60,7 @@ full_precision = FullPrecision()
 
 @contextmanager
 def working_context(
-    device: str | None, dtype: str, allow_tf32: bool = True
+    device: str | None, dtype: str, allow_tf32: bool = True, alone: bool = False
 ) -> Iterator[None]:
     """
     Work on a device, with a float type as Keras's default.
@@ -69,24 +73,26 @@ def working_context(
         Name of the float type.
     allow_tf32 : bool
         Whether GPUs may round the factors of products, if TensorFlow is set to.
+    alone : bool
+        Whether other threads have to wait, so that they cannot set another float type.
+        It is needed for whatever makes variables or traces functions, and must not be
+        set while functions run that may call Python.
 
     Raises
     ------
     ValueError
         If there is something wrong with the name of the device.
     """
-    before = keras.config.floatx()
-    # Keras makes up its default policy at first use, from the float type at that time
-    keras.config.dtype_policy()
-    keras.config.set_floatx(dtype)
-    try:
-        with (
-            nullcontext() if device is None else tf.device(device),
-            nullcontext() if allow_tf32 else full_precision(),
-        ):
-            yield
-    finally:
-        keras.config.set_floatx(before)
+    # Keras makes up its default policy, one for each thread, at first use, from the
+    # float type at that time
+    with SETTINGS_LOCK, FLOAT_TYPE.shown(FLOAT_TYPE.outside()):
+        keras.config.dtype_policy()
+    with (
+        FLOAT_TYPE.fixed(dtype) if alone else FLOAT_TYPE.shown(dtype),
+        nullcontext() if device is None else tf.device(device),
+        nullcontext() if allow_tf32 else full_precision(),
+    ):
+        yield
 
 
 def report_device(device: str | None) -> None:

@@ -20,6 +20,7 @@ from nengo.exceptions import ValidationError
 
 from nengo_dl.execution.variables import Variables
 from nengo_dl.graph.layout import dense_values
+from nengo_dl.utils import SETTINGS_LOCK
 
 
 class SimulationData(Mapping):
@@ -219,7 +220,8 @@ def max_rates_intercepts(
         Not finite for neurons that are never active, or always; such neurons are not
         built by Nengo, but can come out of training.
     """
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
+    # (the filters of warnings are those of all threads)
+    with SETTINGS_LOCK, warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         if gain.ndim == bias.ndim == 1:
             return neuron_type.max_rates_intercepts(gain, bias)

@@ -64,7 +64,7 @@ class Simulation:
 
     def _construct(self, progress: Callable[[str, str], NullProgressBar]) -> None:
         settings = self.settings
-        with self.context(), progress("Optimizing graph", "Optimization"):
+        with self.context(alone=True), progress("Optimizing graph", "Optimization"):
             self.tensor_graph = TensorGraph(
                 self.model,
                 self.model.dt,
@@ -74,7 +74,7 @@ class Simulation:
                 seed=settings.seed,
                 optimize=settings.optimize,
             )
-        with self.context(), progress("Constructing graph", "Construction"):
+        with self.context(alone=True), progress("Constructing graph", "Construction"):
             self.tensor_graph.build()
 
     @property
@@ -82,10 +82,19 @@ class Simulation:
         """Whether all but the facts has been freed."""
         return self.tensor_graph is None
 
-    def context(self) -> AbstractContextManager:
-        """Return a context to work in: device, float type, and precision."""
+    def context(self, alone: bool = False) -> AbstractContextManager:
+        """
+        Return a context to work in: device, float type, and precision.
+
+        Parameters
+        ----------
+        alone : bool
+            Whether other threads have to wait; see `working_context`.
+        """
         settings = self.settings
-        return working_context(settings.device, settings.dtype, settings.allow_tf32)
+        return working_context(
+            settings.device, settings.dtype, settings.allow_tf32, alone
+        )
 
     def run(
         self,
@@ -142,6 +151,9 @@ class Simulation:
             n = min(engine.block_steps, n_steps - start)
             done = self.n_steps + start
             feeds = graph.feeds.block(done, n, engine.capacity(n), given, offset=start)
+            if not engine.has_function(n):
+                with self.context(alone=True):
+                    engine.function(engine.capacity(n))
             state, outputs = engine.run_block(state, feeds, n, called)
             recorded.add(outputs, done + 1, n)
             bar.step(n)

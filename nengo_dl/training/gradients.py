@@ -17,6 +17,7 @@ from nengo.builder.operator import Operator
 from nengo.exceptions import SimulationError
 
 from nengo_dl.graph.trainability import is_trainable
+from nengo_dl.simulation.device import working_context
 from nengo_dl.tensor_graph import TensorGraph
 from nengo_dl.tensor_node import SimTensorNode, has_gradient
 from nengo_dl.utils import describe_operator
@@ -154,7 +155,8 @@ def compare_gradients(
 
         @tf.function(autograph=False)
         def output(*values: tf.Tensor, position: int = positions[probe]) -> tf.Tensor:
-            return graph.simulate([*values, counts], training=True)[1][position]
+            with working_context(None, dtype, alone=True):
+                return graph.simulate([*values, counts], training=True)[1][position]
 
         with np.errstate(all="ignore"):
             analytic, numeric = tf.test.compute_gradient(output, values)

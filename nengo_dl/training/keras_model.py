@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ import keras
 import tensorflow as tf
 from nengo.exceptions import ValidationError
 
+from nengo_dl.simulation.device import working_context
 from nengo_dl.tensor_graph import TensorGraph
 from nengo_dl.training.objectives import Objectives
 from nengo_dl.training.streams import by_name
@@ -63,11 +64,14 @@ class SimulatorModel(keras.Model):
         Losses and metrics; none before `compile`.
     facts : TrainingFacts
         What the next training function may rely on.
+    reading : contextlib.ExitStack
+        Closed as soon as Keras has read the data of a call.
     """
 
     input_names: list[str]
     objectives: Objectives
     facts = TrainingFacts()
+    reading = ExitStack()
 
     def compile(
         self,
@@ -108,10 +112,29 @@ class SimulatorModel(keras.Model):
 
     def train_step(self, data: Any) -> dict[str, Any]:
         """Train with one batch."""
-        with after(data):
-            return self._train_step(data)
+        with self._float_type(), after(data):
+            return self._train(data)
 
-    def _train_step(self, data: Any) -> dict[str, Any]:
+    def test_step(self, data: Any) -> dict[str, Any]:
+        """Evaluate one batch."""
+        with self._float_type(), after(data):
+            return self._test(data)
+
+    def predict_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """Return the outputs of one batch."""
+        x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        with self._float_type(), after(data):
+            return self._network_outputs(x)
+
+    def _float_type(self) -> AbstractContextManager:
+        """Return a context with the float type of the simulation for a trace."""
+        if tf.executing_eagerly() or tf.distribute.has_strategy():
+            # Python functions may run, or replicas in other threads
+            return nullcontext()
+        dtype = self.get_layer("TensorGraph").settings.dtype
+        return working_context(None, dtype, alone=True)
+
+    def _train(self, data: Any) -> dict[str, Any]:
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         y = by_name(y, self.output_names)
         sample_weight = self._weights_by_name(sample_weight)
@@ -167,22 +190,14 @@ class SimulatorModel(keras.Model):
         )
         return dict(zip(self.output_names, outputs))
 
-    def test_step(self, data: Any) -> dict[str, Any]:
-        """Evaluate one batch."""
+    def _test(self, data: Any) -> dict[str, Any]:
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         y = by_name(y, self.output_names)
         sample_weight = self._weights_by_name(sample_weight)
-        with after(data):
-            y_pred = self._network_outputs(x)
-            self._loss(y, y_pred, sample_weight)
-            self.objectives.update_metrics(y, y_pred, sample_weight)
-            return self._step_results()
-
-    def predict_step(self, data: Any) -> dict[str, tf.Tensor]:
-        """Return the outputs of one batch."""
-        x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        with after(data):
-            return self._network_outputs(x)
+        y_pred = self._network_outputs(x)
+        self._loss(y, y_pred, sample_weight)
+        self.objectives.update_metrics(y, y_pred, sample_weight)
+        return self._step_results()
 
     def _step_results(self) -> dict[str, tf.Tensor]:
         results = self.get_metrics_result()
@@ -252,17 +267,20 @@ class SimulatorModel(keras.Model):
 
     def make_train_function(self, force: bool = False) -> Callable:
         """Make the function that trains with one batch."""
+        self.reading.close()
         self.jit_compile = self.facts.jit_compile
         return super().make_train_function(force)
 
     def make_test_function(self, force: bool = False) -> Callable:
         """Make the function that evaluates one batch."""
+        self.reading.close()
         # the simulation within is a compiled function already
         self.jit_compile = False
         return super().make_test_function(force)
 
     def make_predict_function(self, force: bool = False) -> Callable:
         """Make the function that predicts one batch."""
+        self.reading.close()
         self.jit_compile = False
         return super().make_predict_function(force)
 

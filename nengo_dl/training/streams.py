@@ -267,7 +267,7 @@ def checked_batches(data: Any, check: BatchCheck, errors: ErrorBox) -> Any:
         batch = next(data, end)
         return batch if batch is end else check(_as_tuple(batch))
 
-    return _generator(iter(errors.guard(next_batch), end))
+    return _generator(iter(errors.guard(next_batch, passing=True), end))
 
 
 def _generator(batches: Iterable[tuple]) -> Iterator[tuple]:

@@ -9,8 +9,8 @@ goes on as it should, or stays as it was.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import keras
@@ -22,6 +22,7 @@ from nengo.exceptions import SimulationError, ValidationError
 from nengo_dl.execution.places import place_of
 from nengo_dl.simulation.simulation import Simulation
 from nengo_dl.simulation.steps import warn_of_one_step
+from nengo_dl.tensor_graph import MAX_COMPILED_GROUPS
 from nengo_dl.training.compiling import check_optimizer, objectives_by_name
 from nengo_dl.training.data import TrainingData, number_of_steps
 from nengo_dl.training.gradients import broken_paths, compare_gradients, python_in_loops
@@ -30,6 +31,7 @@ from nengo_dl.training.keras_model import (
     TrainingFacts,
     simulator_model,
 )
+from nengo_dl.training.reuse import Compiled
 from nengo_dl.training.shuffling import shuffled_batches, split
 
 KERAS_VERSION = tuple(int(number) for number in keras.__version__.split(".")[:2])
@@ -57,14 +59,17 @@ class Trainer:
         self._keras_model: SimulatorModel | None = None
         self._node_inputs: dict[nengo.Node, keras.KerasTensor] | None = None
         self._jit_compile: bool | str = "auto"
-        self._trained_with: tuple | None = None
+        self._compiled: Compiled | None = None
+        # what training functions were made for, and by what they depend on
+        self._made_for: tuple = ()
+        self._train_functions: dict[tuple, tuple[TrainingFacts, Callable]] = {}
 
     @property
     def keras_model(self) -> SimulatorModel:
         """The Keras model of the network, made when it is first asked for."""
         if self._keras_model is None:
             graph = self._simulation.tensor_graph
-            with self._simulation.context():
+            with self._simulation.context(alone=True):
                 self._keras_model = simulator_model(graph, self._names)
             self._node_inputs = dict(zip(graph.program.nodes, self._keras_model.inputs))
         return self._keras_model
@@ -80,7 +85,9 @@ class Trainer:
 
     def close(self) -> None:
         """Free the Keras model."""
-        self._keras_model = None
+        self._keras_model = self._compiled = None
+        self._made_for = ()
+        self._train_functions = {}
 
     def compile(
         self,
@@ -97,10 +104,13 @@ class Trainer:
             self._probe_names, loss, loss_weights, metrics, weighted_metrics
         )
         jit_compile = kwargs.pop("jit_compile", "auto")
-        with self._simulation.context():
-            self.keras_model.compile(optimizer=optimizer, **by_name, **kwargs)
+        model, before = self.keras_model, self._compiled
+        asked_for = (optimizer, by_name, kwargs)
+        with self._simulation.context(alone=True):
+            if before is None or not before.start_again(model, *asked_for):
+                model.compile(optimizer=optimizer, **by_name, **kwargs)
+                self._compiled = Compiled(model, *asked_for)
         self._jit_compile = jit_compile
-        self._trained_with = None
 
     def fit(
         self, x: Any, y: Any, n_steps: int | None, stateful: bool, **kwargs: Any
@@ -125,10 +135,13 @@ class Trainer:
             steps = number_of_steps(x)
             self.check_one_step(steps, stateful)
             given = data.given_nodes(x)
-            self._prepare_training(steps, keep_state, target_specs, given)
+            with self._simulation.context(alone=True):
+                self._prepare_training(steps, keep_state, target_specs, given)
             with self._restored_on_failure():
-                x, y = self._shuffled(x, y, kwargs)
-                history = model.fit(x, y, **kwargs)
+                with self._simulation.context(alone=True):
+                    x, y = self._shuffled(x, y, kwargs)
+                with self._reading(x):
+                    history = model.fit(x, y, **kwargs)
         for values in history.history.values():
             # Keras 3.3 leaves tensors there
             values[:] = [float(v) if tf.is_tensor(v) else v for v in values]
@@ -146,7 +159,8 @@ class Trainer:
             x, y, kwargs = self._data.prepare(x, y, n_steps, model.objectives, kwargs)
             self._check_targets(x, y)
             self.check_one_step(number_of_steps(x), stateful)
-            results = model.evaluate(x, y, return_dict=True, **kwargs)
+            with self._reading(x):
+                results = model.evaluate(x, y, return_dict=True, **kwargs)
         _warn_of_nan(results)
         return {name: float(results[name]) for name in model.get_metrics_result()}
 
@@ -158,7 +172,8 @@ class Trainer:
             x, _ = self._data.inputs(x, n_steps)
             x = self._data.stream(x, kwargs["batch_size"])
             self.check_one_step(number_of_steps(x), stateful)
-            outputs = self.keras_model.predict(x, **kwargs)
+            with self._reading(x):
+                outputs = self.keras_model.predict(x, **kwargs)
         return self._by_probe(outputs)
 
     def predict_on_batch(
@@ -273,6 +288,15 @@ class Trainer:
         within = shuffle == "batch"
         return shuffled_batches(data, kwargs["batch_size"], rng, within), None
 
+    @contextmanager
+    def _reading(self, x: Any) -> Iterator[None]:
+        """Return a context for a call of Keras, which casts arrays to a float type."""
+        with ExitStack() as reading:
+            if isinstance(x, dict):
+                reading.enter_context(self._simulation.context(alone=True))
+            self.keras_model.reading = reading
+            yield
+
     def _check_trainable(self) -> None:
         if self._simulation.settings.inference_only:
             raise SimulationError(
@@ -295,7 +319,8 @@ class Trainer:
     def _check_targets(self, x: Any, y: Any) -> Any:
         """Check the shapes of prepared targets; return `TrainingData.target_specs`."""
         specs = self._data.target_specs(x, y)
-        self.keras_model.check_targets(specs, number_of_steps(x))
+        with self._simulation.context(alone=True):
+            self.keras_model.check_targets(specs, number_of_steps(x))
         return specs
 
     def _by_probe(self, outputs: Mapping[str, Any]) -> dict[nengo.Probe, np.ndarray]:
@@ -327,8 +352,12 @@ class Trainer:
                 f"{keras.__version__}), as older versions do not add up gradients and "
                 "losses; update Keras, or train on one device"
             )
-        facts = (steps, keep_state, target_specs, given)
-        if self._trained_with == facts:
+        if self._made_for != (model.objectives, model.optimizer):
+            self._made_for = (model.objectives, model.optimizer)
+            self._train_functions = {}
+        key = (steps, keep_state, self._jit_compile, str(target_specs), given)
+        if key in self._train_functions:
+            model.facts, model.train_function = self._train_functions[key]
             return
         if steps is not None and steps != graph.unroll:
             in_loops = python_in_loops(graph, probes)
@@ -359,9 +388,14 @@ class Trainer:
                     f"`with tf.device(...)` (the device is {graph.device!r})"
                 )
                 jit_compile = False
+            if jit_compile and len(graph.plan) > MAX_COMPILED_GROUPS:
+                warnings.warn(
+                    f"XLA is about to compile {len(graph.plan)} groups of operators, "
+                    'which may take minutes; jit_compile="auto" does not'
+                )
         model.facts = TrainingFacts(steps, keep_state, jit_compile)
         model.make_train_function(force=True)
-        self._trained_with = facts
+        self._train_functions[key] = model.facts, model.train_function
         broken = broken_paths(graph, probes)
         if broken:
             warnings.warn(

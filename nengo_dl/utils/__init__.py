@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from nengo_dl.utils.checks import are_here, require_open, xla_compiles
+from nengo_dl.utils.global_settings import SETTINGS_LOCK, GlobalSetting
 from nengo_dl.utils.names import describe_operator, function_name, sanitize_name
 from nengo_dl.utils.progress import (
     MessageBar,
@@ -27,7 +28,9 @@ from nengo_dl.utils.python_calls import (
 )
 
 __all__ = [
+    "SETTINGS_LOCK",
     "ErrorBox",
+    "GlobalSetting",
     "MessageBar",
     "NengoProgressBar",
     "NullProgressBar",

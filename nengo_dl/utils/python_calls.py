@@ -9,7 +9,9 @@ where a function needs it.
 from __future__ import annotations
 
 import functools
+import itertools
 import logging
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -47,7 +49,8 @@ def numpy_function(
     name : str, optional
         Name of the operation.
     errors : ErrorBox, optional
-        Where to remember an exception that the function raises.
+        Holds the function, and remembers an exception that it raises. Without, the
+        function is never freed if this is called within the trace of another.
 
     Returns
     -------
@@ -75,7 +78,7 @@ def numpy_function(
 
 class ErrorBox:
     """
-    Carries an exception from a Python function through TensorFlow to the caller.
+    Holds the Python functions that TensorFlow calls, and carries their exceptions.
 
     TensorFlow turns any exception of a function that it calls into an error of its own,
     with the original as text. The functions of one simulation are wrapped by `guard`
@@ -88,22 +91,49 @@ class ErrorBox:
        step = tf.function(lambda x: numpy_function(func, x, tf.float32, errors=box))
        with box.unwrap():
            step(x)  # raises the very exception that `func` raised
+
+    What TensorFlow has been given once it keeps until the process ends. The wrapped
+    functions are therefore small, and refer weakly to the box, which holds the
+    functions themselves: they are freed along with it.
     """
 
     def __init__(self) -> None:
         self._error: BaseException | None = None
+        self._functions: dict[int, Callable] = {}
+        self._keys = itertools.count()
+        self._passing: list[int] = []
 
-    def guard(self, func: Callable) -> Callable:
-        """Return ``func``, with exceptions remembered on their way out."""
+    def guard(self, func: Callable, passing: bool = False) -> Callable:
+        """
+        Return a function that calls ``func``, with exceptions remembered.
 
-        @functools.wraps(func)
+        Parameters
+        ----------
+        func : callable
+            The function.
+        passing : bool
+            Whether it is called in the present `unwrap` only, and freed at its end.
+        """
+        key = next(self._keys)
+        self._functions[key] = func
+        if passing:
+            self._passing.append(key)
+        box = weakref.ref(self)
+
         def guarded_func(*args: Any) -> Any:
+            holder = box()
+            func = None if holder is None else holder._functions.get(key)
+            if holder is None or func is None:
+                raise SimulationError(
+                    "A Python function of a simulator was called after the simulator "
+                    "had been closed; keep it open for as long as its model is used"
+                )
             try:
                 return func(*args)
             except BaseException as err:
                 # functions may run in parallel; the first exception is the cause
-                if self._error is None:
-                    self._error = err
+                if holder._error is None:
+                    holder._error = err
                 raise
 
         return guarded_func
@@ -112,6 +142,7 @@ class ErrorBox:
     def unwrap(self) -> Iterator[None]:
         """Raise the remembered exception in place of TensorFlow's."""
         self._error = None
+        n_passing = len(self._passing)
         try:
             yield
             if self._error is not None:
@@ -124,6 +155,9 @@ class ErrorBox:
         finally:
             # an exception keeps the frames of its traceback alive
             self._error = None
+            for key in self._passing[n_passing:]:
+                del self._functions[key]
+            del self._passing[n_passing:]
 
 
 def align_func(output_dtype: Any) -> Callable[[Callable], Callable]:

@@ -1,0 +1,69 @@
+"""
+Settings of other packages, which hold for all threads of the process.
+
+In: how to read and to write such a setting. Out: contexts in which it has another
+value, after which it is as it was before, in whatever order threads leave them.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+# Held by a thread while a setting must have the value that it needs. That is so while
+# something is built or traced, and never while a compiled function runs: Python that is
+# called from there, maybe in a thread of TensorFlow, may use other simulators.
+SETTINGS_LOCK = threading.RLock()
+
+
+class GlobalSetting:
+    """
+    A setting that threads change for a while.
+
+    Parameters
+    ----------
+    read : callable
+        Returns the value.
+    write : callable
+        Sets the value.
+    """
+
+    def __init__(self, read: Callable[[], str], write: Callable[[str], None]):
+        self._read, self._write = read, write
+        # values of the contexts that have been entered, not yet left; each in a list,
+        # to be told apart, and the value outside of all in front
+        self._values: list[list[str]] = []
+
+    def outside(self) -> str:
+        """Return the value outside of all contexts."""
+        with SETTINGS_LOCK:
+            return self._values[0][0] if self._values else self._read()
+
+    @contextmanager
+    def shown(self, value: str) -> Iterator[None]:
+        """
+        Set the value, until another thread sets it.
+
+        For what goes on for long, and may call all kinds of code.
+        """
+        own = [value]
+        with SETTINGS_LOCK:
+            if not self._values:
+                self._values.append([self._read()])
+            self._values.append(own)
+            self._write(value)
+        try:
+            yield
+        finally:
+            with SETTINGS_LOCK:
+                self._values = [other for other in self._values if other is not own]
+                self._write(self._values[-1][0])
+                if len(self._values) == 1:
+                    self._values = []
+
+    @contextmanager
+    def fixed(self, value: str) -> Iterator[None]:
+        """Set the value; other threads have to wait."""
+        with SETTINGS_LOCK, self.shown(value):
+            yield

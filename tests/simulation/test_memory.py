@@ -1,0 +1,100 @@
+"""What is left of a simulator when it is closed: nothing, as of `nengo.Simulator`."""
+
+import gc
+import weakref
+
+import nengo
+import numpy as np
+import pytest
+
+
+class OwnNeurons(nengo.RectifiedLinear):
+    def step(self, dt, J, output):
+        output[...] = J**2
+
+
+class OwnProcess(nengo.Process):
+    default_size_in = default_size_out = 1
+
+    def make_step(self, shape_in, shape_out, dt, rng, state):
+        return lambda t, x: x + 1
+
+
+def add_node(ens):
+    nengo.Connection(ens, nengo.Node(lambda t, x: x, size_in=1))
+
+
+def add_functions_of_time(ens):
+    nengo.Connection(nengo.Node(np.sin), ens)
+    nengo.Connection(ens, nengo.Node(lambda t, x: None, size_in=1))
+
+
+def add_neurons(ens):
+    nengo.Connection(ens, nengo.Ensemble(5, 1, neuron_type=OwnNeurons()))
+
+
+def add_process(ens):
+    nengo.Connection(ens, nengo.Node(OwnProcess(), size_in=1))
+
+
+def add_direct_mode(ens):
+    square = nengo.Ensemble(1, 1, neuron_type=nengo.Direct())
+    nengo.Connection(square, nengo.Node(size_in=1), function=np.square)
+    nengo.Connection(ens, square)
+
+
+def add_noise(ens):
+    ens.noise = nengo.processes.WhiteNoise()
+
+
+def run(sim, probe):
+    sim.run_steps(2)
+
+
+def use_keras(sim, probe):
+    x = np.zeros((1, 2, 1))
+    sim.compile("sgd", loss={probe: "mse"})
+    sim.fit(x, {probe: x}, verbose=0)
+    sim.evaluate(x, {probe: x}, verbose=0)
+    sim.predict(x, verbose=0)
+
+
+def fit_generator(sim, probe):
+    name = sim.get_name(probe)
+    x = np.zeros((1, 2, 1))
+
+    def batches():
+        while True:
+            yield {"in": x, "n_steps": np.array([[2]])}, {name: x}
+
+    sim.compile("sgd", loss={probe: "mse"})
+    sim.fit(batches(), steps_per_epoch=2, verbose=0)
+
+
+@pytest.mark.training
+@pytest.mark.filterwarnings("ignore:Python is called", "ignore:No gradient")
+@pytest.mark.parametrize(
+    "add, use",
+    [
+        (add_node, run),
+        (add_functions_of_time, run),
+        (add_neurons, run),
+        (add_process, run),
+        (add_direct_mode, run),
+        (add_node, use_keras),
+        (add_noise, use_keras),
+        (add_noise, fit_generator),
+    ],
+)
+def test_nothing_is_left_of_a_closed_simulator(add, use, Simulator):
+    with nengo.Network(seed=0) as net:
+        ens = nengo.Ensemble(5, 1)
+        nengo.Connection(nengo.Node([0.0], label="in"), ens)
+        probe = nengo.Probe(ens)
+        add(ens)
+    with Simulator(net, unroll_simulation=1) as sim:
+        refs = [weakref.ref(sim.model), weakref.ref(sim.tensor_graph)]
+        use(sim, probe)
+    del sim
+    gc.collect()
+    assert [ref() for ref in refs] == [None, None]
