@@ -266,7 +266,7 @@ def _check_single_writers(access: BaseAccess) -> None:
             if len(writers) > 1:
                 other = next((other for other in writers if other is not op), op)
                 raise BuildError(
-                    f"At most one operator {kind} a part of memory, but `{op}` and "
+                    f"At most one operator {kind} a piece of memory, but `{op}` and "
                     f"`{other}` both do so for {signal}; make all but one of them "
                     "increments"
                 )

@@ -118,10 +118,10 @@ def test_many_unlike_parts(Simulator):
         probe = nengo.Probe(ens)
     with Simulator(net, unroll_simulation=1) as sim:
         assert len(sim.tensor_graph.plan) > MAX_COMPILED_GROUPS
-        assert not sim.tensor_graph.compiles_training(2)
+        assert not sim.tensor_graph.compiles_training(2, ())
         sim.compile("sgd", loss={probe: "mse"})
         sim.fit(n_steps=2, y={probe: np.zeros((1, 2, 1))}, verbose=0)
         assert not sim.keras_model.facts.jit_compile
         sim.compile("sgd", loss={probe: "mse"}, jit_compile=True)
         with pytest.warns(UserWarning, match="XLA is about to compile .* groups"):
-            sim._trainer._prepare_training(2, False, None)
+            sim._trainer._prepare_training(2, False, None, ())
