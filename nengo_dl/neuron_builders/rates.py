@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from nengo_dl.builder import BuildConfig
 from nengo_dl.neuron_builders.base import TFNeuronBuilder
-from nengo_dl.neuron_builders.rounding import rounded
+from nengo_dl.neuron_builders.rounding import rounded_in_double
 from nengo_dl.neurons import LeakyReLU, SpikingLeakyReLU
 from nengo_dl.signals import SignalDict
 
@@ -245,5 +245,5 @@ def adapted(
     inc_n: tf.Tensor,
 ) -> tf.Tensor:
     """Return the adaptation after a step in which neurons put out ``output``."""
-    difference = rounded(inc_n * output) - adaptation
-    return adaptation + rounded((dt / tau_n) * difference)
+    difference = rounded_in_double(inc_n * output) - adaptation
+    return adaptation + rounded_in_double((dt / tau_n) * difference)

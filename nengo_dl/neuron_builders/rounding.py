@@ -25,3 +25,13 @@ def rounded(product: tf.Tensor) -> tf.Tensor:
         A product of two factors, of which at least one is not a constant.
     """
     return tf.maximum(product, product.dtype.min)
+
+
+def rounded_in_double(product: tf.Tensor) -> tf.Tensor:
+    """
+    Return a product that is `rounded` in double precision, and else left to compilers.
+
+    For neurons whose steps are so short that it would cost much of their speed. In
+    single precision, their voltages differ from Nengo's for other reasons, too.
+    """
+    return rounded(product) if product.dtype == tf.float64 else product

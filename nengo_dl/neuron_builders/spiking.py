@@ -21,7 +21,7 @@ from nengo_dl.neuron_builders.rates import (
     lif_rate,
     soft_lif_rate,
 )
-from nengo_dl.neuron_builders.rounding import rounded
+from nengo_dl.neuron_builders.rounding import rounded, rounded_in_double
 from nengo_dl.signals import SignalDict
 
 # Up to this ratio of the step to the membrane time constant, the series of `decay`
@@ -78,8 +78,8 @@ def relaxed(
 
     That the division comes last matters: XLA computes divisions once but repeats cheap
     operations for each of their uses. Where the denominator is 1, the result is that of
-    NumPy to the last digit. A voltage does not overshoot ``J = 1`` by a rounding error,
-    which would be a spike.
+    NumPy to the last digit, in double precision. A voltage does not overshoot ``J = 1``
+    by a rounding error, which would be a spike.
 
     Parameters
     ----------
@@ -88,7 +88,8 @@ def relaxed(
     numerator, denominator : tf.Tensor
         Which part of the way the voltage goes; see `decay`.
     """
-    return (voltage * denominator + rounded((J - voltage) * numerator)) / denominator
+    difference = rounded_in_double((J - voltage) * numerator)
+    return (voltage * denominator + difference) / denominator
 
 
 def log_overshoot(voltage: tf.Tensor, J: tf.Tensor, use_series: bool) -> tf.Tensor:
@@ -241,7 +242,7 @@ class LIFBuilder(LIFParameters):
         numerator, denominator = decay(delta / self.tau_rc, self._use_series)
         tau_rc = tf.get_static_value(self.tau_rc)
         # (builders from outside may have time constants that TensorFlow computes)
-        if tau_rc is not None:
+        if tau_rc is not None and delta.dtype == tf.float64:
             # for whole steps, to the last digit what NumPy has
             whole = -np.expm1(-tf.get_static_value(dt) / tau_rc)
             is_partial = delta < dt
@@ -365,11 +366,12 @@ class IzhikevichBuilder(TFNeuronBuilder):
         """Compute the spikes for input currents ``J``, and the new state."""
         v, u = voltage, recovery
         J = tf.maximum(tf.stop_gradient(J), np.array(-30, J.dtype.as_numpy_dtype))
-        dv = rounded(0.04 * v**2) + rounded(5 * v) + 140 - u + J
-        v = v + rounded(rounded(dv * 1000) * dt)
+        keep = rounded_in_double
+        dv = keep(0.04 * v**2) + keep(5 * v) + 140 - u + J
+        v = v + keep(keep(dv * 1000) * dt)
         spiked = v >= 30
         v = tf.where(spiked, self.reset_voltage, v)
-        du = rounded(self.tau_recovery * (rounded(self.coupling * v) - u))
-        u = u + rounded(rounded(du * 1000) * dt)
+        du = keep(self.tau_recovery * (keep(self.coupling * v) - u))
+        u = u + keep(keep(du * 1000) * dt)
         u = tf.where(spiked, u + self.reset_recovery, u)
         return tf.where(spiked, self.alpha, tf.zeros_like(v)), v, u
