@@ -56,6 +56,7 @@ STACKS = {
 }
 
 
+@pytest.mark.training
 @pytest.mark.parametrize("stack", STACKS)
 def test_training_can_be_repeated(stack, Simulator):
     results = []
@@ -67,6 +68,7 @@ def test_training_can_be_repeated(stack, Simulator):
     assert results == [results[0]] * 4
 
 
+@pytest.mark.training
 @pytest.mark.parametrize("stack", ["Dropout", "built late"])
 def test_seeds_differ(stack, Simulator):
     results = []

@@ -13,6 +13,8 @@ import tensorflow as tf
 
 from nengo_dl.training.shuffling import shuffled_batches, split
 
+pytestmark = pytest.mark.training
+
 
 @pytest.mark.parametrize("n_items", [6, 7])
 def test_batches(n_items):
