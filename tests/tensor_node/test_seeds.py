@@ -61,7 +61,9 @@ STACKS = {
 def test_training_can_be_repeated(stack, Simulator):
     results = []
     for _ in range(2):
-        with Simulator(network(*STACKS[stack]()), minibatch_size=4, seed=0) as sim:
+        with Simulator(
+            network(*STACKS[stack]()), minibatch_size=4, unroll_simulation=1, seed=0
+        ) as sim:
             results.append(fit(sim))
             sim.reset()
             results.append(fit(sim))
@@ -74,7 +76,7 @@ def test_seeds_differ(stack, Simulator):
     results = []
     for seed in (0, 1):
         net = network(*STACKS[stack]())
-        with Simulator(net, minibatch_size=4, seed=seed) as sim:
+        with Simulator(net, minibatch_size=4, unroll_simulation=1, seed=seed) as sim:
             results.append(fit(sim))
     assert results[0] != results[1]
 

@@ -87,6 +87,7 @@ def test_state_of_layers_in_training_over_time(net, jit_compile, default_device)
         keras.layers.BatchNormalization(momentum=0.5, epsilon=0.1) for _ in range(2)
     )
     with tf.device(default_device):
+        optimizer = keras.optimizers.SGD(0.1)
         model = keras.Sequential(
             [
                 normalize,
@@ -95,7 +96,7 @@ def test_state_of_layers_in_training_over_time(net, jit_compile, default_device)
                 keras.layers.LSTM(3),
             ]
         )
-    probe = nengo.Probe(nengo_dl.Layer(model)(nengo.Node(np.zeros(4))))
+        probe = nengo.Probe(nengo_dl.Layer(model)(nengo.Node(np.zeros(4))))
     data = np.random.RandomState(0).normal(size=(3, 5, 4)).astype("float32")
     for step in range(5):
         their_normalize(data[:, step], training=True)
@@ -103,7 +104,7 @@ def test_state_of_layers_in_training_over_time(net, jit_compile, default_device)
         net, minibatch_size=3, device="/cpu:0", progress_bar=False
     ) as sim:
         before = model.layers[-1].get_weights()
-        sim.compile(keras.optimizers.SGD(0.1), loss="mse", jit_compile=jit_compile)
+        sim.compile(optimizer, loss="mse", jit_compile=jit_compile)
         sim.fit(data, {probe: np.ones((3, 5, 3))}, verbose=0)
         assert sim.keras_model.facts.jit_compile is jit_compile
         for weight, expected in zip(

@@ -33,7 +33,8 @@ class Doubled(keras.losses.Loss):
         self.factor = tf.Variable(2.0, trainable=False)
 
     def call(self, y_true, y_pred):
-        return self.factor * tf.reduce_mean((y_true - y_pred) ** 2, axis=-1)
+        factor = tf.cast(self.factor, y_pred.dtype)
+        return factor * tf.reduce_mean((y_true - y_pred) ** 2, axis=-1)
 
 
 def fit(sim, jit_compile="auto", loss="mse", optimizer="sgd", metrics=None):
