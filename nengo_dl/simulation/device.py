@@ -8,7 +8,6 @@ after which everything is as it was before, whatever happened inside.
 from __future__ import annotations
 
 import logging
-import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -21,41 +20,12 @@ from nengo_dl.utils import SETTINGS_LOCK, GlobalSetting
 logger = logging.getLogger(__name__)
 
 FLOAT_TYPE = GlobalSetting(keras.config.floatx, keras.config.set_floatx)
-
-
-class FullPrecision:
-    """
-    A context in which GPUs do not round the factors of products to TF32 (10 bits).
-
-    TensorFlow has one switch for the whole process; XLA looks at it when it compiles,
-    and everything else when it is executed. As simulators may work in several threads,
-    the first to come turns it off, and the last to leave puts it back.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._n_users = 0
-        self._before = True
-
-    @contextmanager
-    def __call__(self) -> Iterator[None]:
-        """Return the context."""
-        config = tf.config.experimental
-        with self._lock:
-            if self._n_users == 0:
-                self._before = config.tensor_float_32_execution_enabled()
-                config.enable_tensor_float_32_execution(False)
-            self._n_users += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._n_users -= 1
-                if self._n_users == 0:
-                    config.enable_tensor_float_32_execution(self._before)
-
-
-full_precision = FullPrecision()
+# Whether GPUs round the factors of products to TF32 (10 bits): XLA looks at it when it
+# compiles, and everything else when it is executed.
+TF32 = GlobalSetting(
+    tf.config.experimental.tensor_float_32_execution_enabled,
+    tf.config.experimental.enable_tensor_float_32_execution,
+)
 
 
 @contextmanager
@@ -90,7 +60,7 @@ def working_context(
     with (
         FLOAT_TYPE.fixed(dtype) if alone else FLOAT_TYPE.shown(dtype),
         nullcontext() if device is None else tf.device(device),
-        nullcontext() if allow_tf32 else full_precision(),
+        nullcontext() if allow_tf32 else TF32.shown(False),
     ):
         yield
 

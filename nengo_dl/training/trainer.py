@@ -369,30 +369,7 @@ class Trainer:
                 )
         if not model.optimizer.built:
             model.optimizer.build(model.trainable_variables)
-        if self._jit_compile == "auto":
-            jit_compile = (
-                is_local
-                and steps is not None
-                and graph.compiles_training(steps, given)
-                and model.layers_compile()
-                and model.is_here()
-                and model.objectives_compile(target_specs, steps)
-            )
-        else:
-            jit_compile = bool(self._jit_compile)
-            if jit_compile and is_local and not model.is_here():
-                warnings.warn(
-                    "Proceeding with `jit_compile=False`: XLA cannot reach variables "
-                    "of the optimizer, metrics, or layers that are on other devices "
-                    "than the simulator; create them within `with sim:`, or "
-                    f"`with tf.device(...)` (the device is {graph.device!r})"
-                )
-                jit_compile = False
-            if jit_compile and len(graph.plan) > MAX_COMPILED_GROUPS:
-                warnings.warn(
-                    f"XLA is about to compile {len(graph.plan)} groups of operators, "
-                    'which may take minutes; jit_compile="auto" does not'
-                )
+        jit_compile = self._uses_xla(steps, target_specs, given)
         model.facts = TrainingFacts(steps, keep_state, jit_compile)
         model.make_train_function(force=True)
         self._train_functions[key] = model.facts, model.train_function
@@ -403,6 +380,38 @@ class Trainer:
                 "steps without a derivative, cannot be differentiated. Parameters that "
                 "influence the loss through them alone stay as they are."
             )
+
+    def _uses_xla(
+        self, steps: int | None, target_specs: Any, given: tuple[nengo.Node, ...]
+    ) -> bool:
+        """Return whether XLA compiles whole batches; warn if it cannot as it should."""
+        model, graph = self.keras_model, self._simulation.tensor_graph
+        is_local = model.distribute_strategy.num_replicas_in_sync == 1
+        if self._jit_compile == "auto":
+            return (
+                is_local
+                and steps is not None
+                and graph.compiles_training(steps, given)
+                and model.layers_compile()
+                and model.is_here()
+                and model.objectives_compile(target_specs, steps)
+            )
+        if not self._jit_compile:
+            return False
+        if is_local and not model.is_here():
+            warnings.warn(
+                "Proceeding with `jit_compile=False`: XLA cannot reach variables "
+                "of the optimizer, metrics, or layers that are on other devices "
+                "than the simulator; create them within `with sim:`, or "
+                f"`with tf.device(...)` (the device is {graph.device!r})"
+            )
+            return False
+        if len(graph.plan) > MAX_COMPILED_GROUPS:
+            warnings.warn(
+                f"XLA is about to compile {len(graph.plan)} groups of operators, "
+                'which may take minutes; jit_compile="auto" does not'
+            )
+        return True
 
     @contextmanager
     def _restored_on_failure(self) -> Iterator[None]:

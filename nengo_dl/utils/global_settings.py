@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 # Held by a thread while a setting must have the value that it needs. That is so while
 # something is built or traced, and never while a compiled function runs: Python that is
@@ -29,19 +30,19 @@ class GlobalSetting:
         Sets the value.
     """
 
-    def __init__(self, read: Callable[[], str], write: Callable[[str], None]):
+    def __init__(self, read: Callable[[], Any], write: Callable[[Any], None]):
         self._read, self._write = read, write
         # values of the contexts that have been entered, not yet left; each in a list,
         # to be told apart, and the value outside of all in front
-        self._values: list[list[str]] = []
+        self._values: list[list[Any]] = []
 
-    def outside(self) -> str:
+    def outside(self) -> Any:
         """Return the value outside of all contexts."""
         with SETTINGS_LOCK:
             return self._values[0][0] if self._values else self._read()
 
     @contextmanager
-    def shown(self, value: str) -> Iterator[None]:
+    def shown(self, value: Any) -> Iterator[None]:
         """
         Set the value, until another thread sets it.
 
@@ -63,7 +64,7 @@ class GlobalSetting:
                     self._values = []
 
     @contextmanager
-    def fixed(self, value: str) -> Iterator[None]:
+    def fixed(self, value: Any) -> Iterator[None]:
         """Set the value; other threads have to wait."""
         with SETTINGS_LOCK, self.shown(value):
             yield
