@@ -15,6 +15,7 @@ from nengo_dl.config import configure_settings
 from nengo_dl.neurons import LeakyReLU, SoftLIFRate, SpikingLeakyReLU
 
 if TYPE_CHECKING:
+    from nengo_dl.converter import Converter
     from nengo_dl.simulator import Simulator
     from nengo_dl.tensor_node import Layer, TensorNode, tensor_layer
 
@@ -23,6 +24,7 @@ __copyright__ = version.copyright
 __license__ = "MIT"
 
 __all__ = [
+    "Converter",
     "Layer",
     "LeakyReLU",
     "Simulator",
@@ -40,6 +42,7 @@ __all__ = [
 
 # Public names that are imported on first use, and the modules that define them.
 _DEFINED_IN = {
+    "Converter": "converter",
     "Layer": "tensor_node",
     "Simulator": "simulator",
     "TensorNode": "tensor_node",

@@ -1,0 +1,99 @@
+"""
+What the converters of layers work with: options, and the objects made so far.
+
+In: the options of the user. Out: `Conversion`, the part of a `Converter` that stays the
+same for all layers, and a `Scope` for every model that is converted, nested ones
+included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import nengo
+
+from nengo_dl.converter.activations import Activations
+from nengo_dl.converter.keras_graph import Call, KerasGraph
+from nengo_dl.converter.mappings import TrackedDict
+
+
+class Scope:
+    """
+    The objects of one model, or of one call of a nested model.
+
+    Parameters
+    ----------
+    graph : KerasGraph
+        The calls of the model.
+
+    Attributes
+    ----------
+    objects : dict of {int: object}
+        By ``id(tensor)``, the Nengo object that represents a tensor of the graph.
+    """
+
+    def __init__(self, graph: KerasGraph):
+        self.graph = graph
+        self.objects: dict[int, Any] = {}
+
+
+class Conversion:
+    """
+    Options of a conversion, and how far it has got.
+
+    Parameters
+    ----------
+    options
+        See `.Converter`.
+
+    Attributes
+    ----------
+    scopes : list of Scope
+        The models that are being converted, the innermost one last.
+    """
+
+    def __init__(
+        self,
+        allow_fallback: bool = True,
+        inference_only: bool = False,
+        max_to_avg_pool: bool = False,
+        split_shared_weights: bool = False,
+        swap_activations: Mapping | None = None,
+        scale_firing_rates: float | Mapping[keras.layers.Layer, float] | None = None,
+        synapse: Any = None,
+        temporal_model: bool = False,
+        fuse_batch_normalization: bool = False,
+    ):
+        self.allow_fallback = allow_fallback
+        self.inference_only = inference_only
+        self.max_to_avg_pool = max_to_avg_pool
+        self.split_shared_weights = split_shared_weights
+        self.swap_activations = TrackedDict(swap_activations or {})
+        self.scale_firing_rates = scale_firing_rates
+        self.synapse = synapse
+        self.temporal_model = temporal_model
+        self.fuse_batch_normalization = fuse_batch_normalization
+        self.activations = Activations(self.swap_activations)
+        self.scopes: list[Scope] = []
+
+    def call(self, layer: keras.Operation, node_id: int) -> Call:
+        """Return a call of a layer in the innermost model."""
+        return self.scopes[-1].graph.calls_of(layer)[node_id]
+
+    def object_of(self, tensor: keras.KerasTensor) -> Any:
+        """Return the Nengo object of a tensor of the innermost model."""
+        return self.scopes[-1].objects[id(tensor)]
+
+    def scale_of(self, layer: keras.Operation) -> float:
+        """Return the factor on the firing rates of a layer."""
+        scale = self.scale_firing_rates
+        if isinstance(scale, Mapping):
+            scale = scale.get(layer)
+        return 1 if scale is None else scale
+
+    def synapse_from(self, obj: nengo.base.NengoObject) -> Any:
+        """Return the synapse of what comes from an object: only neurons have one."""
+        target = obj.obj if isinstance(obj, nengo.base.ObjView) else obj
+        return self.synapse if isinstance(target, nengo.ensemble.Neurons) else None

@@ -1,0 +1,311 @@
+"""
+The converter from Keras models to Nengo networks.
+
+In: a Keras model and options. Out: a `Converter`, with a Nengo network that computes
+the same, and the Nengo objects of the inputs, outputs and layers of the model.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import keras
+import nengo
+import numpy as np
+
+from nengo_dl.config import configure_settings
+from nengo_dl.converter.conversion import Conversion, Scope
+from nengo_dl.converter.keras_graph import KerasGraph, is_graph
+from nengo_dl.converter.layer_converter import LayerConverter
+from nengo_dl.converter.mappings import KerasTensorDict
+from nengo_dl.converter.planning import Decision, decide, plan
+
+
+class Converter(Conversion):
+    """
+    A Nengo network made of a Keras model.
+
+    .. code-block:: python
+
+       converter = nengo_dl.Converter(model)
+       with nengo_dl.Simulator(converter.net) as sim:
+           sim.predict({converter.inputs[model.input]: x})
+
+    Parameters
+    ----------
+    model : keras.Model
+        What to convert: a functional or Sequential model, also with models in it.
+    allow_fallback : bool
+        Whether layers (and activations) that Nengo's own objects cannot compute are
+        put into TensorNodes, with a warning; these run in NengoDL only. With False, an
+        error names all of them.
+    inference_only : bool
+        Whether conversions are allowed that are right as long as the network is not
+        trained, such as that of BatchNormalization; the network is then configured
+        with ``inference_only=True``.
+    max_to_avg_pool : bool
+        Whether to take averages in place of maxima in pooling layers.
+    split_shared_weights : bool
+        Whether a layer with weights may be called several times: every call gets its
+        own copy of the weights, and training lets them diverge.
+    swap_activations : dict of {object: object}
+        Activations or neuron types, and what to use in place of them, such as
+        ``{"relu": nengo.SpikingRectifiedLinear()}``. Activations may be written as
+        names, functions of `keras.activations`, `keras.ops` or `tf.nn`, or layers.
+    scale_firing_rates : float or dict of {keras.layers.Layer: float}
+        Factor on the gains and biases of neurons; their output is divided by it.
+        Spiking neurons then emit more and smaller spikes, and rates of neurons that
+        are linear above their threshold stay as they are.
+    synapse : float or nengo.synapses.Synapse
+        Synapse of all connections from neurons, and of the probes of outputs that are
+        neurons. There is none anywhere else.
+    temporal_model : bool
+        Whether the first axis of the inputs of the model (after that of the batch) is
+        time, which Nengo represents by its simulation steps.
+    fuse_batch_normalization : bool
+        Whether BatchNormalization is made a part of the weights of the layer before
+        it, where that is a Dense layer or a convolution without activation. Needs
+        ``inference_only``.
+
+    Attributes
+    ----------
+    net : nengo.Network
+        The network; its attributes ``inputs``, ``outputs`` and ``layers`` are those
+        below.
+    model : keras.Model
+        The functional model that was converted.
+    inputs : KerasTensorDict
+        The Node of every input of the model.
+    outputs : KerasTensorDict
+        The Probe of every output of the model.
+    layers : KerasTensorDict
+        The object that represents a layer, or a tensor of the model.
+    decisions : dict of {int: Decision}
+        By ``id(layer)``, what became of a layer, and why.
+
+    Raises
+    ------
+    TypeError
+        If layers cannot be converted; the message names all of them.
+    ValueError
+        If an input has an unknown shape, or if layers with weights are called several
+        times without ``split_shared_weights``.
+    """
+
+    converters: ClassVar[dict[type | None, type[LayerConverter]]] = {}
+
+    def __init__(
+        self,
+        model: keras.Model,
+        allow_fallback: bool = True,
+        inference_only: bool = False,
+        max_to_avg_pool: bool = False,
+        split_shared_weights: bool = False,
+        swap_activations: Mapping | None = None,
+        scale_firing_rates: float | Mapping[keras.layers.Layer, float] | None = None,
+        synapse: Any = None,
+        temporal_model: bool = False,
+        fuse_batch_normalization: bool = False,
+    ):
+        super().__init__(
+            allow_fallback=allow_fallback,
+            inference_only=inference_only,
+            max_to_avg_pool=max_to_avg_pool,
+            split_shared_weights=split_shared_weights,
+            swap_activations=swap_activations,
+            scale_firing_rates=scale_firing_rates,
+            synapse=synapse,
+            temporal_model=temporal_model,
+            fuse_batch_normalization=fuse_batch_normalization,
+        )
+        self.model = as_functional(model)
+        self._check_inputs()
+        self.graph = KerasGraph(self.model)
+        self._layer_converters: dict[int, LayerConverter] = {}
+        self.decisions: dict[int, Decision] = plan(self.graph, self, self.converters)
+        with nengo.Network(label=model.name) as self.net:
+            configure_settings(inference_only=inference_only, trainable=None)
+            self._convert_model()
+        self._check_swaps()
+
+    def _check_inputs(self) -> None:
+        first = 2 if self.temporal_model else 1
+        for tensor in self.model.inputs:
+            if None in tensor.shape[first:]:
+                raise ValueError(
+                    f"Input shapes must be fully specified; input `{tensor.name}` of "
+                    f"model `{self.model.name}` has shape {tensor.shape}. If the first "
+                    "axis after that of the batch is time, set `temporal_model=True`"
+                )
+
+    def _check_swaps(self) -> None:
+        unused = self.swap_activations.unused_keys()
+        if unused:
+            warnings.warn(
+                f"`swap_activations` contains {', '.join(map(repr, unused))}, but "
+                "there are no layers in the model with that activation"
+            )
+
+    def _convert_model(self) -> None:
+        """Make the network of the whole model, with inputs and probes."""
+        self.inputs = KerasTensorDict(self.model, self.graph)
+        self.outputs = KerasTensorDict(self.model, self.graph)
+        nodes = [
+            nengo.Node(np.zeros(self._size(tensor)), label=layer.name)
+            for tensor, layer in zip(self.graph.inputs, self.graph.input_layers)
+        ]
+        self.layers = self.convert_graph(self.graph, nodes, self.model)
+        for tensor, node in zip(self.graph.inputs, nodes):
+            self.inputs.add([tensor], node)
+        for tensor in self.graph.outputs:
+            obj = self.layers[tensor]
+            synapse = self.synapse_from(obj)
+            self.outputs.add([tensor], nengo.Probe(obj, synapse=synapse))
+        self.net.inputs, self.net.outputs = self.inputs, self.outputs
+        self.net.layers = self.layers
+
+    def _size(self, tensor: keras.KerasTensor) -> int:
+        return math.prod(tensor.shape[2 if self.temporal_model else 1 :])
+
+    def convert_graph(
+        self, graph: KerasGraph, inputs: list[Any], model: keras.Model
+    ) -> KerasTensorDict:
+        """
+        Make the objects of all calls of a model, in the network of the context.
+
+        Parameters
+        ----------
+        graph : KerasGraph
+            The calls.
+        inputs : list of NengoObject
+            The objects of the inputs.
+        model : keras.Model
+            The model.
+
+        Returns
+        -------
+        layers : KerasTensorDict
+            The objects of its tensors and layers.
+        """
+        scope = Scope(graph)
+        layers = KerasTensorDict(model, graph)
+        self.scopes.append(scope)
+        for tensor, obj in zip(graph.inputs, inputs):
+            scope.objects[id(tensor)] = obj
+            layers.add([tensor], obj)
+        for call in graph.calls:
+            obj = self.get_converter(call.op).convert(call.node_id)
+            if isinstance(obj, nengo.Network):
+                layers.add_network(call.outputs, obj)
+                nested = graph.nested[id(call.op)]
+                objects = [obj.layers[tensor] for tensor in nested.outputs]
+            else:
+                objects = obj if isinstance(obj, list) else [obj]
+            layers.add(call.outputs, objects if len(objects) > 1 else objects[0])
+            for tensor, output in zip(call.outputs, objects):
+                scope.objects[id(tensor)] = output
+                layers.add([tensor], output)
+        self.scopes.pop()
+        return layers
+
+    def get_converter(self, layer: keras.Operation) -> LayerConverter:
+        """
+        Return the converter of a layer.
+
+        Parameters
+        ----------
+        layer : keras.layers.Layer
+            A layer of the model, or one inside of such a layer.
+
+        Returns
+        -------
+        converter : LayerConverter
+            Always the same for the same layer.
+
+        Raises
+        ------
+        TypeError
+            If the layer cannot be converted.
+        """
+        if id(layer) not in self._layer_converters:
+            if id(layer) not in self.decisions:
+                self.decisions[id(layer)] = decide(layer, self, self.converters)
+            decision = self.decisions[id(layer)]
+            if decision.kind == "refused":
+                raise TypeError(
+                    f"Unable to convert layer '{layer.name}' to native Nengo objects: "
+                    f"{decision.text}"
+                )
+            converter = decision.converter_class(layer, self)
+            self._layer_converters[id(layer)] = converter
+        return self._layer_converters[id(layer)]
+
+    @classmethod
+    def register(cls, keras_layer: type | None) -> Callable[[type], type]:
+        """
+        Register the decorated `LayerConverter` for a class of layers.
+
+        Parameters
+        ----------
+        keras_layer : type or None
+            A class of Keras layers or operations, not including its subclasses; None
+            for the fallback of all that have no converter.
+
+        Warns
+        -----
+        UserWarning
+            If there is a converter for that class already, which is replaced.
+        """
+
+        def decorator(converter_class: type) -> type:
+            if keras_layer in cls.converters:
+                name = getattr(keras_layer, "__name__", keras_layer)
+                warnings.warn(f"Layer '{name}' already has a converter; overwriting it")
+            cls.converters[keras_layer] = converter_class
+            return converter_class
+
+        return decorator
+
+
+def as_functional(model: keras.Model) -> keras.Model:
+    """
+    Return a model as a functional one.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Any model. A subclassed one must have been built or called.
+
+    Returns
+    -------
+    model : keras.Model
+        The same model if it is functional; one that calls it if it is subclassed.
+
+    Raises
+    ------
+    TypeError
+        If it is no Keras model.
+    ValueError
+        If its inputs are not known yet.
+    """
+    if not isinstance(model, keras.Model):
+        raise TypeError(
+            f"`Converter` takes a Keras model (received: {model!r}); a single layer "
+            "becomes one by `keras.Sequential([keras.Input(shape), layer])`"
+        )
+    if isinstance(model, keras.Sequential) and model.built:
+        return keras.Model(model.inputs, model.outputs, name=model.name)
+    if is_graph(model):
+        return model
+    shape = (model.get_build_config() or {}).get("input_shape")
+    if not shape:
+        raise ValueError(
+            f"The shapes of the inputs of model `{model.name}` are not known; begin a "
+            "Sequential model with `keras.Input(shape)`, call a subclassed one "
+            "(`x = keras.Input(shape); keras.Model(x, model(x))`)"
+        )
+    x = keras.Input(batch_shape=shape)
+    return keras.Model(x, model(x), name=model.name)

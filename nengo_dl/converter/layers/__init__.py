@@ -1,0 +1,5 @@
+"""Converters of the layers of Keras, family by family."""
+
+from nengo_dl.converter.layers import core, fallback, models
+
+__all__ = ["core", "fallback", "models"]
