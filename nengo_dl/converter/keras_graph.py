@@ -159,21 +159,22 @@ class KerasGraph:
     def run(
         self,
         inputs: Sequence[Any],
-        on_output: Callable[[Call, Any], Any] | None = None,
-        training: bool = False,
+        compute: Callable[[tuple, Call, tuple, dict], Any] | None = None,
+        path: tuple = (),
     ) -> list[Any]:
         """
-        Compute the outputs, call by call.
+        Compute the outputs, call by call, as in inference.
 
         Parameters
         ----------
         inputs : list of (batch_size, ...) tensors
             One for every input.
-        on_output : callable, optional
-            Called with every call and what it returned, those of nested models
-            included; what it returns is used in place of that.
-        training : bool
-            Whether layers behave as in training.
+        compute : callable, optional
+            Computes a call in place of its layer: called with the path, the call, and
+            its arguments, with the values of tensors. Calls of nested models are
+            computed call by call, unless they are not known to be models.
+        path : tuple of Call
+            The calls of nested models that lead here.
 
         Returns
         -------
@@ -186,16 +187,14 @@ class KerasGraph:
 
         for call in self.calls:
             args, kwargs = tf.nest.map_structure(value_of, (call.args, call.kwargs))
+            here = (*path, call)
             if id(call.op) in self.nested:
-                flat = tf.nest.flatten(args)
-                output: Any = self.nested[id(call.op)].run(flat, on_output, training)
-                output = tf.nest.pack_sequence_as(call.output, output)
-            elif isinstance(call.op, keras.layers.Layer) and training:
-                output = call.op(*args, training=True, **kwargs)
+                nested = self.nested[id(call.op)]
+                output: Any = nested.run(tf.nest.flatten(args), compute, here)
+            elif compute is not None:
+                output = compute(here, call, args, kwargs)
             else:
                 output = call.op(*args, **kwargs)
-            if on_output is not None:
-                output = on_output(call, output)
             for symbol, x in zip(call.outputs, tf.nest.flatten(output)):
                 values[id(symbol)] = x
         return [values[id(symbol)] for symbol in self.outputs]
