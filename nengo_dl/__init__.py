@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from nengo_dl import config, dists, neurons, utils, version
 from nengo_dl.config import configure_settings
-from nengo_dl.neurons import LeakyReLU, SoftLIFRate, SpikingLeakyReLU
+from nengo_dl.neurons import (
+    IntegrateAndFire,
+    LeakyReLU,
+    SoftLIFRate,
+    SpikingLeakyReLU,
+)
 
 if TYPE_CHECKING:
     from nengo_dl.simulator import Simulator
@@ -23,6 +28,7 @@ __copyright__ = version.copyright
 __license__ = "MIT"
 
 __all__ = [
+    "IntegrateAndFire",
     "Layer",
     "LeakyReLU",
     "Simulator",
