@@ -345,6 +345,11 @@ ROWS = [
         nengo_dl.SpikingLeakyReLU(0.1, amplitude=0.5),
     ),
     neuron_row(
+        "integrate and fire",
+        nengo_dl.IntegrateAndFire(),
+        nengo_dl.IntegrateAndFire(1, retract=False, min_voltage=-0.1, amplitude=0.5),
+    ),
+    neuron_row(
         "regular spiking",
         nengo.RegularSpiking(nengo.Tanh()),
         nengo.RegularSpiking(nengo.LIFRate(), amplitude=0.5),
