@@ -16,7 +16,7 @@ import nengo
 
 from nengo_dl.converter.activations import Activations
 from nengo_dl.converter.keras_graph import Call, KerasGraph
-from nengo_dl.converter.mappings import TrackedDict
+from nengo_dl.converter.mappings import KerasTensorDict, TrackedDict
 
 
 class Scope:
@@ -27,6 +27,8 @@ class Scope:
     ----------
     graph : KerasGraph
         The calls of the model.
+    path : tuple of Call
+        The calls of the nested models that lead here.
 
     Attributes
     ----------
@@ -34,8 +36,9 @@ class Scope:
         By ``id(tensor)``, the Nengo object that represents a tensor of the graph.
     """
 
-    def __init__(self, graph: KerasGraph):
+    def __init__(self, graph: KerasGraph, path: tuple[Call, ...] = ()):
         self.graph = graph
+        self.path = path
         self.objects: dict[int, Any] = {}
 
 
@@ -52,7 +55,15 @@ class Conversion:
     ----------
     scopes : list of Scope
         The models that are being converted, the innermost one last.
+    model, graph, net, neurons, calibration
+        See `.Converter`.
     """
+
+    model: keras.Model
+    graph: KerasGraph
+    net: nengo.Network
+    neurons: dict[tuple[Call, ...], nengo.ensemble.Neurons]
+    calibration: Any = None
 
     def __init__(
         self,
@@ -77,6 +88,16 @@ class Conversion:
         self.fuse_batch_normalization = fuse_batch_normalization
         self.activations = Activations(self.swap_activations)
         self.scopes: list[Scope] = []
+
+    def convert_graph(
+        self,
+        graph: KerasGraph,
+        inputs: list[Any],
+        model: keras.Model,
+        path: tuple[Call, ...] = (),
+    ) -> KerasTensorDict:
+        """Make the objects of all calls of a model; see `.Converter`."""
+        raise NotImplementedError
 
     def call(self, layer: keras.Operation, node_id: int) -> Call:
         """Return a call of a layer in the innermost model."""

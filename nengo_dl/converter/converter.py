@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import keras
@@ -18,10 +18,11 @@ import numpy as np
 
 from nengo_dl.config import configure_settings
 from nengo_dl.converter.conversion import Conversion, Scope
-from nengo_dl.converter.keras_graph import KerasGraph, is_graph
+from nengo_dl.converter.keras_graph import Call, KerasGraph, is_graph
 from nengo_dl.converter.layer_converter import LayerConverter
 from nengo_dl.converter.mappings import KerasTensorDict
 from nengo_dl.converter.planning import Decision, decide, plan
+from nengo_dl.converter.registry import CONVERTERS, register
 
 
 class Converter(Conversion):
@@ -83,6 +84,10 @@ class Converter(Conversion):
         The Probe of every output of the model.
     layers : KerasTensorDict
         The object that represents a layer, or a tensor of the model.
+    neurons : dict of {tuple of Call: nengo.ensemble.Neurons}
+        The neurons of the calls of layers that have become neurons, in the order in
+        which the model computes them; by the call, after those of the nested models
+        that it is in.
     decisions : dict of {int: Decision}
         By ``id(layer)``, what became of a layer, and why.
 
@@ -95,7 +100,8 @@ class Converter(Conversion):
         times without ``split_shared_weights``.
     """
 
-    converters: ClassVar[dict[type | None, type[LayerConverter]]] = {}
+    converters: ClassVar[dict[type | None, type[LayerConverter]]] = CONVERTERS
+    register = staticmethod(register)
 
     def __init__(
         self,
@@ -124,6 +130,7 @@ class Converter(Conversion):
         self.model = as_functional(model)
         self._check_inputs()
         self.graph = KerasGraph(self.model)
+        self.neurons: dict[tuple[Call, ...], nengo.ensemble.Neurons] = {}
         self._layer_converters: dict[int, LayerConverter] = {}
         self.decisions: dict[int, Decision] = plan(self.graph, self, self.converters)
         with nengo.Network(label=model.name) as self.net:
@@ -171,7 +178,11 @@ class Converter(Conversion):
         return math.prod(tensor.shape[2 if self.temporal_model else 1 :])
 
     def convert_graph(
-        self, graph: KerasGraph, inputs: list[Any], model: keras.Model
+        self,
+        graph: KerasGraph,
+        inputs: list[Any],
+        model: keras.Model,
+        path: tuple[Call, ...] = (),
     ) -> KerasTensorDict:
         """
         Make the objects of all calls of a model, in the network of the context.
@@ -184,13 +195,15 @@ class Converter(Conversion):
             The objects of the inputs.
         model : keras.Model
             The model.
+        path : tuple of Call
+            The calls of nested models that lead to it.
 
         Returns
         -------
         layers : KerasTensorDict
             The objects of its tensors and layers.
         """
-        scope = Scope(graph)
+        scope = Scope(graph, path)
         layers = KerasTensorDict(model, graph)
         self.scopes.append(scope)
         for tensor, obj in zip(graph.inputs, inputs):
@@ -204,6 +217,8 @@ class Converter(Conversion):
                 objects = [obj.layers[tensor] for tensor in nested.outputs]
             else:
                 objects = obj if isinstance(obj, list) else [obj]
+            if isinstance(obj, nengo.ensemble.Neurons):
+                self.neurons[(*path, call)] = obj
             layers.add(call.outputs, objects if len(objects) > 1 else objects[0])
             for tensor, output in zip(call.outputs, objects):
                 scope.objects[id(tensor)] = output
@@ -242,32 +257,6 @@ class Converter(Conversion):
             converter = decision.converter_class(layer, self)
             self._layer_converters[id(layer)] = converter
         return self._layer_converters[id(layer)]
-
-    @classmethod
-    def register(cls, keras_layer: type | None) -> Callable[[type], type]:
-        """
-        Register the decorated `LayerConverter` for a class of layers.
-
-        Parameters
-        ----------
-        keras_layer : type or None
-            A class of Keras layers or operations, not including its subclasses; None
-            for the fallback of all that have no converter.
-
-        Warns
-        -----
-        UserWarning
-            If there is a converter for that class already, which is replaced.
-        """
-
-        def decorator(converter_class: type) -> type:
-            if keras_layer in cls.converters:
-                name = getattr(keras_layer, "__name__", keras_layer)
-                warnings.warn(f"Layer '{name}' already has a converter; overwriting it")
-            cls.converters[keras_layer] = converter_class
-            return converter_class
-
-        return decorator
 
 
 def as_functional(model: keras.Model) -> keras.Model:

@@ -7,11 +7,11 @@ from typing import Any
 import keras
 import nengo
 
-from nengo_dl.converter.converter import Converter
 from nengo_dl.converter.layer_converter import LayerConverter
+from nengo_dl.converter.registry import register
 
 
-@Converter.register(keras.layers.Dense)
+@register(keras.layers.Dense)
 class ConvertDense(LayerConverter):
     """Dense layers: a connection with the kernel as weights."""
 
@@ -38,7 +38,7 @@ class ConvertDense(LayerConverter):
         return obj
 
 
-@Converter.register(keras.layers.Activation)
+@register(keras.layers.Activation)
 class ConvertActivation(LayerConverter):
     """Layers that are an activation."""
 
@@ -49,7 +49,7 @@ class ConvertActivation(LayerConverter):
         return obj
 
 
-@Converter.register(keras.layers.ReLU)
+@register(keras.layers.ReLU)
 class ConvertReLU(ConvertActivation):
     """Rectified linear layers."""
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from nengo_dl.converter.converter import Converter
 from nengo_dl.converter.layer_converter import LayerConverter
+from nengo_dl.converter.registry import register
 from nengo_dl.tensor_node import TensorNode
 
 
-@Converter.register(None)
+@register(None)
 class ConvertFallback(LayerConverter):
     """Anything else: a copy of the layer in a TensorNode, shared by all its calls."""
 
