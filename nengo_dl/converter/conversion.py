@@ -55,7 +55,7 @@ class Conversion:
     ----------
     scopes : list of Scope
         The models that are being converted, the innermost one last.
-    model, graph, net, neurons, calibration
+    model, graph, net, neurons, connections, decisions, calibration
         See `.Converter`.
     """
 
@@ -63,6 +63,8 @@ class Conversion:
     graph: KerasGraph
     net: nengo.Network
     neurons: dict[tuple[Call, ...], nengo.ensemble.Neurons]
+    connections: dict[tuple[Call, ...], list[nengo.Connection]]
+    decisions: dict[int, Any]
     calibration: Any = None
 
     def __init__(

@@ -88,6 +88,8 @@ class Converter(Conversion):
         The neurons of the calls of layers that have become neurons, in the order in
         which the model computes them; by the call, after those of the nested models
         that it is in.
+    connections : dict of {tuple of Call: list of nengo.Connection}
+        The connections that compute a call, by the same keys.
     decisions : dict of {int: Decision}
         By ``id(layer)``, what became of a layer, and why.
 
@@ -131,6 +133,7 @@ class Converter(Conversion):
         self._check_inputs()
         self.graph = KerasGraph(self.model)
         self.neurons: dict[tuple[Call, ...], nengo.ensemble.Neurons] = {}
+        self.connections: dict[tuple[Call, ...], list[nengo.Connection]] = {}
         self._layer_converters: dict[int, LayerConverter] = {}
         self.decisions: dict[int, Decision] = plan(self.graph, self, self.converters)
         with nengo.Network(label=model.name) as self.net:
@@ -209,8 +212,11 @@ class Converter(Conversion):
         for tensor, obj in zip(graph.inputs, inputs):
             scope.objects[id(tensor)] = obj
             layers.add([tensor], obj)
+        network = nengo.Network.context[-1]
         for call in graph.calls:
+            n_before = len(network.connections)
             obj = self.get_converter(call.op).convert(call.node_id)
+            self.connections[(*path, call)] = network.connections[n_before:]
             if isinstance(obj, nengo.Network):
                 layers.add_network(call.outputs, obj)
                 nested = graph.nested[id(call.op)]

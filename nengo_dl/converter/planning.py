@@ -48,6 +48,13 @@ class Decision:
     activation: Any = None
 
     @property
+    def why(self) -> str:
+        """Say why the layer is not native, or not entirely."""
+        if self.activation is None:
+            return self.reason
+        return f"no neuron type computes {self.activation!r}"
+
+    @property
     def text(self) -> str:
         """Name the layer, and say what is wrong with it."""
         name = f"`{self.layer.name}` ({type(self.layer).__name__})"

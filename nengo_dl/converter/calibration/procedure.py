@@ -84,6 +84,8 @@ class Calibration:
         What the Keras model reaches on the same data.
     tolerance : float
         How much less was allowed.
+    held_out : Data
+        The data that it was not calibrated on.
     """
 
     method: str
@@ -93,6 +95,7 @@ class Calibration:
     trials: tuple[Trial, ...]
     keras_score: float
     tolerance: float
+    held_out: Data
 
     @property
     def offsets(self) -> dict[tuple, np.ndarray]:
@@ -290,4 +293,5 @@ def search(
         tuple(trials),
         procedure.keras_score,
         tolerance,
+        procedure.held_out,
     )
