@@ -21,6 +21,7 @@ from nengo.builder.signal import Signal
 from nengo.exceptions import SimulationError, ValidationError
 
 from nengo_dl.parameters.live import find_parameters, read_values, write_values
+from nengo_dl.simulation.inputs import check_data, name_data
 from nengo_dl.simulation.simulation import Simulation
 from nengo_dl.simulation.steps import warn_of_one_step
 from nengo_dl.simulator import Simulator
@@ -137,20 +138,23 @@ def observe(
     nengo.exceptions.ValidationError
         If there is something wrong with the data.
     """
+    program = sim.tensor_graph.program
+    names = {node: sim.get_name(node) for node in program.nodes}
+    named = name_data(data, names, "Nodes")
+    if not isinstance(named, Mapping):
+        raise ValidationError(
+            f"must be a dictionary, list or array (received `{type(data).__name__}`); "
+            "pass the arrays of all items",
+            attr="data",
+        )
+    sizes = {name: node.size_out for node, name in names.items()}
+    *_, steps = check_data(named, sizes, program.settings, n_steps)
+    if steps == 1:
+        warn_of_one_step(sim.model, ())
     with _copied(sim, counts) as (simulation, recorders):
-        nodes = simulation.tensor_graph.program.nodes
-        names = {node: sim.get_name(node) for node in nodes}
         with simulation.keras_call(False):
-            inputs, _ = TrainingData(names, {}, simulation).inputs(data, n_steps)
-        if not isinstance(inputs, dict):
-            raise ValidationError(
-                "must be a dictionary, list or array (received "
-                f"`{type(data).__name__}`); pass the arrays of all items",
-                attr="data",
-            )
-        n_items, steps = len(inputs["n_steps"]), int(inputs["n_steps"][0, 0])
-        if steps == 1:
-            warn_of_one_step(sim.model, ())
+            inputs, _ = TrainingData(names, {}, simulation).inputs(named, n_steps)
+        n_items = len(inputs["n_steps"])
         given = {node: inputs[name] for node, name in names.items() if name in inputs}
         for values in _pieces(simulation, given, n_items, steps):
             for recorder, signal in recorders.items():

@@ -200,8 +200,8 @@ class Report:
         """Return what is to be said about the tables."""
         total = self.totals
         remarks = [
-            f"{CAVEAT} An inference reads {total.weight_bytes:,.0f} bytes of weights if "
-            "each operation reads one, and reads and writes "
+            f"{CAVEAT} If each operation reads a weight, an inference reads "
+            f"{total.weight_bytes:,.0f} bytes of them, and it reads and writes "
             f"{total.state_bytes:,} bytes of state."
         ]
         if self.quantised is not None:
