@@ -215,7 +215,9 @@ class _Finder:
         for ens in ensembles:
             signals = self._model.sig[ens]
             weights = signals.get("encoders")
-            if signals["in"] in reached and weights in self._products:
+            # (Direct mode has encoders, too, which change nothing)
+            is_used = signals["in"] in reached and not _is_direct(ens)
+            if is_used and weights in self._products:
                 source, synapses = self._product(weights)
                 name = f"{self._names[ens]}.encoders"
                 yield Projection(name, ens.label, "encoders", source, None, synapses, 0)

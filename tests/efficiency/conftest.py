@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from nengo_dl.config import configure_settings
+from nengo_dl.efficiency import DEVICES, Device, measure
 
 STEPS, ITEMS = 10, 4
 INTO_HIDDEN = np.array([[1, 0], [0.5, 0.2], [0, 0], [0.3, -0.9]])
@@ -76,20 +77,27 @@ def make_network():
     return parts
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def parts():
     return make_network()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def sim(parts, Simulator):
-    """Return a simulator that has already run."""
-    with Simulator(parts.net, minibatch_size=2, device="/cpu:0") as sim:
-        sim.run_steps(5)
-        yield sim
+    """Return a simulator that has already run; nothing of it is changed for good."""
+    sim = Simulator(parts.net, minibatch_size=2, device="/cpu:0")
+    sim.run_steps(5)
+    yield sim
+    sim.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
+def report(sim, parts):
+    devices = (*DEVICES, Device("mine", 1.0, 2.0, source="me"))
+    return measure(sim, {parts.inp: parts.data}, devices=devices)
+
+
+@pytest.fixture(scope="session")
 def oracle(parts):
     """Return what `nengo.Simulator` records of every item, by signal."""
     with parts.net:

@@ -12,11 +12,6 @@ DT = 0.001
 AMPLITUDE = 0.5
 
 
-@pytest.fixture(scope="module")
-def report(sim, parts):
-    return nengo_dl.efficiency.measure(sim, {parts.inp: parts.data})
-
-
 def by_label(rows):
     return {row.name if "enc" in row.name else row.label: row for row in rows}
 
