@@ -46,6 +46,7 @@ USER_LAYER = [
     "parameters",
     "callbacks",
     "simulator",
+    "efficiency",
     "converter",
     "benchmarks",
 ]

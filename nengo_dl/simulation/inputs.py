@@ -15,8 +15,9 @@ import nengo
 import numpy as np
 from nengo.exceptions import SimulationError, ValidationError
 
+from nengo_dl.config import Settings
 from nengo_dl.simulation.arrays import as_array
-from nengo_dl.simulation.steps import check_counts
+from nengo_dl.simulation.steps import check_counts, check_n_steps
 
 
 def inputs_by_node(
@@ -141,6 +142,54 @@ def _name_of(key: Any, names: Mapping, kind: str) -> str:
         f"network; the names are {list(names.values())}",
         "data",
     )
+
+
+def check_data(
+    named: Mapping[str, Any],
+    sizes: Mapping[str, int],
+    settings: Settings,
+    n_steps: int | None = None,
+    batch_size: int | None = None,
+) -> tuple[dict[str, np.ndarray], int, int]:
+    """
+    Check inputs of any number of items, among which may be the number of steps.
+
+    Parameters
+    ----------
+    named : dict of {str: array}
+        The inputs by name, and maybe ``"n_steps"``, (n_items, 1).
+    sizes : dict of {str: int}
+        ``size_out`` of the Nodes.
+    settings : Settings
+        Which numbers of items and steps are possible.
+    n_steps : int, optional
+        The required number of steps.
+    batch_size : int, optional
+        The required number of items.
+
+    Returns
+    -------
+    arrays : dict of {str: (n_items, n_steps, size) array}
+        The inputs as NumPy arrays.
+    n_items, n_steps : int
+        The numbers of items and steps; without inputs, there is one minibatch.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If there is something wrong with them.
+    """
+    arrays = dict(named)
+    counts = arrays.pop("n_steps", None)
+    arrays = check_inputs(arrays, sizes, settings.minibatch_size, n_steps, batch_size)
+    n_items = settings.minibatch_size
+    if counts is not None and np.ndim(counts) > 0:
+        n_items = max(n_items, len(counts))
+    for array in arrays.values():
+        n_items, n_steps = array.shape[:2]
+    if counts is not None:
+        n_steps = check_counts(counts, n_items, n_steps)
+    return arrays, n_items, check_n_steps(n_steps, settings)
 
 
 def check_inputs(

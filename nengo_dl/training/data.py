@@ -19,9 +19,8 @@ import tensorflow as tf
 from nengo.exceptions import SimulationError, ValidationError
 
 from nengo_dl.simulation.arrays import as_array
-from nengo_dl.simulation.inputs import check_inputs, name_data
+from nengo_dl.simulation.inputs import check_data, name_data
 from nengo_dl.simulation.simulation import Simulation
-from nengo_dl.simulation.steps import check_counts, check_n_steps
 from nengo_dl.training.objectives import Objectives
 from nengo_dl.training.streams import BatchCheck, checked_batches
 from nengo_dl.training.targets import (
@@ -193,18 +192,10 @@ class TrainingData:
                     "as an array of shape (batch size, 1)"
                 )
             return named, 0
-        arrays = dict(named)
-        counts = arrays.pop("n_steps", None)
         sizes = {name: node.size_out for node, name in self.node_names.items()}
-        arrays = check_inputs(arrays, sizes, self.minibatch_size, n_steps, batch_size)
-        n_given = self.minibatch_size
-        if counts is not None and np.ndim(counts) > 0:
-            n_given = max(n_given, len(counts))
-        for array in arrays.values():
-            n_given, n_steps = array.shape[:2]
-        if counts is not None:
-            n_steps = check_counts(counts, n_given, n_steps)
-        n_steps = check_n_steps(n_steps, self._settings)
+        arrays, n_given, n_steps = check_data(
+            named, sizes, self._settings, n_steps, batch_size
+        )
         n_items = self.whole_minibatches(n_given)
         given = {
             node: arrays[name][:n_items]
