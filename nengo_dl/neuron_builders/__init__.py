@@ -8,6 +8,7 @@ NumPy code for all others.
 
 from __future__ import annotations
 
+from nengo_dl.neuron_builders.activations import ActivationBuilder
 from nengo_dl.neuron_builders.base import NeuronBuilder, TFNeuronBuilder
 from nengo_dl.neuron_builders.dispatch import SimNeuronsBuilder
 from nengo_dl.neuron_builders.integrate_and_fire import (
@@ -39,6 +40,7 @@ from nengo_dl.neuron_builders.spiking import (
 )
 
 __all__ = [
+    "ActivationBuilder",
     "AdaptiveLIFBuilder",
     "AdaptiveLIFRateBuilder",
     "GenericNeuronBuilder",

@@ -12,6 +12,7 @@ from nengo.builder.signal import Signal
 from nengo.neurons import NeuronType
 
 from nengo_dl.builder import BuildConfig, Builder, OpBuilder
+from nengo_dl.neuron_builders.activations import ACTIVATIONS, ActivationBuilder
 from nengo_dl.neuron_builders.base import NeuronBuilder
 from nengo_dl.neuron_builders.integrate_and_fire import (
     IntegrateAndFireBuilder,
@@ -82,6 +83,7 @@ class SimNeuronsBuilder(OpBuilder):
         LeakyReLU: RectifiedLinearBuilder,
         SpikingLeakyReLU: SpikingRectifiedLinearBuilder,
         IntegrateAndFire: IntegrateAndFireBuilder,
+        **dict.fromkeys(ACTIVATIONS, ActivationBuilder),
     }
 
     def __init__(self, ops: Sequence[SimNeurons]):

@@ -6,8 +6,6 @@ While a network is trained, their rate version takes their place.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 import tensorflow as tf
 
@@ -15,7 +13,6 @@ from nengo_dl.builder import BuildConfig
 from nengo_dl.neuron_builders.base import TFNeuronBuilder
 from nengo_dl.neuron_builders.rates import RectifiedLinearBuilder, leaky_relu
 from nengo_dl.neuron_builders.rounding import rounded
-from nengo_dl.neurons import IntegrateAndFire
 from nengo_dl.signals import SignalDict
 
 
@@ -78,9 +75,10 @@ class IntegrateAndFireBuilder(TFNeuronBuilder):
 
     Attributes
     ----------
-    max_spikes, min_voltage, retract : tf.Tensor
-        The limits; infinite where the neurons have none. ``retract`` is 1 for neurons
-        that take spikes back, and 0 for others.
+    max_spikes, min_voltage : tf.Tensor
+        The limits; infinite where the neurons have none.
+    retract : boolean tf.Tensor
+        Whether neurons take spikes back.
     """
 
     spiking = True
@@ -88,19 +86,17 @@ class IntegrateAndFireBuilder(TFNeuronBuilder):
     def build_pre(self, signals: SignalDict, config: BuildConfig) -> None:
         """Prepare the parameters."""
         super().build_pre(signals, config)
-        limits = [_limits(op.neurons) for op in self.ops]
-        sizes = [op.J.shape[0] for op in self.ops]
-        self.max_spikes, self.min_voltage, self.retract = (
-            signals.op_constant(limits, sizes, name, signals.dtype)
-            for name in _Limits._fields
-        )
+        self.max_spikes = self.parameter(signals, "max_spikes", if_none=np.inf)
+        self.min_voltage = self.parameter(signals, "min_voltage", if_none=-np.inf)
+        self.retract = self.parameter(signals, "retract", tf.bool)
 
     def step(
         self, J: tf.Tensor, dt: tf.Tensor, voltage: tf.Tensor, spike_count: tf.Tensor
     ) -> tuple[tf.Tensor, ...]:
         """Compute the spikes for input currents ``J``, and the new state."""
         voltage = voltage + rounded(dt * J)
-        lowest = -self.retract * tf.minimum(spike_count, self.max_spikes)
+        lowest = -tf.minimum(spike_count, self.max_spikes)
+        lowest = tf.where(self.retract, lowest, tf.zeros_like(lowest))
         n_spikes = tf.maximum(tf.math.floor(voltage), lowest)
         n_spikes = tf.minimum(n_spikes, self.max_spikes)
         voltage = tf.maximum(voltage - n_spikes, self.min_voltage)
@@ -111,18 +107,3 @@ class IntegrateAndFireBuilder(TFNeuronBuilder):
     ) -> tf.Tensor:
         """Compute the rates for input currents ``J``."""
         return self.scaled(tf.nn.relu(J))
-
-
-class _Limits(NamedTuple):
-    max_spikes: float
-    min_voltage: float
-    retract: float
-
-
-def _limits(neurons: IntegrateAndFire) -> _Limits:
-    """Return the limits of neurons as numbers."""
-    return _Limits(
-        np.inf if neurons.max_spikes is None else neurons.max_spikes,
-        -np.inf if neurons.min_voltage is None else neurons.min_voltage,
-        float(neurons.retract),
-    )
