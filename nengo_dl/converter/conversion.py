@@ -61,6 +61,8 @@ class Conversion:
 
     model: keras.Model
     graph: KerasGraph
+    inputs: KerasTensorDict
+    outputs: KerasTensorDict
     net: nengo.Network
     neurons: dict[tuple[Call, ...], nengo.ensemble.Neurons]
     connections: dict[tuple[Call, ...], list[nengo.Connection]]

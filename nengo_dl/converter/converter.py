@@ -15,14 +15,17 @@ from typing import Any, ClassVar
 import keras
 import nengo
 import numpy as np
+from nengo.neurons import NeuronType
 
 from nengo_dl.config import configure_settings
+from nengo_dl.converter.calibration import calibrate
 from nengo_dl.converter.conversion import Conversion, Scope
 from nengo_dl.converter.keras_graph import Call, KerasGraph, is_graph
 from nengo_dl.converter.layer_converter import LayerConverter
 from nengo_dl.converter.mappings import KerasTensorDict
 from nengo_dl.converter.planning import Decision, decide, plan
 from nengo_dl.converter.registry import CONVERTERS, register
+from nengo_dl.converter.report import ConversionReport, make_report
 
 
 class Converter(Conversion):
@@ -263,6 +266,118 @@ class Converter(Conversion):
             converter = decision.converter_class(layer, self)
             self._layer_converters[id(layer)] = converter
         return self._layer_converters[id(layer)]
+
+    def calibrate(
+        self,
+        inputs: Any,
+        targets: Any = None,
+        method: str = "percentile",
+        n_steps: int | None = None,
+        tolerance: float = 0.01,
+        neuron_type: NeuronType | None = None,
+        spike_budget: float | None = None,
+        percentile: float = 99.9,
+        device: str | None = None,
+    ) -> ConversionReport:
+        r"""
+        Choose thresholds, biases and start voltages, for few steps and few spikes.
+
+        Rectified linear neurons become neurons that spike. A spike of channel
+        :math:`c` of a layer stands for an activation :math:`\theta_c / T` in :math:`T`
+        steps. The thresholds :math:`\theta_c` come from the activations of the Keras
+        model on the data; the biases and start voltages of the neurons are corrected
+        such that the mean output of every layer is that of the Keras model. All of it
+        is in the gains, biases, initial voltages and weights of the network, so that
+        every simulator runs the same. Read the output as the mean over all steps.
+
+        Parameters
+        ----------
+        inputs : array or list or dict or tf.data.Dataset
+            Some hundred items, in the shapes of the Keras model, without time. Two
+            thirds are calibrated on, the rest is for trials.
+        targets : array or list or dict, optional
+            What the outputs should be, classes or values. By default, what the Keras
+            model puts out.
+        method : {"percentile", "max", "least_squares", "ltb"}
+            How thresholds are chosen; see
+            `nengo_dl.converter.calibration.thresholds.find_thresholds`.
+        n_steps : int, optional
+            Number of steps :math:`T` that the network is to be run for. By default,
+            the smallest power of 2 that keeps to the tolerance.
+        tolerance : float
+            How much accuracy (as a share of the items) may be lost.
+        neuron_type : nengo.neurons.NeuronType, optional
+            `.IntegrateAndFire` or `nengo.SpikingRectifiedLinear`. By default, that of
+            the network if it spikes, else ``IntegrateAndFire(max_spikes=1)``.
+        spike_budget : float, optional
+            Most spikes of a neuron in an inference. All thresholds are multiplied by
+            one factor that keeps to it, for the best accuracy.
+        percentile : float
+            For ``method="percentile"``.
+        device : str, optional
+            Device for the simulator of the report.
+
+        Returns
+        -------
+        report : ConversionReport
+            On the data that the network was not calibrated on.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If there is something wrong with an argument, or there are no neurons that
+            can be calibrated. The network is as it was then.
+
+        Warns
+        -----
+        UserWarning
+            If the tolerance could not be kept to.
+        """
+        calibration = calibrate(
+            self,
+            inputs,
+            targets,
+            method,
+            n_steps,
+            tolerance,
+            neuron_type,
+            spike_budget,
+            percentile,
+        )
+        held_out = calibration.held_out
+        return self.report(held_out.inputs, held_out.targets, device=device)
+
+    def report(
+        self,
+        inputs: Any,
+        targets: Any = None,
+        n_steps: int | None = None,
+        device: str | None = None,
+    ) -> ConversionReport:
+        """
+        Run the Keras model and the converted network, and compare them by layer.
+
+        Parameters
+        ----------
+        inputs, targets
+            Data, as for `calibrate`.
+        n_steps : int, optional
+            Number of steps. By default that of the calibration; without one, 32 if
+            there are neurons that spike, else 1.
+        device : str, optional
+            Device of the simulator.
+
+        Returns
+        -------
+        report : ConversionReport
+            Print it, or show it in a notebook.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If there is something wrong with an argument.
+        """
+        return make_report(self, inputs, targets, n_steps, device)
 
 
 def as_functional(model: keras.Model) -> keras.Model:

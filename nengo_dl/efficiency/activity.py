@@ -12,7 +12,7 @@ import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import nengo
 import numpy as np
@@ -27,6 +27,17 @@ from nengo_dl.simulation.steps import warn_of_one_step
 from nengo_dl.simulator import Simulator
 from nengo_dl.training.data import TrainingData
 from nengo_dl.utils import NullProgressBar
+
+
+class Observer(Protocol):
+    """Takes the values of a signal, some steps after the other."""
+
+    def add(self, values: np.ndarray) -> None:
+        """
+        Take ``(minibatch_size, n, size)`` values of the next ``n`` steps.
+
+        All steps of a minibatch come before those of the next one.
+        """
 
 
 @dataclass(eq=False)
@@ -114,10 +125,13 @@ class _Recorder:
 
 
 def observe(
-    sim: Simulator, data: Any, n_steps: int | None, counts: Mapping[Signal, Counts]
-) -> Activity:
+    sim: Simulator,
+    data: Any,
+    n_steps: int | None,
+    observers: Mapping[Signal, Observer],
+) -> tuple[int, int]:
     """
-    Run the network of a simulator, and count what its signals do.
+    Run the network of a simulator, and observe what its signals do.
 
     Parameters
     ----------
@@ -126,12 +140,13 @@ def observe(
         parameters.
     data, n_steps
         As `nengo_dl.Simulator.predict` takes them.
-    counts : dict of {nengo.builder.Signal: Counts}
-        To which the values of signals are added.
+    observers : dict of {nengo.builder.Signal: Observer}
+        Who takes the values of the signals, such as `Counts`.
 
     Returns
     -------
-    activity : Activity
+    n_items, n_steps : int
+        Number of items that were run, and of steps of each of them.
 
     Raises
     ------
@@ -151,15 +166,15 @@ def observe(
     *_, steps = check_data(named, sizes, program.settings, n_steps)
     if steps == 1:
         warn_of_one_step(sim.model, ())
-    with _copied(sim, counts) as (simulation, recorders):
+    with _copied(sim, observers) as (simulation, recorders):
         with simulation.keras_call(False):
             inputs, _ = TrainingData(names, {}, simulation).inputs(named, n_steps)
         n_items = len(inputs["n_steps"])
         given = {node: inputs[name] for node, name in names.items() if name in inputs}
         for values in _pieces(simulation, given, n_items, steps):
             for recorder, signal in recorders.items():
-                counts[signal].add(values[recorder])
-    return Activity(n_items, steps, counts)
+                observers[signal].add(values[recorder])
+    return n_items, steps
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import numpy as np
 from nengo.builder.signal import Signal
 from nengo.exceptions import SimulatorClosed, ValidationError
 
-from nengo_dl.efficiency.activity import Counts, observe, spike_value
+from nengo_dl.efficiency.activity import Activity, Counts, observe, spike_value
 from nengo_dl.efficiency.devices import DEVICES, Device, check_devices
 from nengo_dl.efficiency.parts import Parts, find_parts
 from nengo_dl.efficiency.report import Report
@@ -96,7 +96,8 @@ def measure(
     devices = check_devices(devices)
     _check_simulator(sim)
     parts = find_parts(sim)
-    activity = observe(sim, data, n_steps, _empty_counts(parts, sim.dt))
+    counts = _empty_counts(parts, sim.dt)
+    activity = Activity(*observe(sim, data, n_steps, counts), counts)
     ensembles = tuple(ensemble_row(p, activity, sim.dt) for p in parts.populations)
     connections = tuple(connection_row(p, activity) for p in parts.projections)
     dtype = sim.tensor_graph.program.settings.dtype

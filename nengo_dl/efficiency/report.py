@@ -196,7 +196,7 @@ class Report:
             f"{self.dt:g} s, mean of {self.n_items} items"
         )
 
-    def _remarks(self) -> list[str]:
+    def remarks(self) -> list[str]:
         """Return what is to be said about the tables."""
         total = self.totals
         remarks = [
@@ -212,10 +212,10 @@ class Report:
 
     def __str__(self) -> str:
         texts = [self._title(), *(table.text() for table in self.tables())]
-        return "\n\n".join([*texts, *self._remarks()])
+        return "\n\n".join([*texts, *self.remarks()])
 
     def _repr_html_(self) -> str:
-        remarks = [f"<p>{html.escape(text)}</p>" for text in self._remarks()]
+        remarks = [f"<p>{html.escape(text)}</p>" for text in self.remarks()]
         tables = [table.html() for table in self.tables()]
         title = f"<p><b>{html.escape(self._title())}</b></p>"
         return "\n".join([title, *tables, *remarks])

@@ -64,8 +64,7 @@ def test_a_block_at_a_time(sim, parts, monkeypatch):
 
     monkeypatch.setattr(engine, "MAX_BLOCK_STEPS", 5)
     pieces = {signal: Spy.of(4, 500.0, True)}
-    activity = observe(sim, {parts.inp: parts.data}, None, pieces)
-    assert (activity.n_items, activity.n_steps) == (4, 10)
+    assert observe(sim, {parts.inp: parts.data}, None, pieces) == (4, 10)
     assert [values.shape for values in seen] == [(2, 5, 4)] * 4
 
     # every minibatch starts from the initial state

@@ -67,11 +67,11 @@ def calibrate(
     converter.calibration = calibration
     if not calibration.within_tolerance and spike_budget is None:
         warnings.warn(
-            f"The calibrated network reaches {calibration.chosen.score:.4g} on "
-            f"data that it was not calibrated on, the Keras model {calibration.keras_score:.4g}, "
-            f"which is more than `tolerance={tolerance}` apart; allow more steps, "
-            "several spikes per step (`neuron_type=nengo_dl.IntegrateAndFire()`), or "
-            "give more data"
+            f"The calibrated network reaches {calibration.chosen.score:.4g} on data "
+            "that it was not calibrated on, and the Keras model "
+            f"{calibration.keras_score:.4g}, which is more than "
+            f"`tolerance={tolerance}` apart; allow more steps, several spikes per step "
+            "(`neuron_type=nengo_dl.IntegrateAndFire()`), or give more data"
         )
     return calibration
 

@@ -7,8 +7,6 @@ number that is the better the larger it is.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from nengo_dl.converter.calibration.data import Data

@@ -6,14 +6,14 @@ In: a conversion, and data. Out: a `ConversionReport`.
 
 from __future__ import annotations
 
-import math
+from functools import partial
 from typing import Any
 
-import nengo
 import numpy as np
+import tensorflow as tf
 
 from nengo_dl.converter.calibration.data import Data, check_data
-from nengo_dl.converter.calibration.procedure import BATCH_SIZE, keras_outputs
+from nengo_dl.converter.calibration.procedure import keras_outputs
 from nengo_dl.converter.calibration.rescaling import gain_and_bias
 from nengo_dl.converter.calibration.scores import (
     agreement,
@@ -21,6 +21,7 @@ from nengo_dl.converter.calibration.scores import (
     score,
 )
 from nengo_dl.converter.conversion import Conversion
+from nengo_dl.converter.keras_graph import Call
 from nengo_dl.converter.report.errors import Activations, Comparison
 from nengo_dl.converter.report.loihi import loihi_issues
 from nengo_dl.converter.report.recommendations import recommend, recommended_steps
@@ -50,16 +51,16 @@ def make_report(
     size = _minibatch_size(data.n_items)
     nodes = [converter.inputs[tensor] for tensor in converter.graph.inputs]
     held = {
-        node: np.broadcast_to(
-            x.reshape(len(x), 1, -1), (len(x), steps, node.size_out)
-        )
+        node: np.broadcast_to(x.reshape(len(x), 1, -1), (len(x), steps, node.size_out))
         for node, x in zip(nodes, data.inputs)
     }
+    if device is None and not tf.config.list_physical_devices("GPU"):
+        device = "/cpu:0"  # the simulator would warn that there is nothing better
     with Simulator(
         converter.net, minibatch_size=size, device=device, progress_bar=False
     ) as sim:
         probes = [converter.outputs[tensor] for tensor in converter.graph.outputs]
-        predictions = sim.predict(held, n_steps=steps, stateful=False)
+        predictions = sim.predict(held, n_steps=steps, stateful=False, verbose=0)
         outputs = [predictions[probe] for probe in probes]
         efficiency = measure(sim, held, steps)
         comparisons = _comparisons(converter, data, size, steps)
@@ -105,7 +106,7 @@ def _minibatch_size(n_items: int) -> int:
 
 def _comparisons(
     converter: Conversion, data: Data, minibatch_size: int, n_steps: int
-) -> dict[tuple, Comparison]:
+) -> dict[tuple[Call, ...], Comparison]:
     activations = Activations(converter, data.inputs, minibatch_size)
     found = {}
     for path, neurons in converter.neurons.items():
@@ -116,7 +117,7 @@ def _comparisons(
         # calibration moves a part of the scale into the weights that follow
         factors = 1 / (gain * amplitude) if calibrated else np.ones_like(gain)
         found[path] = Comparison(
-            lambda minibatch, path=path: activations.of(path, minibatch),
+            partial(activations.of, path),
             factors,
             thresholds_of(ensemble),
             n_steps,

@@ -73,20 +73,21 @@ def recommend(
     rates = [row for row in rows if row.neurons and row.spikes is None]
     if spiking and converter.calibration is None:
         yield (
-            "calibrate the network (`converter.calibrate(inputs)`): thresholds that fit "
-            "the activations need fewer steps and spikes"
+            "calibrate the network (`converter.calibrate(inputs)`): thresholds that "
+            "fit the activations need fewer steps and spikes"
         )
     if rates and not spiking:
         yield (
-            "the neurons do not spike; `converter.calibrate(inputs)` replaces rectified "
-            "linear ones by neurons that do"
+            "the neurons do not spike; `converter.calibrate(inputs)` replaces "
+            "rectified linear ones by neurons that do"
         )
     elif rates:
         yield f"neurons that do not spike remain in {_names(rates)}"
     amplified = [
         row
         for row in spiking
-        if row.error and row.error_of_thresholds
+        if row.error
+        and row.error_of_thresholds
         and row.error > MUCH_LARGER * row.error_of_thresholds
     ]
     if amplified:

@@ -171,9 +171,8 @@ def _of_layer(converter: Conversion, path: Sequence[Call]) -> dict[str, Any]:
 
 def _of_neurons(ensemble: nengo.Ensemble | None, row: Any) -> dict[str, Any]:
     found = None if ensemble is None else thresholds_of(ensemble)
-    thresholds = [None] * 3
-    if found is not None:
-        thresholds = [float(f(found)) for f in (np.min, np.median, np.max)]
+    statistics = (np.min, np.median, np.max)
+    thresholds = [None if found is None else float(f(found)) for f in statistics]
     return {
         "neuron_type": row and row.neuron_type,
         "neurons": row and row.neurons,
