@@ -121,10 +121,7 @@ def scaled(transform: Transform, factors: np.ndarray) -> Transform:
     if isinstance(transform, Sparse):
         rows, columns, data = _entries(transform.init)
         indices = np.stack([rows, columns], axis=1)
-        return Sparse(
-            transform.shape,
-            SparseMatrix(indices, data * factors[columns], transform.shape),
-        )
+        return Sparse(transform.shape, indices, init=data * factors[columns])
     if isinstance(transform, (Convolution, ConvolutionTranspose)):
         return copy_with(transform, init=_scaled_kernel(transform, factors))
     raise NotImplementedError(

@@ -25,7 +25,7 @@ from nengo_dl.efficiency import Report as Efficiency
 
 @dataclass(frozen=True)
 class LayerRow:
-    """
+    r"""
     A call of a layer, and what has become of it.
 
     Parameters
@@ -58,7 +58,7 @@ class LayerRow:
         the activation of the Keras model.
     error_of_thresholds : float or None
         What the thresholds alone would cost, by
-        :math:`\\theta / (T \\sqrt{12})` for neurons that are active.
+        :math:`\theta / (T \sqrt{12})` for neurons that are active.
     error_predicted : float or None
         What a trial on other items has shown.
     correlation : float or None
