@@ -1,41 +1,13 @@
-"""Converters of Dense and activation layers."""
+"""Converters of activation layers."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import keras
-import nengo
 
 from nengo_dl.converter.converter import Converter
 from nengo_dl.converter.layer_converter import LayerConverter
-
-
-@Converter.register(keras.layers.Dense)
-class ConvertDense(LayerConverter):
-    """Dense layers: a connection with the kernel as weights."""
-
-    has_weights = True
-    unsupported_training_args = (
-        "kernel_regularizer",
-        "bias_regularizer",
-        "activity_regularizer",
-        "kernel_constraint",
-        "bias_constraint",
-    )
-
-    def convert(self, node_id: int) -> Any:
-        """Make the connection, and the object for the activation."""
-        biases = self.layer.bias.numpy() if self.layer.use_bias else None
-        obj = self.add_nengo_obj(node_id, biases, self.layer.activation)
-        kernel = self.layer.kernel.numpy()
-        self.add_connection(
-            node_id,
-            obj,
-            transform=nengo.Dense(kernel.T.shape, init=kernel.T),
-            trainable=True,
-        )
-        return obj
 
 
 @Converter.register(keras.layers.Activation)
