@@ -1,44 +1,16 @@
-"""Converters of Dense and activation layers."""
+"""Converters of activation layers."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import keras
-import nengo
 
+from nengo_dl.converter.converter import Converter
 from nengo_dl.converter.layer_converter import LayerConverter
-from nengo_dl.converter.registry import register
 
 
-@register(keras.layers.Dense)
-class ConvertDense(LayerConverter):
-    """Dense layers: a connection with the kernel as weights."""
-
-    has_weights = True
-    unsupported_training_args = (
-        "kernel_regularizer",
-        "bias_regularizer",
-        "activity_regularizer",
-        "kernel_constraint",
-        "bias_constraint",
-    )
-
-    def convert(self, node_id: int) -> Any:
-        """Make the connection, and the object for the activation."""
-        biases = self.layer.bias.numpy() if self.layer.use_bias else None
-        obj = self.add_nengo_obj(node_id, biases, self.layer.activation)
-        kernel = self.layer.kernel.numpy()
-        self.add_connection(
-            node_id,
-            obj,
-            transform=nengo.Dense(kernel.T.shape, init=kernel.T),
-            trainable=True,
-        )
-        return obj
-
-
-@register(keras.layers.Activation)
+@Converter.register(keras.layers.Activation)
 class ConvertActivation(LayerConverter):
     """Layers that are an activation."""
 
@@ -49,7 +21,7 @@ class ConvertActivation(LayerConverter):
         return obj
 
 
-@register(keras.layers.ReLU)
+@Converter.register(keras.layers.ReLU)
 class ConvertReLU(ConvertActivation):
     """Rectified linear layers."""
 

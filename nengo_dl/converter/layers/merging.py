@@ -1,0 +1,113 @@
+"""
+Converters of layers that merge several inputs, linearly: Add, Average, Concatenate, ...
+
+Products and maxima of several inputs are no connections, and are not converted here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import nengo
+import numpy as np
+
+from nengo_dl.converter.conversion import Conversion
+from nengo_dl.converter.converter import Converter
+from nengo_dl.converter.layer_converter import LayerConverter
+from nengo_dl.converter.layers.elements import as_slice, positions
+
+
+class ConvertSum(LayerConverter):
+    """Base of weighted sums: all inputs are connected to one Node."""
+
+    def factors(self, n_inputs: int) -> list[float]:
+        """Return the factor of every input."""
+        raise NotImplementedError
+
+    def convert(self, node_id: int) -> nengo.Node:
+        """Connect the inputs, with a factor each."""
+        node = self.add_node(node_id)
+        tensors = self.call(node_id).inputs
+        for index, factor in enumerate(self.factors(len(tensors))):
+            pre = self.get_input_obj(node_id, index)
+            if factor != 1:
+                transform: Any = factor
+            else:
+                transform = nengo.transforms.NoTransform(node.size_in)
+            conn = nengo.Connection(
+                self._repeated(node_id, index, pre),
+                node,
+                synapse=self.converter.synapse_from(pre),
+                transform=transform,
+            )
+            self.set_trainable(conn, False)
+        return node
+
+    def _repeated(self, node_id: int, index: int, pre: Any) -> Any:
+        """Return an input, with elements repeated as broadcasting does."""
+        shapes = self._shapes(self.call(node_id).inputs, full_shape=False)
+        shape = shapes[index] if isinstance(shapes, list) else shapes
+        output_shape = self.output_shape(node_id)
+        if shape == output_shape:
+            return pre
+        return pre[np.broadcast_to(positions(shape), output_shape).ravel()]
+
+
+@Converter.register(keras.layers.Add)
+class ConvertAdd(ConvertSum):
+    """Sums."""
+
+    def factors(self, n_inputs: int) -> list[float]:
+        """Return ones."""
+        return [1] * n_inputs
+
+
+@Converter.register(keras.layers.Subtract)
+class ConvertSubtract(ConvertSum):
+    """Differences of two inputs."""
+
+    def factors(self, n_inputs: int) -> list[float]:
+        """Return the signs."""
+        return [1, -1]
+
+
+@Converter.register(keras.layers.Average)
+class ConvertAverage(ConvertSum):
+    """Averages."""
+
+    def factors(self, n_inputs: int) -> list[float]:
+        """Return one part each."""
+        return [1 / n_inputs] * n_inputs
+
+
+@Converter.register(keras.layers.Concatenate)
+class ConvertConcatenate(LayerConverter):
+    """Concatenations: every input is connected to a part of a Node."""
+
+    @classmethod
+    def convertible(
+        cls, layer: keras.Operation, converter: Conversion
+    ) -> tuple[bool, str | None]:
+        """Refuse the axis of the batch."""
+        if getattr(layer, "axis", None) == 0:
+            return False, "cannot concatenate along batch dimension (axis 0)"
+        return super().convertible(layer, converter)
+
+    def convert(self, node_id: int) -> nengo.Node:
+        """Connect the inputs."""
+        tensors = self.call(node_id).inputs
+        axis = self.layer.axis % len(tensors[0].shape)
+        n_dropped = len(tensors[0].shape) - len(self.output_shape(node_id))
+        if axis < n_dropped:
+            raise TypeError(
+                f"Unable to convert layer `{self.layer.name}`: cannot concatenate "
+                "along batch dimension or time; choose another `axis`"
+            )
+        node = self.add_node(node_id)
+        places = positions(self.output_shape(node_id))
+        lengths = [tensor.shape[axis] for tensor in tensors]
+        parts = np.split(places, np.cumsum(lengths)[:-1], axis=axis - n_dropped)
+        for index, part in enumerate(parts):
+            self.add_connection(node_id, node[as_slice(part)], input_idx=index)
+        return node
