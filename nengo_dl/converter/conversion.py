@@ -32,11 +32,19 @@ class Scope:
     ----------
     objects : dict of {int: object}
         By ``id(tensor)``, the Nengo object that represents a tensor of the graph.
+    inner_calls : dict of {(int, int): Call}
+        By ``(id(layer), node_id)``, calls of layers inside of layers.
     """
 
     def __init__(self, graph: KerasGraph):
         self.graph = graph
         self.objects: dict[int, Any] = {}
+        self.inner_calls: dict[tuple[int, int], Call] = {}
+
+    def call(self, layer: keras.Operation, node_id: int) -> Call:
+        """Return a call of a layer."""
+        inner = self.inner_calls.get((id(layer), node_id))
+        return self.graph.calls_of(layer)[node_id] if inner is None else inner
 
 
 class Conversion:
@@ -52,6 +60,8 @@ class Conversion:
     ----------
     scopes : list of Scope
         The models that are being converted, the innermost one last.
+    all_calls : dict of {int: list of Call}
+        By ``id(layer)``, all calls that are planned.
     """
 
     def __init__(
@@ -77,10 +87,15 @@ class Conversion:
         self.fuse_batch_normalization = fuse_batch_normalization
         self.activations = Activations(self.swap_activations)
         self.scopes: list[Scope] = []
+        self.all_calls: dict[int, list[Call]] = {}
 
     def call(self, layer: keras.Operation, node_id: int) -> Call:
         """Return a call of a layer in the innermost model."""
-        return self.scopes[-1].graph.calls_of(layer)[node_id]
+        return self.scopes[-1].call(layer, node_id)
+
+    def calls_of(self, layer: keras.Operation) -> list[Call]:
+        """Return all calls of a layer, in the model and in those nested in it."""
+        return self.all_calls.get(id(layer), [])
 
     def object_of(self, tensor: keras.KerasTensor) -> Any:
         """Return the Nengo object of a tensor of the innermost model."""

@@ -113,6 +113,16 @@ class LayerConverter:
         return (not found, "; ".join(found) or None)
 
     @classmethod
+    def may_fall_back(cls, layer: keras.Operation, converter: Conversion) -> bool:
+        """Return whether a TensorNode may compute a layer that is not convertible."""
+        return cls.allow_fallback
+
+    @classmethod
+    def inner_calls(cls, call: Call) -> list[Call]:
+        """Return the calls of other layers that `convert` makes for a call."""
+        return []
+
+    @classmethod
     def activation_of(cls, layer: keras.Operation) -> Any:
         """Return the activation that `convert` applies, None for the identity."""
         return getattr(layer, "activation", None)

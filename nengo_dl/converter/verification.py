@@ -136,16 +136,16 @@ def verify(
     }
     # all layers as they are, but nothing of how the user has compiled the model
     twin = keras.Model(model.inputs, model.outputs)
+    # (layers may belong to both)
+    with _unchanged_weights(twin):
+        if training:
+            _train_model(twin, inputs)
+        expected = twin(list(inputs), training=False)
     with Simulator(
         net, minibatch_size=n_items, unroll_simulation=1, progress_bar=False
     ) as sim:
         if training:
             _compare_parameters(twin, sim)
-        # layers may belong to both
-        with _unchanged_weights(twin):
-            if training:
-                _train_model(twin, inputs)
-            expected = twin(list(inputs), training=False)
         with _unchanged_weights(sim.keras_model):
             if training:
                 _train_network(sim, data, expected)
@@ -189,7 +189,7 @@ def _unchanged_weights(model: keras.Model) -> Iterator[None]:
 def _train_model(model: keras.Model, inputs: Sequence[np.ndarray]) -> None:
     """Train a model towards ones."""
     outputs = tf.nest.flatten(model(list(inputs), training=False))
-    targets = [np.ones(output.shape) for output in outputs]
+    targets = [keras.ops.ones_like(output) for output in outputs]
     model.compile(optimizer=keras.optimizers.SGD(LEARNING_RATE), loss="mse")
     x, y = (v[0] if len(v) == 1 else v for v in (list(inputs), targets))
     model.fit(x, y, batch_size=len(inputs[0]), epochs=EPOCHS, verbose=0)
