@@ -23,7 +23,7 @@ from nengo_dl.neurons import LeakyReLU
 
 def operation_class(function: Callable, n_inputs: int = 1) -> type[keras.Operation]:
     """
-    Return the class of the operation that a function of `keras.ops` makes.
+    Return the class of the (last) operation that a function of `keras.ops` makes.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def operation_class(function: Callable, n_inputs: int = 1) -> type[keras.Operati
     inputs = [keras.Input((2,)) for _ in range(n_inputs)]
     model = keras.Model(inputs, function(*inputs))
     keras.models.clone_model(model, clone_function=lambda op: op, call_function=note)
-    return found[0]
+    return found[-1]
 
 
 # Names under which the same function is found in several modules.

@@ -65,6 +65,28 @@ def why_not_separable(call: Call, axis: int) -> str | None:
     return None
 
 
+def why_not_one_by_one(call: Call, temporal: bool) -> str | None:
+    """
+    Say why an operation cannot be computed for one item (and one step) at a time.
+
+    Parameters
+    ----------
+    call : Call
+        A call of an operation that is not a layer.
+    temporal : bool
+        Whether there is an axis of time.
+
+    Returns
+    -------
+    reason : str or None
+        None if it can.
+    """
+    reason = why_not_separable(call, BATCH)
+    if temporal and reason is None:
+        reason = why_not_separable(call, TIME)
+    return reason
+
+
 def _random(
     tensor: keras.KerasTensor, axis: int, rng: np.random.RandomState
 ) -> np.ndarray:

@@ -13,7 +13,7 @@ from nengo_dl.converter.conversion import Conversion
 from nengo_dl.converter.converter import Converter
 from nengo_dl.converter.keras_graph import Call
 from nengo_dl.converter.layer_converter import LayerConverter
-from nengo_dl.converter.trials import BATCH, TIME, why_not_separable
+from nengo_dl.converter.trials import TIME, why_not_one_by_one, why_not_separable
 from nengo_dl.converter.vector_call import VectorCall, fill
 from nengo_dl.tensor_node import TensorNode
 
@@ -159,13 +159,10 @@ def _why_not_call(call: Call, temporal: bool) -> str | None:
         return "its output has no axis for the batch" + (
             " or for time, so that it mixes steps in time" if temporal else ""
         )
-    reason = None
-    if not isinstance(call.op, keras.layers.Layer):
-        # layers work item by item, by the rules of Keras
-        reason = why_not_separable(call, BATCH)
-    if temporal and reason is None:
-        reason = why_not_separable(call, TIME)
-    return reason
+    if isinstance(call.op, keras.layers.Layer):
+        # it works item by item, by the rules of Keras
+        return why_not_separable(call, TIME) if temporal else None
+    return why_not_one_by_one(call, temporal)
 
 
 def _makes_mask(call: Call) -> bool:
