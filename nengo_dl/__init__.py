@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from nengo_dl import config, dists, neurons, utils, version
 from nengo_dl.config import configure_settings
-from nengo_dl.neurons import LeakyReLU, SoftLIFRate, SpikingLeakyReLU
+from nengo_dl.neurons import (
+    IntegrateAndFire,
+    LeakyReLU,
+    SoftLIFRate,
+    SpikingLeakyReLU,
+)
 
 if TYPE_CHECKING:
     from nengo_dl.converter import Converter
@@ -25,6 +30,7 @@ __license__ = "MIT"
 
 __all__ = [
     "Converter",
+    "IntegrateAndFire",
     "Layer",
     "LeakyReLU",
     "Simulator",

@@ -46,6 +46,7 @@ NEURON_TYPES = st.sampled_from(
         nengo_dl.SoftLIFRate(sigma=0.3),
         nengo_dl.LeakyReLU(negative_slope=0.2),
         nengo_dl.SpikingLeakyReLU(negative_slope=0.2),
+        nengo_dl.IntegrateAndFire(),
     ]
 )
 

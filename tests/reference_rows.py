@@ -216,6 +216,32 @@ class SquareRoot(nengo.RectifiedLinear):
         output[...] = np.sqrt(np.maximum(J, 0))
 
 
+#: Pairs of merged neurons that put out activation functions; they are compared with
+#: Nengo in ``neuron_builders/test_activations``, in fewer settings than the rows.
+ACTIVATIONS = [
+    (nengo_dl.neurons.CELU(), nengo_dl.neurons.CELU(0.3, amplitude=2)),
+    (nengo_dl.neurons.ELU(), nengo_dl.neurons.ELU(0.3, amplitude=2)),
+    (nengo_dl.neurons.Exponential(), nengo_dl.neurons.Exponential(0.5)),
+    (nengo_dl.neurons.GELU(), nengo_dl.neurons.GELU(approximate=True)),
+    (nengo_dl.neurons.HardShrink(), nengo_dl.neurons.HardShrink(2.2)),
+    (nengo_dl.neurons.HardSigmoid(), nengo_dl.neurons.HardSigmoid(0.5)),
+    (nengo_dl.neurons.HardSiLU(), nengo_dl.neurons.HardSiLU(0.5)),
+    (nengo_dl.neurons.HardTanh(), nengo_dl.neurons.HardTanh(0.5)),
+    (nengo_dl.neurons.LogSigmoid(), nengo_dl.neurons.LogSigmoid(0.5)),
+    (nengo_dl.neurons.Mish(), nengo_dl.neurons.Mish(0.5)),
+    (nengo_dl.neurons.ReLU(), nengo_dl.neurons.ReLU(6, 0.1, 2)),
+    (nengo_dl.neurons.SELU(), nengo_dl.neurons.SELU(0.5)),
+    (nengo_dl.neurons.SiLU(), nengo_dl.neurons.SiLU(0.5)),
+    (nengo_dl.neurons.SoftShrink(), nengo_dl.neurons.SoftShrink(2.2)),
+    (nengo_dl.neurons.Softplus(), nengo_dl.neurons.Softplus(0.5)),
+    (nengo_dl.neurons.Softsign(), nengo_dl.neurons.Softsign(0.5)),
+    (nengo_dl.neurons.SparsePlus(), nengo_dl.neurons.SparsePlus(0.5)),
+    (nengo_dl.neurons.SparseSigmoid(), nengo_dl.neurons.SparseSigmoid(0.5)),
+    (nengo_dl.neurons.Squareplus(), nengo_dl.neurons.Squareplus(0.1)),
+    (nengo_dl.neurons.TanhShrink(), nengo_dl.neurons.TanhShrink(0.5)),
+    (nengo_dl.neurons.Threshold(1.2, -1), nengo_dl.neurons.Threshold(-2.2, 0.5)),
+]
+
 #: Nengo draws other random numbers; see ``test_random_spiking`` for the statistics.
 RANDOM_SPIKING = {nengo.StochasticSpiking, nengo.PoissonSpiking}
 
@@ -343,6 +369,11 @@ ROWS = [
         "spiking leaky ReLU",
         nengo_dl.SpikingLeakyReLU(),
         nengo_dl.SpikingLeakyReLU(0.1, amplitude=0.5),
+    ),
+    neuron_row(
+        "integrate and fire",
+        nengo_dl.IntegrateAndFire(),
+        nengo_dl.IntegrateAndFire(1, retract=False, min_voltage=-0.1, amplitude=0.5),
     ),
     neuron_row(
         "regular spiking",

@@ -226,6 +226,7 @@ TESTED_IN = {
     "graph/schedule": "graph/test_planners",
     "graph/transitive": "graph/test_planners",
     "neuron_builders/loihi": "test_loihi",
+    "neurons/piecewise": "neurons/test_activations",
     "neuron_builders/dispatch": "neuron_builders/test_neuron_builders",
     "op_builders/base": "op_builders/test_basic",
     "parameters/export": "parameters/test_saving",

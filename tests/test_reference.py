@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from builder_oracle import check
 from nengo.builder.neurons import SimNeurons
-from reference_rows import N_STEPS, OPERATORS, RANDOM_SPIKING, ROWS, SIZE
+from reference_rows import ACTIVATIONS, N_STEPS, OPERATORS, RANDOM_SPIKING, ROWS, SIZE
 
 import nengo_dl
 from nengo_dl.builder import Builder
@@ -144,5 +144,6 @@ def test_every_builder_has_a_row():
 
 def test_every_native_type_has_a_row():
     tested = {cls for row in ROWS for cls in row.covers} | RANDOM_SPIKING
+    tested |= {type(neuron_type) for neuron_type, _ in ACTIVATIONS}
     assert set(SimNeuronsBuilder.TF_NEURON_IMPL) <= tested
     assert set(SimProcessBuilder.TF_PROCESS_IMPL) <= tested

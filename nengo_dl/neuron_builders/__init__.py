@@ -8,8 +8,13 @@ NumPy code for all others.
 
 from __future__ import annotations
 
+from nengo_dl.neuron_builders.activations import ActivationBuilder
 from nengo_dl.neuron_builders.base import NeuronBuilder, TFNeuronBuilder
 from nengo_dl.neuron_builders.dispatch import SimNeuronsBuilder
+from nengo_dl.neuron_builders.integrate_and_fire import (
+    IntegrateAndFireBuilder,
+    SpikingRectifiedLinearBuilder,
+)
 from nengo_dl.neuron_builders.loihi import (
     LoihiLIFBuilder,
     LoihiSpikingRectifiedLinearBuilder,
@@ -32,13 +37,14 @@ from nengo_dl.neuron_builders.spiking import (
     AdaptiveLIFBuilder,
     IzhikevichBuilder,
     LIFBuilder,
-    SpikingRectifiedLinearBuilder,
 )
 
 __all__ = [
+    "ActivationBuilder",
     "AdaptiveLIFBuilder",
     "AdaptiveLIFRateBuilder",
     "GenericNeuronBuilder",
+    "IntegrateAndFireBuilder",
     "IzhikevichBuilder",
     "LIFBuilder",
     "LIFRateBuilder",

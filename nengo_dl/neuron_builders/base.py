@@ -11,7 +11,7 @@ has a ``step`` method, and an entry in ``SimNeuronsBuilder.TF_NEURON_IMPL``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 from nengo.builder.neurons import SimNeurons
@@ -46,6 +46,10 @@ class NeuronBuilder(OpBuilder):
         return not any(
             getattr(op.neurons, "nengo_dl_noise", None) is not None for op in (x, y)
         )
+
+
+class _Parameter(NamedTuple):
+    value: Any
 
 
 class TFNeuronBuilder(NeuronBuilder):
@@ -111,7 +115,11 @@ class TFNeuronBuilder(NeuronBuilder):
         self.alpha = tf.cast(amplitude / signals.dt_val, signals.dtype)
 
     def parameter(
-        self, signals: SignalDict, name: str, dtype: tf.DType | None = None
+        self,
+        signals: SignalDict,
+        name: str,
+        dtype: tf.DType | None = None,
+        if_none: float | None = None,
     ) -> tf.Tensor:
         """
         Return a parameter of the neurons as a constant.
@@ -124,16 +132,19 @@ class TFNeuronBuilder(NeuronBuilder):
             Name of the parameter.
         dtype : tf.DType, optional
             Type of the constant, by default that of the simulation.
+        if_none : float, optional
+            What takes the place of None, for parameters that may be None.
 
         Returns
         -------
         parameter : tf.Tensor
             ``(1, n_neurons)`` if it differs between operators, else a scalar.
         """
+        values = [getattr(op.neurons, name) for op in self.ops]
         return signals.op_constant(
-            [op.neurons for op in self.ops],
+            [_Parameter(if_none if value is None else value) for value in values],
             [op.J.shape[0] for op in self.ops],
-            name,
+            "value",
             signals.dtype if dtype is None else dtype,
         )
 

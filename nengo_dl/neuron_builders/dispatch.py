@@ -12,7 +12,12 @@ from nengo.builder.signal import Signal
 from nengo.neurons import NeuronType
 
 from nengo_dl.builder import BuildConfig, Builder, OpBuilder
+from nengo_dl.neuron_builders.activations import ACTIVATIONS, ActivationBuilder
 from nengo_dl.neuron_builders.base import NeuronBuilder
+from nengo_dl.neuron_builders.integrate_and_fire import (
+    IntegrateAndFireBuilder,
+    SpikingRectifiedLinearBuilder,
+)
 from nengo_dl.neuron_builders.loihi import loihi_builder
 from nengo_dl.neuron_builders.python import GenericNeuronBuilder
 from nengo_dl.neuron_builders.rates import (
@@ -32,9 +37,13 @@ from nengo_dl.neuron_builders.spiking import (
     AdaptiveLIFBuilder,
     IzhikevichBuilder,
     LIFBuilder,
-    SpikingRectifiedLinearBuilder,
 )
-from nengo_dl.neurons import LeakyReLU, SoftLIFRate, SpikingLeakyReLU
+from nengo_dl.neurons import (
+    IntegrateAndFire,
+    LeakyReLU,
+    SoftLIFRate,
+    SpikingLeakyReLU,
+)
 from nengo_dl.signals import SignalDict
 
 
@@ -73,6 +82,8 @@ class SimNeuronsBuilder(OpBuilder):
         SoftLIFRate: SoftLIFRateBuilder,
         LeakyReLU: RectifiedLinearBuilder,
         SpikingLeakyReLU: SpikingRectifiedLinearBuilder,
+        IntegrateAndFire: IntegrateAndFireBuilder,
+        **dict.fromkeys(ACTIVATIONS, ActivationBuilder),
     }
 
     def __init__(self, ops: Sequence[SimNeurons]):

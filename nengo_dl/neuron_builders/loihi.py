@@ -21,12 +21,10 @@ from nengo.exceptions import ValidationError
 
 from nengo_dl.builder import BuildConfig, OpBuilder
 from nengo_dl.loihi import AlphaRCNoise, LowpassRCNoise
+from nengo_dl.neuron_builders.integrate_and_fire import SpikingRectifiedLinearBuilder
 from nengo_dl.neuron_builders.random_numbers import threefry, uniform
 from nengo_dl.neuron_builders.rounding import rounded
-from nengo_dl.neuron_builders.spiking import (
-    LIFBuilder,
-    SpikingRectifiedLinearBuilder,
-)
+from nengo_dl.neuron_builders.spiking import LIFBuilder
 from nengo_dl.signals import SignalDict
 
 # Loihi's decay constants have 12 bits.

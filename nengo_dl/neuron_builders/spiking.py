@@ -1,5 +1,5 @@
 """
-Neurons that spike.
+Neurons that spike by the equation of a membrane.
 
 While a network is trained, the rate version of the neurons takes their place, unless
 a builder says that it is ``trained_by_step``.
@@ -15,13 +15,11 @@ from nengo_dl.builder import BuildConfig
 from nengo_dl.neuron_builders.base import TFNeuronBuilder
 from nengo_dl.neuron_builders.rates import (
     LIFParameters,
-    RectifiedLinearBuilder,
     adapted,
-    leaky_relu,
     lif_rate,
     soft_lif_rate,
 )
-from nengo_dl.neuron_builders.rounding import rounded, rounded_in_double
+from nengo_dl.neuron_builders.rounding import rounded_in_double
 from nengo_dl.signals import SignalDict
 
 # Up to this ratio of the step to the membrane time constant, the series of `decay`
@@ -125,39 +123,6 @@ def log_overshoot(voltage: tf.Tensor, J: tf.Tensor, use_series: bool) -> tf.Tens
     if a.dtype != tf.float64:
         return a * (a2 * (a2 * (-2 / 5) - 2 / 3) - 2)
     return -2 * a * (1 + a2 * (1 / 3 + a2 * (1 / 5 + a2 * (1 / 7 + a2 / 9))))
-
-
-class SpikingRectifiedLinearBuilder(RectifiedLinearBuilder):
-    r"""
-    Build `nengo.SpikingRectifiedLinear` and `.SpikingLeakyReLU` neurons.
-
-    The voltage :math:`v` integrates the rectified input; its integer part is emitted:
-
-    .. math::
-
-       v \leftarrow v + dt \cdot \text{relu}(J), \qquad k = \text{trunc}(v), \qquad
-       \text{output} = k \cdot \text{amplitude} / dt, \qquad v \leftarrow v - k
-
-    In training, the output is that of the rate version.
-    """
-
-    spiking = True
-
-    def step(
-        self, J: tf.Tensor, dt: tf.Tensor, voltage: tf.Tensor
-    ) -> tuple[tf.Tensor, ...]:
-        """Compute the spikes for input currents ``J``, and the new voltage."""
-        voltage = voltage + rounded(dt * leaky_relu(J, self.negative_slope))
-        n_spikes = tf.math.floor(voltage)
-        if self.negative_slope is not None:
-            n_spikes = tf.where(voltage < 0, tf.math.ceil(voltage), n_spikes)
-        return self.alpha * n_spikes, voltage - n_spikes
-
-    def training_step(
-        self, J: tf.Tensor, dt: tf.Tensor, **state: tf.Tensor
-    ) -> tf.Tensor:
-        """Compute the rates for input currents ``J``."""
-        return self.scaled(leaky_relu(J, self.negative_slope))
 
 
 class LIFBuilder(LIFParameters):

@@ -20,6 +20,11 @@ TRAINING_VERSIONS = [
         {},
     ),
     (nengo_dl.SpikingLeakyReLU(0.2), nengo_dl.LeakyReLU(0.2), {}),
+    (
+        nengo_dl.IntegrateAndFire(max_spikes=1, amplitude=0.1),
+        nengo.RectifiedLinear(amplitude=0.1),
+        {},
+    ),
     (nengo.AdaptiveLIF(), nengo.LIFRate(), {}),
     (
         nengo.AdaptiveLIF(initial_state={"adaptation": Choice([0.5])}),

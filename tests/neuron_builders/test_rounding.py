@@ -93,6 +93,7 @@ CASES = {
     "rectified": (nengo.SpikingRectifiedLinear(initial_state=REST), rates),
     "amplitude": (nengo.SpikingRectifiedLinear(0.3, initial_state=REST), rates),
     "leaky": (nengo_dl.SpikingLeakyReLU(0.1, initial_state=REST), rates),
+    "integrate and fire": (nengo_dl.IntegrateAndFire(initial_state=REST), rates),
     "regular": (
         nengo.RegularSpiking(nengo.RectifiedLinear(), initial_state=REST),
         rates,

@@ -1,17 +1,11 @@
-"""
-Neuron types that NengoDL adds to those of Nengo.
-
-They are ordinary Nengo neuron types and run in any backend; how TensorFlow runs them is
-in `nengo_dl.neuron_builders`. ``J`` is the input current of a neuron,
-``J = gain * x + bias``.
-"""
+"""Neuron types that put out firing rates."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from nengo.neurons import LIFRate, RectifiedLinear, SpikingRectifiedLinear
+from nengo.neurons import LIFRate, RectifiedLinear
 from nengo.params import NumberParam
 
 
@@ -123,59 +117,9 @@ class LeakyReLU(RectifiedLinear):
 
     def step(self, dt: float, J: np.ndarray, output: np.ndarray) -> None:
         """Write the firing rates for input currents ``J`` into ``output``."""
-        output[...] = self.amplitude * _leaky(J, self.negative_slope)
+        output[...] = self.amplitude * leaky_relu(J, self.negative_slope)
 
 
-class SpikingLeakyReLU(SpikingRectifiedLinear):
-    r"""
-    Spiking version of `.LeakyReLU`, which can emit negative spikes.
-
-    The voltage :math:`v` integrates the rectified current, and its integer part is
-    emitted as spikes:
-
-    .. math::
-
-       v \leftarrow v + dt \cdot \text{leaky}(J), \qquad
-       n = \text{trunc}(v), \qquad
-       \text{output} = n \cdot \text{amplitude} / dt, \qquad
-       v \leftarrow v - n
-
-    Parameters
-    ----------
-    negative_slope : float
-        Slope for input currents below zero.
-    amplitude : float
-        Scaling factor on the output.
-    initial_state : {str: Distribution or array_like}, optional
-        Initial values of state variables; the default for ``voltage`` is
-        ``Uniform(0, 1)``.
-    """
-
-    negative_slope = NumberParam("negative_slope")
-
-    def __init__(
-        self,
-        negative_slope: float = 0.3,
-        amplitude: float = 1,
-        initial_state: dict[str, Any] | None = None,
-    ):
-        super().__init__(amplitude=amplitude, initial_state=initial_state)
-        self.negative_slope = negative_slope
-
-    def rates(self, x: Any, gain: Any, bias: Any) -> np.ndarray:
-        """Compute firing rates in hertz, which are those of `.LeakyReLU`."""
-        J = self.current(x, gain, bias)
-        return self.amplitude * _leaky(J, self.negative_slope)
-
-    def step(
-        self, dt: float, J: np.ndarray, output: np.ndarray, voltage: np.ndarray
-    ) -> None:
-        """Advance ``voltage`` by ``dt`` seconds and write spikes into ``output``."""
-        voltage += dt * _leaky(J, self.negative_slope)
-        n_spikes = np.trunc(voltage)
-        output[...] = n_spikes * (self.amplitude / dt)
-        voltage -= n_spikes
-
-
-def _leaky(J: np.ndarray, negative_slope: float) -> np.ndarray:
+def leaky_relu(J: np.ndarray, negative_slope: float) -> np.ndarray:
+    """Multiply input currents below zero with a slope."""
     return np.where(np.asarray(J) < 0, negative_slope * J, J)
