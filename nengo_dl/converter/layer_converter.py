@@ -23,6 +23,7 @@ from nengo_dl.config import configure_settings
 from nengo_dl.converter.activations import DEFAULT_ACTIVATIONS
 from nengo_dl.converter.conversion import Conversion
 from nengo_dl.converter.keras_graph import Call
+from nengo_dl.neurons import Activation
 from nengo_dl.tensor_node import TensorNode
 
 
@@ -237,7 +238,7 @@ class LayerConverter:
     ) -> Any:
         scale = self.converter.scale_of(self.layer)
         if scale != 1:
-            neuron_type = self._scaled(neuron_type, scale)
+            neuron_type, scale = self._scaled(neuron_type, scale)
         neurons = nengo.Ensemble(
             self.output_size(node_id),
             1,
@@ -250,16 +251,26 @@ class LayerConverter:
             self.set_trainable(neurons, False)
         return neurons
 
-    def _scaled(self, neuron_type: NeuronType, scale: float) -> NeuronType:
-        """Return a copy with an output that is smaller by a factor."""
+    def _scaled(
+        self, neuron_type: NeuronType, scale: float
+    ) -> tuple[NeuronType, float]:
+        """Return a copy with an output that is smaller by a factor, and the factor."""
+        if isinstance(neuron_type, Activation):
+            warnings.warn(
+                f"Layer `{self.layer.name}`: {neuron_type} has no firing rates, and is "
+                f"not linear, so that `scale_firing_rates={scale}` has no effect on "
+                "it; swap it for another neuron type, or leave the layer out of the "
+                "dictionary"
+            )
+            return neuron_type, 1
         if not hasattr(neuron_type, "amplitude"):
             warnings.warn(
                 f"Layer `{self.layer.name}`: {neuron_type} does not support amplitude, "
                 f"so that `scale_firing_rates={scale}` changes its output; choose "
                 "another neuron type, or leave the layer out of the dictionary"
             )
-            return neuron_type
-        return copy_with(neuron_type, amplitude=neuron_type.amplitude / scale)
+            return neuron_type, scale
+        return copy_with(neuron_type, amplitude=neuron_type.amplitude / scale), scale
 
     def _add_activation(self, node_id: int, activation: Callable) -> TensorNode:
         if not self.converter.allow_fallback:

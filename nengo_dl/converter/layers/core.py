@@ -1,4 +1,4 @@
-"""Converters of Dense and activation layers."""
+"""Converters of Dense layers and activations."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import nengo
 
+from nengo_dl.converter.activations import ACTIVATION_CLASSES
 from nengo_dl.converter.converter import Converter
 from nengo_dl.converter.layer_converter import LayerConverter
 
@@ -42,6 +43,8 @@ class ConvertDense(LayerConverter):
 class ConvertActivation(LayerConverter):
     """Layers that are an activation."""
 
+    unsupported_training_args = ("activity_regularizer",)
+
     def convert(self, node_id: int) -> Any:
         """Make the object for the activation."""
         obj = self.add_nengo_obj(node_id, activation=self.activation_of(self.layer))
@@ -49,13 +52,14 @@ class ConvertActivation(LayerConverter):
         return obj
 
 
-@Converter.register(keras.layers.ReLU)
-class ConvertReLU(ConvertActivation):
-    """Rectified linear layers."""
-
-    unsupported_args = ("max_value", ("threshold", 0))
+class ConvertKnownActivation(ConvertActivation):
+    """Layers and operations that are themselves known as an activation."""
 
     @classmethod
     def activation_of(cls, layer: keras.Operation) -> Any:
-        """Return the layer, which is known as an activation."""
+        """Return the layer."""
         return layer
+
+
+for _class in ACTIVATION_CLASSES:
+    Converter.register(_class)(ConvertKnownActivation)
