@@ -13,6 +13,7 @@ from typing import Any
 
 import keras
 import nengo
+from nengo.exceptions import ValidationError
 
 from nengo_dl.converter.activations import Activations
 from nengo_dl.converter.keras_graph import Call, KerasGraph
@@ -62,6 +63,8 @@ class Conversion:
         The models that are being converted, the innermost one last.
     all_calls : dict of {int: list of Call}
         By ``id(layer)``, all calls that are planned.
+    fusions : dict of {int: Call}
+        By ``id(call)``, the batch normalization that the layer of a call takes over.
     """
 
     def __init__(
@@ -76,6 +79,12 @@ class Conversion:
         temporal_model: bool = False,
         fuse_batch_normalization: bool = False,
     ):
+        if fuse_batch_normalization and not inference_only:
+            raise ValidationError(
+                "needs `inference_only=True`: batch normalization is another function "
+                "in training",
+                attr="fuse_batch_normalization",
+            )
         self.allow_fallback = allow_fallback
         self.inference_only = inference_only
         self.max_to_avg_pool = max_to_avg_pool
@@ -88,6 +97,7 @@ class Conversion:
         self.activations = Activations(self.swap_activations)
         self.scopes: list[Scope] = []
         self.all_calls: dict[int, list[Call]] = {}
+        self.fusions: dict[int, Call] = {}
 
     def call(self, layer: keras.Operation, node_id: int) -> Call:
         """Return a call of a layer in the innermost model."""

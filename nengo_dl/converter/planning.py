@@ -16,6 +16,7 @@ import keras
 from nengo.neurons import NeuronType
 
 from nengo_dl.converter.conversion import Conversion
+from nengo_dl.converter.fusion import find_fusions
 from nengo_dl.converter.keras_graph import Call, KerasGraph
 from nengo_dl.converter.layer_converter import LayerConverter
 
@@ -158,6 +159,8 @@ def plan(
         )
     _check_shared_weights(decisions, n_calls, converter)
     _warn_about_fallbacks(decisions)
+    if converter.fuse_batch_normalization:
+        converter.fusions = find_fusions(graph, decisions)
     return decisions
 
 

@@ -136,9 +136,10 @@ def verify(
     }
     # all layers as they are, but nothing of how the user has compiled the model
     twin = keras.Model(model.inputs, model.outputs)
+    trains = training and bool(twin.trainable_weights)
     # (layers may belong to both)
     with _unchanged_weights(twin):
-        if training:
+        if trains:
             _train_model(twin, inputs)
         expected = twin(list(inputs), training=False)
     with Simulator(
@@ -147,7 +148,7 @@ def verify(
         if training:
             _compare_parameters(twin, sim)
         with _unchanged_weights(sim.keras_model):
-            if training:
+            if trains:
                 _train_network(sim, data, expected)
             predicted = sim.predict(data)
     outputs = dict.fromkeys(net.outputs[tensor] for tensor in model.outputs)

@@ -4,8 +4,9 @@ from nengo_dl.converter.layers import (
     core,
     fallback,
     models,
+    normalization,
     operations,
     rearrangement,
 )
 
-__all__ = ["core", "fallback", "models", "operations", "rearrangement"]
+__all__ = ["core", "fallback", "models", "normalization", "operations", "rearrangement"]

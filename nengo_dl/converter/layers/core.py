@@ -17,6 +17,7 @@ class ConvertDense(LayerConverter):
     """Dense layers: a connection with the kernel as weights."""
 
     has_weights = True
+    fuses_normalization = True
     unsupported_training_args = (
         "kernel_regularizer",
         "bias_regularizer",
@@ -28,8 +29,9 @@ class ConvertDense(LayerConverter):
     def convert(self, node_id: int) -> Any:
         """Make the connection, and the object for the activation."""
         biases = self.layer.bias.numpy() if self.layer.use_bias else None
+        biases = self.fused_biases(node_id, biases)
         obj = self.add_nengo_obj(node_id, biases, self.layer.activation)
-        kernel = self.layer.kernel.numpy()
+        kernel = self.layer.kernel.numpy() * self.fused_factors(node_id)
         self.add_connection(
             node_id,
             obj,
