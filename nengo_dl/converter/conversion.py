@@ -13,6 +13,7 @@ from typing import Any
 
 import keras
 import nengo
+from nengo.exceptions import ValidationError
 
 from nengo_dl.converter.activations import Activations
 from nengo_dl.converter.keras_graph import Call, KerasGraph
@@ -34,12 +35,20 @@ class Scope:
     ----------
     objects : dict of {int: object}
         By ``id(tensor)``, the Nengo object that represents a tensor of the graph.
+    inner_calls : dict of {(int, int): Call}
+        By ``(id(layer), node_id)``, calls of layers inside of layers.
     """
 
     def __init__(self, graph: KerasGraph, path: tuple[Call, ...] = ()):
         self.graph = graph
         self.path = path
         self.objects: dict[int, Any] = {}
+        self.inner_calls: dict[tuple[int, int], Call] = {}
+
+    def call(self, layer: keras.Operation, node_id: int) -> Call:
+        """Return a call of a layer."""
+        inner = self.inner_calls.get((id(layer), node_id))
+        return self.graph.calls_of(layer)[node_id] if inner is None else inner
 
 
 class Conversion:
@@ -57,6 +66,10 @@ class Conversion:
         The models that are being converted, the innermost one last.
     model, graph, net, neurons, connections, decisions, calibration
         See `.Converter`.
+    all_calls : dict of {int: list of Call}
+        By ``id(layer)``, all calls that are planned.
+    fusions : dict of {int: Call}
+        By ``id(call)``, the batch normalization that the layer of a call takes over.
     """
 
     model: keras.Model
@@ -81,6 +94,12 @@ class Conversion:
         temporal_model: bool = False,
         fuse_batch_normalization: bool = False,
     ):
+        if fuse_batch_normalization and not inference_only:
+            raise ValidationError(
+                "needs `inference_only=True`: batch normalization is another function "
+                "in training",
+                attr="fuse_batch_normalization",
+            )
         self.allow_fallback = allow_fallback
         self.inference_only = inference_only
         self.max_to_avg_pool = max_to_avg_pool
@@ -92,6 +111,8 @@ class Conversion:
         self.fuse_batch_normalization = fuse_batch_normalization
         self.activations = Activations(self.swap_activations)
         self.scopes: list[Scope] = []
+        self.all_calls: dict[int, list[Call]] = {}
+        self.fusions: dict[int, Call] = {}
 
     def convert_graph(
         self,
@@ -105,7 +126,11 @@ class Conversion:
 
     def call(self, layer: keras.Operation, node_id: int) -> Call:
         """Return a call of a layer in the innermost model."""
-        return self.scopes[-1].graph.calls_of(layer)[node_id]
+        return self.scopes[-1].call(layer, node_id)
+
+    def calls_of(self, layer: keras.Operation) -> list[Call]:
+        """Return all calls of a layer, in the model and in those nested in it."""
+        return self.all_calls.get(id(layer), [])
 
     def object_of(self, tensor: keras.KerasTensor) -> Any:
         """Return the Nengo object of a tensor of the innermost model."""

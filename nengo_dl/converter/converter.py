@@ -26,6 +26,7 @@ from nengo_dl.converter.mappings import KerasTensorDict
 from nengo_dl.converter.planning import Decision, decide, plan
 from nengo_dl.converter.registry import CONVERTERS, register
 from nengo_dl.converter.report import ConversionReport, make_report
+from nengo_dl.converter.verification import checked_inputs, default_inputs, verify
 
 
 class Converter(Conversion):
@@ -266,6 +267,46 @@ class Converter(Conversion):
             converter = decision.converter_class(layer, self)
             self._layer_converters[id(layer)] = converter
         return self._layer_converters[id(layer)]
+
+    def verify(
+        self,
+        training: bool = False,
+        inputs: Any = None,
+        atol: float = 1e-8,
+        rtol: float = 1e-5,
+    ) -> bool:
+        """
+        Compare the outputs of the network with those of the Keras model.
+
+        Parameters
+        ----------
+        training : bool
+            Whether to compare the numbers of trainable parameters, and to train both
+            (three steps of gradient descent towards ones) before the outputs are
+            compared. Afterwards, the Keras model has the weights that it had.
+        inputs : (batch_size, ...) array or list or dict of {keras.KerasTensor: array}
+            What is presented: one array for every input of the model, of the shape
+            that the model takes. By default ones, in a batch of 2, and for 10 steps
+            if the model is temporal. (Others are presented for one step.)
+        atol, rtol : float
+            Tolerances: values may differ by ``atol + rtol * abs(expected)``.
+
+        Returns
+        -------
+        verified : bool
+            Always True.
+
+        Raises
+        ------
+        ValueError
+            If the outputs, or the numbers of trainable parameters, differ.
+        """
+        if inputs is None:
+            arrays = default_inputs(self.model, self.temporal_model)
+        else:
+            arrays = checked_inputs(self.model, inputs)
+        verify(self.model, self.net, arrays, training, self.temporal_model, atol, rtol)
+        return True
 
     def calibrate(
         self,

@@ -22,7 +22,9 @@ from nengo.neurons import NeuronType
 from nengo_dl.config import configure_settings
 from nengo_dl.converter.activations import DEFAULT_ACTIVATIONS
 from nengo_dl.converter.conversion import Conversion
+from nengo_dl.converter.fusion import factors_and_shifts
 from nengo_dl.converter.keras_graph import Call
+from nengo_dl.neurons import Activation
 from nengo_dl.tensor_node import TensorNode
 
 
@@ -53,6 +55,9 @@ class LayerConverter:
     allow_fallback : bool
         Class attribute. Whether the layer itself, in a TensorNode, may be used where
         it cannot be converted.
+    fuses_normalization : bool
+        Class attribute. Whether `convert` uses `fused_factors` and `fused_biases`, so
+        that the layer can take over a batch normalization that follows it.
     """
 
     activation_map: ClassVar[dict[Any, NeuronType | None]] = DEFAULT_ACTIVATIONS
@@ -60,6 +65,7 @@ class LayerConverter:
     unsupported_training_args: ClassVar[Sequence[str | tuple[str, Any]]] = ()
     has_weights: ClassVar[bool] = False
     allow_fallback: ClassVar[bool] = True
+    fuses_normalization: ClassVar[bool] = False
 
     def __init__(self, layer: keras.Operation, converter: Conversion):
         self.layer: Any = layer
@@ -113,9 +119,60 @@ class LayerConverter:
         return (not found, "; ".join(found) or None)
 
     @classmethod
+    def may_fall_back(cls, layer: keras.Operation, converter: Conversion) -> bool:
+        """Return whether a TensorNode may compute a layer that is not convertible."""
+        return cls.allow_fallback
+
+    @classmethod
+    def inner_calls(cls, call: Call) -> list[Call]:
+        """Return the calls of other layers that `convert` makes for a call."""
+        return []
+
+    @classmethod
     def activation_of(cls, layer: keras.Operation) -> Any:
         """Return the activation that `convert` applies, None for the identity."""
         return getattr(layer, "activation", None)
+
+    def fused_factors(self, node_id: int) -> Any:
+        """
+        Return what a batch normalization that a call takes over multiplies with.
+
+        Parameters
+        ----------
+        node_id : int
+            Which call of the layer.
+
+        Returns
+        -------
+        factors : (n_channels,) array, or 1 if there is none
+            Factors on the weights of every output channel.
+        """
+        normalization = self.converter.fusions.get(id(self.call(node_id)))
+        return 1 if normalization is None else factors_and_shifts(normalization.op)[0]
+
+    def fused_biases(
+        self, node_id: int, biases: np.ndarray | None
+    ) -> np.ndarray | None:
+        """
+        Return the biases, with a batch normalization that a call takes over.
+
+        Parameters
+        ----------
+        node_id : int
+            Which call of the layer.
+        biases : (n_channels,) array or None
+            The biases of the layer, if there are any.
+
+        Returns
+        -------
+        biases : (n_channels,) array or None
+            Those of the layer together with the normalization.
+        """
+        normalization = self.converter.fusions.get(id(self.call(node_id)))
+        if normalization is None:
+            return biases
+        factors, shifts = factors_and_shifts(normalization.op)
+        return shifts if biases is None else biases * factors + shifts
 
     def neuron_type(self, activation: Any) -> Any:
         """
@@ -227,7 +284,7 @@ class LayerConverter:
     ) -> Any:
         scale = self.converter.scale_of(self.layer)
         if scale != 1:
-            neuron_type = self._scaled(neuron_type, scale)
+            neuron_type, scale = self._scaled(neuron_type, scale)
         neurons = nengo.Ensemble(
             self.output_size(node_id),
             1,
@@ -240,16 +297,26 @@ class LayerConverter:
             self.set_trainable(neurons, False)
         return neurons
 
-    def _scaled(self, neuron_type: NeuronType, scale: float) -> NeuronType:
-        """Return a copy with an output that is smaller by a factor."""
+    def _scaled(
+        self, neuron_type: NeuronType, scale: float
+    ) -> tuple[NeuronType, float]:
+        """Return a copy with an output that is smaller by a factor, and the factor."""
+        if isinstance(neuron_type, Activation):
+            warnings.warn(
+                f"Layer `{self.layer.name}`: {neuron_type} has no firing rates, and is "
+                f"not linear, so that `scale_firing_rates={scale}` has no effect on "
+                "it; swap it for another neuron type, or leave the layer out of the "
+                "dictionary"
+            )
+            return neuron_type, 1
         if not hasattr(neuron_type, "amplitude"):
             warnings.warn(
                 f"Layer `{self.layer.name}`: {neuron_type} does not support amplitude, "
                 f"so that `scale_firing_rates={scale}` changes its output; choose "
                 "another neuron type, or leave the layer out of the dictionary"
             )
-            return neuron_type
-        return copy_with(neuron_type, amplitude=neuron_type.amplitude / scale)
+            return neuron_type, scale
+        return copy_with(neuron_type, amplitude=neuron_type.amplitude / scale), scale
 
     def _add_activation(self, node_id: int, activation: Callable) -> TensorNode:
         if not self.converter.allow_fallback:

@@ -16,7 +16,8 @@ import keras
 from nengo.neurons import NeuronType
 
 from nengo_dl.converter.conversion import Conversion
-from nengo_dl.converter.keras_graph import KerasGraph
+from nengo_dl.converter.fusion import find_fusions
+from nengo_dl.converter.keras_graph import Call, KerasGraph
 from nengo_dl.converter.layer_converter import LayerConverter
 
 NATIVE, FALLBACK, REFUSED = "native", "fallback", "refused"
@@ -89,11 +90,13 @@ def decide(
     """
     found = registry.get(type(layer))
     if found is None:
-        native, reason = False, "there is no converter for this type of layer"
+        is_layer = isinstance(layer, keras.layers.Layer)
+        kind_of_op = "type of layer" if is_layer else "operation"
+        native, reason = False, f"there is no converter for this {kind_of_op}"
         may_fall_back = True
     else:
         native, text = found.convertible(layer, converter)
-        reason, may_fall_back = text or "", found.allow_fallback
+        reason, may_fall_back = text or "", found.may_fall_back(layer, converter)
     if native and found is not None:
         activation = converter.activations.neuron_type(
             found.activation_of(layer), found.activation_map
@@ -145,6 +148,8 @@ def plan(
     """
     decisions: dict[int, Decision] = {}
     n_calls: dict[int, int] = {}
+    for call in graph.all_calls():
+        _note(call, converter, registry)
     _visit(graph, converter, registry, decisions, n_calls)
     refused = [d for d in decisions.values() if d.kind == REFUSED]
     if refused:
@@ -161,7 +166,21 @@ def plan(
         )
     _check_shared_weights(decisions, n_calls, converter)
     _warn_about_fallbacks(decisions)
+    if converter.fuse_batch_normalization:
+        converter.fusions = find_fusions(graph, decisions)
     return decisions
+
+
+def _note(
+    call: Call,
+    converter: Conversion,
+    registry: Mapping[type | None, type[LayerConverter]],
+) -> None:
+    """Tell the converter of a call, and of those inside of it."""
+    converter.all_calls.setdefault(id(call.op), []).append(call)
+    if type(call.op) in registry:
+        for inner in registry[type(call.op)].inner_calls(call):
+            _note(inner, converter, registry)
 
 
 def _visit(
@@ -172,11 +191,25 @@ def _visit(
     n_calls: dict[int, int],
 ) -> None:
     for call in graph.calls:
-        n_calls[id(call.op)] = n_calls.get(id(call.op), 0) + 1
         if id(call.op) in graph.nested:
             _visit(graph.nested[id(call.op)], converter, registry, decisions, n_calls)
-        if id(call.op) not in decisions:
-            decisions[id(call.op)] = decide(call.op, converter, registry)
+        _decide_call(call, converter, registry, decisions, n_calls)
+
+
+def _decide_call(
+    call: Call,
+    converter: Conversion,
+    registry: Mapping[type | None, type[LayerConverter]],
+    decisions: dict[int, Decision],
+    n_calls: dict[int, int],
+) -> None:
+    n_calls[id(call.op)] = n_calls.get(id(call.op), 0) + 1
+    if id(call.op) not in decisions:
+        decisions[id(call.op)] = decide(call.op, converter, registry)
+    decision = decisions[id(call.op)]
+    if decision.kind == NATIVE:
+        for inner in decision.converter_class.inner_calls(call):
+            _decide_call(inner, converter, registry, decisions, n_calls)
 
 
 def _check_shared_weights(

@@ -7,7 +7,10 @@ from nengo_dl.converter.layers import (
     fallback,
     merging,
     models,
+    normalization,
+    operations,
     pooling,
+    rearrangement,
     shapes,
 )
 
@@ -18,6 +21,9 @@ __all__ = [
     "fallback",
     "merging",
     "models",
+    "normalization",
+    "operations",
     "pooling",
+    "rearrangement",
     "shapes",
 ]

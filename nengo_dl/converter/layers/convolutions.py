@@ -9,7 +9,6 @@ import keras
 import nengo
 import numpy as np
 
-from nengo_dl.converter.converter import Converter
 from nengo_dl.converter.layers.elements import (
     channels_come_last,
     positions,
@@ -17,6 +16,7 @@ from nengo_dl.converter.layers.elements import (
     spatial_axes,
 )
 from nengo_dl.converter.layers.weighted import ConvertWeighted, values_of
+from nengo_dl.converter.registry import register
 
 
 class ConvertConvolution(ConvertWeighted):
@@ -34,7 +34,7 @@ class ConvertConvolution(ConvertWeighted):
     def convert(self, node_id: int) -> Any:
         """Make the connections, and the object for the activation."""
         obj = self.add_nengo_obj(node_id, activation=self.layer.activation)
-        self.add_channel_biases(node_id, obj, self.biases, self.channels_last)
+        self.add_channel_biases(node_id, obj, self.biases(node_id), self.channels_last)
         self.add_convolution(node_id, obj)
         return obj
 
@@ -95,7 +95,7 @@ class ConvertConv(ConvertConvolution):
 
     def add_convolution(self, node_id: int, obj: Any) -> None:
         """Connect the input."""
-        kernel = self.dilated(values_of(self.layer.kernel))
+        kernel = self.kernel(node_id, self.dilated(values_of(self.layer.kernel)))
         pre, shape = self.get_input_obj(node_id), self.input_shape(node_id)
         padding = self.layer.padding
         if padding == "causal":
@@ -115,7 +115,7 @@ class ConvertConv(ConvertConvolution):
         return node, shape
 
 
-@Converter.register(keras.layers.Conv1D)
+@register(keras.layers.Conv1D)
 class ConvertConv1D(ConvertConv):
     """Convolutions along one axis."""
 
@@ -125,7 +125,7 @@ class ConvertConv1D(ConvertConv):
     )
 
 
-@Converter.register(keras.layers.Conv2D)
+@register(keras.layers.Conv2D)
 class ConvertConv2D(ConvertConv):
     """Convolutions along two axes."""
 
@@ -135,7 +135,7 @@ class ConvertConv2D(ConvertConv):
     )
 
 
-@Converter.register(keras.layers.Conv3D)
+@register(keras.layers.Conv3D)
 class ConvertConv3D(ConvertConv):
     """Convolutions along three axes, which `nengo.Simulator` does not have."""
 
@@ -158,7 +158,7 @@ class ConvertDepthwiseConv(ConvertConvolution):
         """Connect the input."""
         kernel = values_of(self.layer.kernel)
         transform = self.convolution(
-            self.depthwise(kernel),
+            self.kernel(node_id, self.depthwise(kernel)),
             self.input_shape(node_id),
             self.layer.padding,
             groups=kernel.shape[-2],
@@ -166,7 +166,7 @@ class ConvertDepthwiseConv(ConvertConvolution):
         self.connect(node_id, self.get_input_obj(node_id), obj, transform)
 
 
-@Converter.register(keras.layers.DepthwiseConv1D)
+@register(keras.layers.DepthwiseConv1D)
 class ConvertDepthwiseConv1D(ConvertDepthwiseConv):
     """Depthwise convolutions along one axis."""
 
@@ -176,7 +176,7 @@ class ConvertDepthwiseConv1D(ConvertDepthwiseConv):
     )
 
 
-@Converter.register(keras.layers.DepthwiseConv2D)
+@register(keras.layers.DepthwiseConv2D)
 class ConvertDepthwiseConv2D(ConvertDepthwiseConv):
     """Depthwise convolutions along two axes."""
 
@@ -207,7 +207,7 @@ class ConvertSeparableConv(ConvertConvolution):
         between = self.add_node(node_id, ".depthwise", int(first.size_out))
         self.connect(node_id, self.get_input_obj(node_id), between, first)
 
-        pointwise = values_of(self.layer.pointwise_kernel)
+        pointwise = self.kernel(node_id, values_of(self.layer.pointwise_kernel))
         n_axes = pointwise.ndim - 2
         second = nengo.Convolution(
             pointwise.shape[-1],
@@ -220,7 +220,7 @@ class ConvertSeparableConv(ConvertConvolution):
         self.connect(node_id, between, obj, second)
 
 
-@Converter.register(keras.layers.SeparableConv1D)
+@register(keras.layers.SeparableConv1D)
 class ConvertSeparableConv1D(ConvertSeparableConv):
     """Separable convolutions along one axis."""
 
@@ -230,7 +230,7 @@ class ConvertSeparableConv1D(ConvertSeparableConv):
     )
 
 
-@Converter.register(keras.layers.SeparableConv2D)
+@register(keras.layers.SeparableConv2D)
 class ConvertSeparableConv2D(ConvertSeparableConv):
     """Separable convolutions along two axes."""
 
@@ -246,7 +246,8 @@ class ConvertConvTranspose(ConvertConvolution):
     def add_convolution(self, node_id: int, obj: Any) -> None:
         """Connect the input."""
         # Keras has the axis of the filters before that of the channels
-        kernel = self.dilated(np.swapaxes(values_of(self.layer.kernel), -1, -2))
+        kernel = np.swapaxes(values_of(self.layer.kernel), -1, -2)
+        kernel = self.kernel(node_id, self.dilated(kernel))
         transform = nengo.ConvolutionTranspose(
             kernel.shape[-1],
             self.input_shape(node_id),
@@ -260,7 +261,7 @@ class ConvertConvTranspose(ConvertConvolution):
         self.connect(node_id, self.get_input_obj(node_id), obj, transform)
 
 
-@Converter.register(keras.layers.Conv1DTranspose)
+@register(keras.layers.Conv1DTranspose)
 class ConvertConv1DTranspose(ConvertConvTranspose):
     """Transposed convolutions along one axis."""
 
@@ -270,7 +271,7 @@ class ConvertConv1DTranspose(ConvertConvTranspose):
     )
 
 
-@Converter.register(keras.layers.Conv2DTranspose)
+@register(keras.layers.Conv2DTranspose)
 class ConvertConv2DTranspose(ConvertConvTranspose):
     """Transposed convolutions along two axes."""
 
@@ -280,7 +281,7 @@ class ConvertConv2DTranspose(ConvertConvTranspose):
     )
 
 
-@Converter.register(keras.layers.Conv3DTranspose)
+@register(keras.layers.Conv3DTranspose)
 class ConvertConv3DTranspose(ConvertConvTranspose):
     """Transposed convolutions along three axes."""
 

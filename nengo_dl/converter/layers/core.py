@@ -6,13 +6,16 @@ from typing import Any
 
 import keras
 
-from nengo_dl.converter.converter import Converter
+from nengo_dl.converter.activations import ACTIVATION_CLASSES
 from nengo_dl.converter.layer_converter import LayerConverter
+from nengo_dl.converter.registry import register
 
 
-@Converter.register(keras.layers.Activation)
+@register(keras.layers.Activation)
 class ConvertActivation(LayerConverter):
     """Layers that are an activation."""
+
+    unsupported_training_args = ("activity_regularizer",)
 
     def convert(self, node_id: int) -> Any:
         """Make the object for the activation."""
@@ -21,13 +24,14 @@ class ConvertActivation(LayerConverter):
         return obj
 
 
-@Converter.register(keras.layers.ReLU)
-class ConvertReLU(ConvertActivation):
-    """Rectified linear layers."""
-
-    unsupported_args = ("max_value", ("threshold", 0))
+class ConvertKnownActivation(ConvertActivation):
+    """Layers and operations that are themselves known as an activation."""
 
     @classmethod
     def activation_of(cls, layer: keras.Operation) -> Any:
-        """Return the layer, which is known as an activation."""
+        """Return the layer."""
         return layer
+
+
+for _class in ACTIVATION_CLASSES:
+    register(_class)(ConvertKnownActivation)

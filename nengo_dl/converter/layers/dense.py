@@ -10,11 +10,11 @@ import nengo
 import numpy as np
 
 from nengo_dl.converter.conversion import Conversion
-from nengo_dl.converter.converter import Converter
 from nengo_dl.converter.layers.weighted import ConvertWeighted, values_of
+from nengo_dl.converter.registry import register
 
 
-@Converter.register(keras.layers.Dense)
+@register(keras.layers.Dense)
 class ConvertDense(ConvertWeighted):
     """
     Dense layers: a connection with the kernel as weights.
@@ -40,8 +40,8 @@ class ConvertDense(ConvertWeighted):
         """
         n_in, n_out = kernel.shape
         n_positions = self.output_size(node_id) // n_out
-        biases, activation = self.biases, self.layer.activation
-        biases = None if biases is None else biases.ravel()
+        kernel = self.kernel(node_id, kernel)
+        biases, activation = self.biases(node_id), self.layer.activation
         if n_positions == 1:
             obj = self.add_nengo_obj(node_id, biases, activation)
             transform: Any = nengo.Dense((n_out, n_in), init=kernel.T)
@@ -59,7 +59,7 @@ class ConvertDense(ConvertWeighted):
         return obj
 
 
-@Converter.register(keras.layers.EinsumDense)
+@register(keras.layers.EinsumDense)
 class ConvertEinsumDense(ConvertDense):
     """Einsum layers that are Dense layers, apart from shapes."""
 

@@ -13,9 +13,9 @@ import nengo
 import numpy as np
 
 from nengo_dl.converter.conversion import Conversion
-from nengo_dl.converter.converter import Converter
 from nengo_dl.converter.layer_converter import LayerConverter
 from nengo_dl.converter.layers.elements import as_slice, positions
+from nengo_dl.converter.registry import register
 
 
 class ConvertSum(LayerConverter):
@@ -54,7 +54,7 @@ class ConvertSum(LayerConverter):
         return pre[np.broadcast_to(positions(shape), output_shape).ravel()]
 
 
-@Converter.register(keras.layers.Add)
+@register(keras.layers.Add)
 class ConvertAdd(ConvertSum):
     """Sums."""
 
@@ -63,7 +63,7 @@ class ConvertAdd(ConvertSum):
         return [1] * n_inputs
 
 
-@Converter.register(keras.layers.Subtract)
+@register(keras.layers.Subtract)
 class ConvertSubtract(ConvertSum):
     """Differences of two inputs."""
 
@@ -72,7 +72,7 @@ class ConvertSubtract(ConvertSum):
         return [1, -1]
 
 
-@Converter.register(keras.layers.Average)
+@register(keras.layers.Average)
 class ConvertAverage(ConvertSum):
     """Averages."""
 
@@ -81,7 +81,7 @@ class ConvertAverage(ConvertSum):
         return [1 / n_inputs] * n_inputs
 
 
-@Converter.register(keras.layers.Concatenate)
+@register(keras.layers.Concatenate)
 class ConvertConcatenate(LayerConverter):
     """Concatenations: every input is connected to a part of a Node."""
 

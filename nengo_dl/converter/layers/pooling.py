@@ -16,13 +16,13 @@ import nengo
 import numpy as np
 
 from nengo_dl.converter.conversion import Conversion
-from nengo_dl.converter.converter import Converter
 from nengo_dl.converter.layer_converter import LayerConverter
 from nengo_dl.converter.layers.elements import (
     channels_come_last,
     positions,
     spatial_axes,
 )
+from nengo_dl.converter.registry import register
 
 # The first element of every window along an axis, and the one after the last.
 Windows = tuple[np.ndarray, np.ndarray]
@@ -78,9 +78,9 @@ class ConvertMaximum(ConvertPooling):
         return super().convertible(layer, converter)
 
 
-@Converter.register(keras.layers.AveragePooling1D)
-@Converter.register(keras.layers.AveragePooling2D)
-@Converter.register(keras.layers.AveragePooling3D)
+@register(keras.layers.AveragePooling1D)
+@register(keras.layers.AveragePooling2D)
+@register(keras.layers.AveragePooling3D)
 class ConvertAveragePooling(ConvertPooling):
     """Averages of windows of a fixed size."""
 
@@ -99,16 +99,16 @@ class ConvertAveragePooling(ConvertPooling):
         return result
 
 
-@Converter.register(keras.layers.MaxPooling1D)
-@Converter.register(keras.layers.MaxPooling2D)
-@Converter.register(keras.layers.MaxPooling3D)
+@register(keras.layers.MaxPooling1D)
+@register(keras.layers.MaxPooling2D)
+@register(keras.layers.MaxPooling3D)
 class ConvertMaxPooling(ConvertMaximum, ConvertAveragePooling):
     """Maxima of windows of a fixed size, as averages."""
 
 
-@Converter.register(keras.layers.GlobalAveragePooling1D)
-@Converter.register(keras.layers.GlobalAveragePooling2D)
-@Converter.register(keras.layers.GlobalAveragePooling3D)
+@register(keras.layers.GlobalAveragePooling1D)
+@register(keras.layers.GlobalAveragePooling2D)
+@register(keras.layers.GlobalAveragePooling3D)
 class ConvertGlobalAveragePooling(ConvertPooling):
     """Averages of channels."""
 
@@ -117,9 +117,9 @@ class ConvertGlobalAveragePooling(ConvertPooling):
         return [(np.array([0]), np.array([n])) for n in sizes]
 
 
-@Converter.register(keras.layers.GlobalMaxPooling1D)
-@Converter.register(keras.layers.GlobalMaxPooling2D)
-@Converter.register(keras.layers.GlobalMaxPooling3D)
+@register(keras.layers.GlobalMaxPooling1D)
+@register(keras.layers.GlobalMaxPooling2D)
+@register(keras.layers.GlobalMaxPooling3D)
 class ConvertGlobalMaxPooling(ConvertMaximum, ConvertGlobalAveragePooling):
     """Maxima of channels, as averages."""
 
@@ -146,7 +146,7 @@ for n_axes in (1, 2, 3):
     ):
         name = f"Adaptive{kind}Pooling{n_axes}D"
         if hasattr(keras.layers, name):  # younger than the oldest Keras
-            Converter.register(getattr(keras.layers, name))(converter)
+            register(getattr(keras.layers, name))(converter)
 
 
 def averages(

@@ -12,7 +12,6 @@ import keras
 import nengo
 import numpy as np
 
-from nengo_dl.converter.converter import Converter
 from nengo_dl.converter.layer_converter import LayerConverter
 from nengo_dl.converter.layers.elements import (
     channels_come_last,
@@ -21,9 +20,10 @@ from nengo_dl.converter.layers.elements import (
     put,
     spatial_axes,
 )
+from nengo_dl.converter.registry import register
 
 
-@Converter.register(keras.layers.Reshape)
+@register(keras.layers.Reshape)
 class ConvertReshape(LayerConverter):
     """Reshape layers: the order of the elements stays."""
 
@@ -32,7 +32,7 @@ class ConvertReshape(LayerConverter):
         return self.get_input_obj(node_id)
 
 
-@Converter.register(keras.layers.Flatten)
+@register(keras.layers.Flatten)
 class ConvertFlatten(LayerConverter):
     """Flatten layers, which move channels that come first to the end."""
 
@@ -44,7 +44,7 @@ class ConvertFlatten(LayerConverter):
         return pick(self, node_id, np.moveaxis(positions(shape), 0, -1))
 
 
-@Converter.register(keras.layers.Permute)
+@register(keras.layers.Permute)
 class ConvertPermute(LayerConverter):
     """Permutations of axes."""
 
@@ -54,7 +54,7 @@ class ConvertPermute(LayerConverter):
         return pick(self, node_id, positions(self.input_shape(node_id)).transpose(axes))
 
 
-@Converter.register(keras.layers.RepeatVector)
+@register(keras.layers.RepeatVector)
 class ConvertRepeatVector(LayerConverter):
     """Repetitions of a vector."""
 
@@ -96,9 +96,9 @@ class ConvertSpatial(LayerConverter):
         raise NotImplementedError
 
 
-@Converter.register(keras.layers.Cropping1D)
-@Converter.register(keras.layers.Cropping2D)
-@Converter.register(keras.layers.Cropping3D)
+@register(keras.layers.Cropping1D)
+@register(keras.layers.Cropping2D)
+@register(keras.layers.Cropping3D)
 class ConvertCropping(ConvertSpatial):
     """Cropping: a part of the input."""
 
@@ -111,9 +111,9 @@ class ConvertCropping(ConvertSpatial):
         return pick(self, node_id, places[tuple(part)])
 
 
-@Converter.register(keras.layers.ZeroPadding1D)
-@Converter.register(keras.layers.ZeroPadding2D)
-@Converter.register(keras.layers.ZeroPadding3D)
+@register(keras.layers.ZeroPadding1D)
+@register(keras.layers.ZeroPadding2D)
+@register(keras.layers.ZeroPadding3D)
 class ConvertZeroPadding(ConvertSpatial):
     """Padding: the input is a part of the output, and the rest stays zero."""
 
@@ -128,9 +128,9 @@ class ConvertZeroPadding(ConvertSpatial):
         return node
 
 
-@Converter.register(keras.layers.UpSampling1D)
-@Converter.register(keras.layers.UpSampling2D)
-@Converter.register(keras.layers.UpSampling3D)
+@register(keras.layers.UpSampling1D)
+@register(keras.layers.UpSampling2D)
+@register(keras.layers.UpSampling3D)
 class ConvertUpSampling(ConvertSpatial):
     """Upsampling that repeats elements."""
 

@@ -8,7 +8,8 @@ kernel, and one bias for every channel.
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import keras
 import nengo
@@ -22,7 +23,8 @@ class ConvertWeighted(LayerConverter):
     """Base of converters of layers with a kernel and biases."""
 
     has_weights = True
-    unsupported_training_args = (
+    fuses_normalization = True
+    unsupported_training_args: ClassVar[Sequence[str | tuple[str, Any]]] = (
         "kernel_regularizer",
         "bias_regularizer",
         "activity_regularizer",
@@ -48,11 +50,24 @@ class ConvertWeighted(LayerConverter):
         """Whether the layer is trained."""
         return bool(self.layer.trainable)
 
-    @property
-    def biases(self) -> np.ndarray | None:
-        """The biases, if there are any."""
+    def kernel(self, node_id: int, kernel: np.ndarray) -> np.ndarray:
+        """
+        Multiply a kernel with the factors of batch normalization, if that is fused.
+
+        Parameters
+        ----------
+        node_id : int
+            Which call of the layer.
+        kernel : (..., n_channels) array
+            The kernel, whose last axis is that of the channels of the output.
+        """
+        return kernel * np.asarray(self.fused_factors(node_id), kernel.dtype)
+
+    def biases(self, node_id: int) -> np.ndarray | None:
+        """Return one bias for every channel, if there are any."""
         bias = getattr(self.layer, "bias", None)
-        return None if bias is None else values_of(bias)
+        values = None if bias is None else values_of(bias).ravel()
+        return self.fused_biases(node_id, values)
 
     def connect(
         self, node_id: int, pre: Any, post: Any, transform: nengo.transforms.Transform
