@@ -27,6 +27,7 @@ BASICS = [
     "loihi",
     "dists",
     "losses",
+    "layers",
 ]
 GRAPH_LAYER = ["builder", "graph", "graph_optimizer"]
 TENSOR_LAYER = [
