@@ -78,6 +78,7 @@ def test_a_block_at_a_time(sim, parts, monkeypatch):
     np.testing.assert_array_equal(pieces[signal].amount, again[signal].amount)
 
 
+@pytest.mark.training
 def test_learned_weights_noise_and_layers(Simulator):
     """Items have weights of their own; layers, which are shared, stay as they are."""
     layer = keras.Sequential(

@@ -52,7 +52,7 @@ def test_parts(Simulator):
         "weights": ("solved weights", True, 4, 12),
         "slice": ("NoTransform", True, 2, 2),
         "sum": ("Dense", False, 1, 1),
-        "direct": ("NoTransform", False, 1, 1),
+        "direct": ("NoTransform", False, 1, 0),
     }
     assert [p.n_states for p in parts.projections] == [0, 0, 1, 0]
     assert parts.n_layer_weights == 0
