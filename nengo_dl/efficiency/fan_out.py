@@ -48,9 +48,20 @@ class FanOut:
     n_possible: int
 
 
-def identity_fan_out(size: int) -> FanOut:
-    """Return the fan-out of a connection without weights: each element has one."""
-    return FanOut(np.ones(size, np.int64), size, 0, 0, size)
+def unweighted_fan_out(size: int, is_spiking: bool) -> FanOut:
+    """
+    Return the fan-out of a connection without weights.
+
+    Parameters
+    ----------
+    size : int
+        Number of elements of the source.
+    is_spiking : bool
+        Whether they are spikes. A spike that arrives is added to something, as if its
+        weight were one. Numbers are passed on, and nothing is multiplied.
+    """
+    n = size if is_spiking else 0
+    return FanOut(np.full(size, int(is_spiking), np.int64), n, 0, 0, n)
 
 
 def fan_out(op: Operator, is_nonzero: np.ndarray) -> FanOut:

@@ -15,7 +15,7 @@ from nengo.exceptions import SimulatorClosed, ValidationError
 
 from nengo_dl.efficiency.activity import Activity, Counts, observe, spike_value
 from nengo_dl.efficiency.devices import DEVICES, Device, check_devices
-from nengo_dl.efficiency.parts import Parts, find_parts
+from nengo_dl.efficiency.parts import Parts, find_parts, is_spiking
 from nengo_dl.efficiency.report import Report
 from nengo_dl.efficiency.rows import (
     connection_row,
@@ -74,7 +74,8 @@ def measure(
       themselves, as updates of what they keep. The output of a Node is always taken for
       real numbers, also if what flows into it are spikes.
     - Several spikes in one step cost as much as if they came in several steps.
-    - A connection without transform counts as one with weights of one.
+    - A connection without transform passes numbers on, and computes nothing. A spike
+      counts as if its weight were one.
     - Gains, radii and amplitudes are factors of the weights next to them, and cost
       nothing.
     - Probes, and connections that Nengo makes for them, are instruments, and not
@@ -146,6 +147,6 @@ def _empty_counts(parts: Parts, dt: float) -> dict[Signal, Counts]:
     counts: dict[Signal, Counts] = {}
     for signal, neuron_type in sources:
         unit = 1.0 if neuron_type is None else spike_value(neuron_type, dt)
-        spiking = neuron_type is not None and bool(neuron_type.spiking)
-        counts.setdefault(signal, Counts.of(signal.size, unit, spiking))
+        new = Counts.of(signal.size, unit, is_spiking(neuron_type))
+        counts.setdefault(signal, new)
     return counts

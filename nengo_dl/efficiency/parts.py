@@ -19,7 +19,7 @@ from nengo.builder.operator import Operator
 from nengo.builder.processes import SimProcess
 from nengo.builder.signal import Signal
 
-from nengo_dl.efficiency.fan_out import PRODUCTS, FanOut, fan_out, identity_fan_out
+from nengo_dl.efficiency.fan_out import PRODUCTS, FanOut, fan_out, unweighted_fan_out
 from nengo_dl.graph.layout import dense_values
 from nengo_dl.graph.trainability import is_minibatched
 from nengo_dl.parameters.live import layer_weights
@@ -96,7 +96,7 @@ class Projection:
     @property
     def is_spiking(self) -> bool:
         """Whether the elements of the source are spikes."""
-        return self.neuron_type is not None and bool(self.neuron_type.spiking)
+        return is_spiking(self.neuron_type)
 
 
 @dataclass(frozen=True)
@@ -189,9 +189,10 @@ class _Finder:
             signals = self._model.sig[conn]
             weights, output = signals["weights"], signals["weighted"]
             process = self._processes.get(output) if conn.synapse is not None else None
+            neurons = neuron_type(conn.pre_obj)
             if weights is None:
                 source = output if process is None else process.input
-                synapses = identity_fan_out(source.size)
+                synapses = unweighted_fan_out(source.size, is_spiking(neurons))
             elif weights in self._products:
                 source, synapses = self._product(weights)
             else:
@@ -201,7 +202,7 @@ class _Finder:
                 conn.label,
                 _transform_name(conn),
                 source,
-                neuron_type(conn.pre_obj),
+                neurons,
                 synapses,
                 0 if process is None else _filter_size(process),
             )
@@ -240,6 +241,11 @@ def neuron_type(pre: Any) -> nengo.neurons.NeuronType | None:
     if isinstance(ensemble, nengo.Ensemble) and not _is_direct(ensemble):
         return ensemble.neuron_type
     return None
+
+
+def is_spiking(kind: nengo.neurons.NeuronType | None) -> bool:
+    """Return whether what neurons of a type put out are spikes."""
+    return kind is not None and bool(kind.spiking)
 
 
 def _size(signals: Iterable[Signal]) -> int:

@@ -163,7 +163,7 @@ class Totals:
         Updates of values of synaptic filters in an inference.
     neurons, synapses : int
         Numbers of neurons, and of nonzero weights that all sources reach together.
-    weight_bytes : int or float
+    weight_bytes : float
         Memory traffic of an inference: a weight is read for every effective operation.
     state_bytes : int
         Memory traffic of an inference: what is kept from step to step is read and

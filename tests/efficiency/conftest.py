@@ -85,7 +85,7 @@ def parts():
 @pytest.fixture(scope="session")
 def sim(parts, Simulator):
     """Return a simulator that has already run; nothing of it is changed for good."""
-    sim = Simulator(parts.net, minibatch_size=2, device="/cpu:0")
+    sim = Simulator(parts.net, minibatch_size=2, device="/cpu:0", unroll_simulation=1)
     sim.run_steps(5)
     yield sim
     sim.close()

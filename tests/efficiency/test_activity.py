@@ -7,6 +7,7 @@ from nengo.exceptions import SimulationError
 import nengo_dl
 from nengo_dl.efficiency.activity import Counts, observe, spike_value
 from nengo_dl.execution import engine
+from nengo_dl.parameters.live import find_parameters, write_values
 
 
 def test_counts_of_spikes():
@@ -77,47 +78,57 @@ def test_a_block_at_a_time(sim, parts, monkeypatch):
     np.testing.assert_array_equal(pieces[signal].amount, again[signal].amount)
 
 
-def test_learned_weights_noise_and_layers(Simulator):
+@pytest.mark.training
+def test_learned_weights_functions_and_layers(Simulator):
     """Items have weights of their own; layers, which are shared, stay as they are."""
-    layer = keras.Sequential(
-        [keras.layers.Dropout(0.5), keras.layers.BatchNormalization()]
-    )
+    layers = [keras.layers.Dropout(0.5), keras.layers.BatchNormalization()]
+    layer = keras.Sequential(layers)
+    times = []
     with nengo.Network(seed=0) as net:
         nengo_dl.configure_settings(
             jit_compile=False, keep_history=False, learning_phase=True
         )
-        noise = nengo.Node(nengo.processes.WhiteNoise(), size_out=1)
-        pre = nengo.Ensemble(5, 1, neuron_type=nengo.RectifiedLinear())
-        pre.noise = nengo.processes.WhiteNoise()
-        post = nengo.Node(size_in=1)
-        conn = nengo.Connection(
-            pre, post, learning_rule_type=nengo.PES(1e-2), label="learned"
-        )
-        nengo.Connection(noise, pre, synapse=None)
+        inp = nengo.Node([0.0])
+        relu = nengo.RectifiedLinear()
+        pre = nengo.Ensemble(5, 1, neuron_type=relu, gain=np.ones(5), bias=np.zeros(5))
+        # five steps of silence, and no more after that
+        currents = np.outer([-1000, 1000, 1000, 1000], np.ones(5))
+        pre.noise = nengo.processes.PresentInput(currents, 0.005)
+        post = nengo.Node(lambda t, x: x, size_in=1)
+        conn = nengo.Connection(pre, post, learning_rule_type=nengo.PES(1e-2))
+        nengo.Connection(inp, pre, synapse=None)
         nengo.Connection(post, conn.learning_rule)
+        nengo.Node(lambda t: times.append(t))
         node = nengo_dl.TensorNode(layer, shape_in=(1,), pass_time=False)
-        nengo.Connection(noise, node, synapse=None)
+        nengo.Connection(inp, node, synapse=None)
         probe = nengo.Probe(post)
-    with Simulator(net, minibatch_size=2, device="/cpu:0") as sim:
-        sim.run_steps(5)
-        learned = sim.data[conn].weights
-        assert (learned[0] != learned[1]).any()
+    with Simulator(net, minibatch_size=2, device="/cpu:0", unroll_simulation=1) as sim:
+        sim.run_steps(15)
+        weights = next(p for p in find_parameters(sim.tensor_graph) if p.minibatched)
+        learned = sim.data[conn].weights * [[[0]], [[1]]]
+        write_values(sim.tensor_graph, {weights: learned})
         before = [np.array(value) for value in layer.get_weights()]
         random_state = sim.tensor_graph.values.random_state()
-        report = nengo_dl.efficiency.measure(sim, n_steps=10)
+        times.clear()
+        report = nengo_dl.efficiency.measure(sim, {inp: np.ones((4, 10, 1))})
 
         np.testing.assert_array_equal(sim.data[conn].weights, learned)
-        for value, weights in zip(before, layer.get_weights()):
-            np.testing.assert_array_equal(value, weights)
+        for value, now in zip(before, layer.get_weights()):
+            np.testing.assert_array_equal(value, now)
         for state, now in zip(random_state, sim.tensor_graph.values.random_state()):
             np.testing.assert_array_equal(state, now)
-        assert sim.n_steps == 5 and sim.data[probe].shape == (2, 1, 1)
+        assert sim.n_steps == 15 and sim.data[probe].shape == (2, 1, 1)
+    # for each minibatch, time starts at zero
+    np.testing.assert_allclose(times, np.tile(np.arange(1, 11) / 1000, 2))
     # five biases, encoders and decoders, and the weights of the layer
     assert report.totals.parameters == 15 + 4
     assert [text.split(": ")[1] for text in report.not_counted] == [
+        "the function or process of a Node",
         "what is computed in a TensorNode",
         "the learning rule `PES`",
     ]
+    (decoders,) = (row for row in report.connections if row.transform == "decoders")
+    assert decoders.synapses == 5
     # the history that Probes do not keep is counted all the same
     (row,) = report.ensembles
-    assert 0 < row.sparsity < 1 and row.updates == 50
+    assert row.sparsity == 0.5 and row.updates == 50

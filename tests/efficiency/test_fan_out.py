@@ -6,7 +6,7 @@ from nengo.builder.signal import Signal, SignalDict
 from nengo.builder.transforms import ConvInc, ConvTransposeInc
 from nengo.transforms import ChannelShape, SparseMatrix
 
-from nengo_dl.efficiency.fan_out import fan_out, identity_fan_out
+from nengo_dl.efficiency.fan_out import fan_out, unweighted_fan_out
 
 
 def vector(size):
@@ -45,9 +45,12 @@ def test_sparse_matrix():
 
 
 def test_no_weights():
-    result = identity_fan_out(3)
+    result = unweighted_fan_out(3, is_spiking=True)
     assert result.synapses.tolist() == [1, 1, 1]
     assert (result.n_dense, result.n_weights, result.n_zeros) == (3, 0, 0)
+    result = unweighted_fan_out(3, is_spiking=False)
+    assert result.synapses.tolist() == [0, 0, 0]
+    assert (result.n_dense, result.n_weights, result.n_possible) == (0, 0, 0)
 
 
 def convolution_operator(conv, kernel):

@@ -52,7 +52,7 @@ def test_parts(Simulator):
         "weights": ("solved weights", True, 4, 12),
         "slice": ("NoTransform", True, 2, 2),
         "sum": ("Dense", False, 1, 1),
-        "direct": ("NoTransform", False, 1, 1),
+        "direct": ("NoTransform", False, 1, 0),
     }
     assert [p.n_states for p in parts.projections] == [0, 0, 1, 0]
     assert parts.n_layer_weights == 0
@@ -73,3 +73,22 @@ def test_learning_rules(rules, Simulator):
     with Simulator(net, device="/cpu:0") as sim:
         (text,) = find_parts(sim).not_counted
     assert text == "ensembles[0] -> nodes[0]: the learning rule `PES`"
+
+
+def test_encoders_of_learned_full_weights(Simulator):
+    """The rule multiplies its error with the encoders, too, which is not counted."""
+    with nengo.Network(seed=0) as net:
+        nengo_dl.configure_settings(jit_compile=False)
+        a, b = nengo.Ensemble(4, 1), nengo.Ensemble(3, 1, label="b")
+        nengo.Connection(nengo.Node([0.5]), b, synapse=None)
+        conn = nengo.Connection(
+            a,
+            b,
+            solver=nengo.solvers.LstsqL2(weights=True),
+            learning_rule_type=nengo.PES(),
+        )
+        nengo.Connection(b, conn.learning_rule)
+    with Simulator(net, device="/cpu:0") as sim:
+        parts = find_parts(sim)
+        (encoders,) = (p for p in parts.projections if p.transform == "encoders")
+        assert encoders.source is sim.model.sig[b]["in"]
