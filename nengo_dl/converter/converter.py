@@ -227,7 +227,9 @@ class Converter(Conversion):
                 objects = [obj.layers[tensor] for tensor in nested.outputs]
             else:
                 objects = obj if isinstance(obj, list) else [obj]
-            if isinstance(obj, nengo.ensemble.Neurons):
+            inputs_of_call = [scope.objects[id(tensor)] for tensor in call.inputs]
+            # layers that only reshape return what they got
+            if isinstance(obj, nengo.ensemble.Neurons) and obj not in inputs_of_call:
                 self.neurons[(*path, call)] = obj
             layers.add(call.outputs, objects if len(objects) > 1 else objects[0])
             for tensor, output in zip(call.outputs, objects):

@@ -126,12 +126,12 @@ def _least_squares(values: np.ndarray, n_steps: int) -> np.ndarray:
     largest = values.max(axis=0)
     best, smallest = largest, np.full_like(largest, np.inf)
     for share in 1 - 0.01 * np.arange(95):
-        theta = np.maximum(largest * share, 1e-12)
+        theta = np.where(largest > 0, largest * share, 1)
         n = np.clip(np.floor(values / theta * n_steps + 0.5), 0, n_steps)
         error = ((values - theta / n_steps * n) ** 2).sum(axis=0)
         best = np.where(error < smallest, theta, best)
         smallest = np.minimum(smallest, error)
-    return best
+    return np.where(largest > 0, best, 0)
 
 
 def _local_threshold_balancing(
