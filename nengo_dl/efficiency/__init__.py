@@ -6,7 +6,7 @@ In: an open simulator, and data. Out: a `Report`, as text, numbers, HTML and plo
 
 from __future__ import annotations
 
-from nengo_dl.efficiency.devices import CMOS_45_NM, DEVICES, Device, Energy
+from nengo_dl.efficiency.devices import CAVEAT, CMOS_45_NM, DEVICES, Device, Energy
 from nengo_dl.efficiency.measuring import measure
 from nengo_dl.efficiency.report import Report
 from nengo_dl.efficiency.rows import (
@@ -17,6 +17,7 @@ from nengo_dl.efficiency.rows import (
 )
 
 __all__ = [
+    "CAVEAT",
     "CMOS_45_NM",
     "DEVICES",
     "ConnectionRow",
