@@ -320,7 +320,7 @@ class Converter(Conversion):
         neuron_type: NeuronType | None = None,
         spike_budget: float | None = None,
         percentile: float = 99.5,
-        correction: str = "voltage",
+        correction: str = "both",
         device: str | None = None,
     ) -> ConversionReport:
         r"""
@@ -358,9 +358,9 @@ class Converter(Conversion):
             one factor that keeps to it, for the best accuracy.
         percentile : float
             For ``method="percentile"``.
-        correction : {"voltage", "bias", "both", "none"}
-            What is corrected after the thresholds are chosen: the start voltages of
-            all neurons, one bias for every channel, both, or nothing.
+        correction : {"both", "voltage", "bias", "none"}
+            What is corrected after the thresholds are chosen: one bias for every
+            channel, the start voltages of all neurons, both, or nothing.
         device : str, optional
             Device for the simulator of the report.
 
