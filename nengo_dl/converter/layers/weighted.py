@@ -7,8 +7,8 @@ kernel, and one bias for every channel.
 
 from __future__ import annotations
 
-import math
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import keras
 import nengo
@@ -22,7 +22,7 @@ class ConvertWeighted(LayerConverter):
     """Base of converters of layers with a kernel and biases."""
 
     has_weights = True
-    unsupported_training_args = (
+    unsupported_training_args: ClassVar[Sequence[str | tuple[str, Any]]] = (
         "kernel_regularizer",
         "bias_regularizer",
         "activity_regularizer",
@@ -122,8 +122,3 @@ def values_of(variable: Any) -> np.ndarray:
     """Return the value of a Keras variable, in a type that NumPy has."""
     value = keras.ops.convert_to_numpy(variable)
     return value if value.dtype in ("float32", "float64") else value.astype("float32")
-
-
-def n_positions(shape: tuple[int, ...], n_channels: int) -> int:
-    """Return the number of elements of an array, per channel."""
-    return math.prod(shape) // n_channels
