@@ -289,6 +289,9 @@ class LayerConverter:
             self.output_size(node_id),
             1,
             neuron_type=neuron_type,
+            # nothing is encoded or decoded, and Nengo's defaults take long to sample
+            encoders=nengo.dists.Choice([[1]]),
+            eval_points=nengo.dists.Uniform(-1, 1),
             gain=nengo.dists.Choice([scale]),
             bias=nengo.dists.Choice([0]) if biases is None else biases * scale,
             label=self.name(node_id),
