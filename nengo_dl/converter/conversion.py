@@ -65,6 +65,9 @@ class Conversion:
         By ``id(layer)``, all calls that are planned.
     fusions : dict of {int: Call}
         By ``id(call)``, the batch normalization that the layer of a call takes over.
+    kept_layers : list of keras.layers.Layer
+        Layers with weights that are in the network themselves, as Keras cannot copy
+        them.
     """
 
     def __init__(
@@ -98,6 +101,7 @@ class Conversion:
         self.scopes: list[Scope] = []
         self.all_calls: dict[int, list[Call]] = {}
         self.fusions: dict[int, Call] = {}
+        self.kept_layers: list[keras.layers.Layer] = []
 
     def call(self, layer: keras.Operation, node_id: int) -> Call:
         """Return a call of a layer in the innermost model."""

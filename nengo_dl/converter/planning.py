@@ -160,7 +160,7 @@ def plan(
     _check_shared_weights(decisions, n_calls, converter)
     _warn_about_fallbacks(decisions)
     if converter.fuse_batch_normalization:
-        converter.fusions = find_fusions(graph, decisions)
+        converter.fusions = find_fusions(graph, decisions, converter.activations)
     return decisions
 
 

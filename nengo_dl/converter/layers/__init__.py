@@ -7,6 +7,15 @@ from nengo_dl.converter.layers import (
     normalization,
     operations,
     rearrangement,
+    time,
 )
 
-__all__ = ["core", "fallback", "models", "normalization", "operations", "rearrangement"]
+__all__ = [
+    "core",
+    "fallback",
+    "models",
+    "normalization",
+    "operations",
+    "rearrangement",
+    "time",
+]
