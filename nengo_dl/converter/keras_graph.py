@@ -121,6 +121,8 @@ class KerasGraph:
 
     def _record(self, op: keras.Operation, *args: Any, **kwargs: Any) -> Any:
         """Note a call, and return new tensors in place of its output."""
+        # Keras gives all layers of a model that of the call of the model
+        kwargs.pop("training", None)
         output = _StandIn(op)(*args, **kwargs)
         self.calls.append(Call(op, self._n_calls[id(op)], args, kwargs, output))
         self._n_calls[id(op)] += 1
@@ -190,10 +192,8 @@ class KerasGraph:
                 flat = tf.nest.flatten(args)
                 output: Any = self.nested[id(call.op)].run(flat, on_output, training)
                 output = tf.nest.pack_sequence_as(call.output, output)
-            elif isinstance(call.op, keras.layers.Layer) and training:
-                output = call.op(*args, training=True, **kwargs)
             else:
-                output = call.op(*args, **kwargs)
+                output = call_op(call.op, args, kwargs, training)
             if on_output is not None:
                 output = on_output(call, output)
             for symbol, x in zip(call.outputs, tf.nest.flatten(output)):
@@ -206,6 +206,24 @@ class KerasGraph:
             yield call
             if id(call.op) in self.nested:
                 yield from self.nested[id(call.op)].all_calls()
+
+
+def call_op(op: keras.Operation, args: tuple, kwargs: dict, training: bool) -> Any:
+    """
+    Call a layer or operation.
+
+    Parameters
+    ----------
+    op : keras.Operation
+        The layer or operation.
+    args, kwargs : tuple, dict
+        The arguments.
+    training : bool
+        Whether layers behave as in training.
+    """
+    if isinstance(op, keras.layers.Layer):
+        return op(*args, training=training, **kwargs)
+    return op(*args, **kwargs)
 
 
 class _StandIn(keras.Operation):
