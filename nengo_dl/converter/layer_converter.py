@@ -298,7 +298,17 @@ class LayerConverter:
         ).neurons
         if biases is None:
             self.set_trainable(neurons, False)
+        elif scale != 1:
+            self._set_parameter_scale(neurons, scale)
         return neurons
+
+    @staticmethod
+    def _set_parameter_scale(neurons: nengo.ensemble.Neurons, scale: float) -> None:
+        """Say that files of parameters have the biases of the Keras model."""
+        config = nengo.Network.context[-1].config
+        if "parameter_scale" not in config[nengo.ensemble.Neurons].extra_params:
+            configure_settings(parameter_scale=None)
+        config[neurons].parameter_scale = scale
 
     def _scaled(
         self, neuron_type: NeuronType, scale: float
