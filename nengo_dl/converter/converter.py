@@ -185,8 +185,8 @@ class Converter(Conversion):
         if calibrated:
             self.calibration = None
             warnings.warn(
-                "The weights of the Keras model have changed, for which the network was "
-                "not calibrated: it is as before the calibration; calibrate it again"
+                "The weights of the Keras model have changed, for which the network "
+                "was not calibrated: it is as before the calibration; calibrate again"
             )
         self._weights = self._fingerprint()
 
