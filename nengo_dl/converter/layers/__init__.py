@@ -12,7 +12,6 @@ from nengo_dl.converter.layers import (
     pooling,
     quantised,
     rearrangement,
-    shapes,
     time,
 )
 
@@ -28,6 +27,5 @@ __all__ = [
     "pooling",
     "quantised",
     "rearrangement",
-    "shapes",
     "time",
 ]

@@ -1,9 +1,4 @@
-"""
-Connections that only move elements: from some places of the input, or to some places.
-
-In: positions in the flattened input or output of a layer. Out: a Node, behind a
-connection without weights.
-"""
+"""Positions of elements in the flattened input or output of a layer."""
 
 from __future__ import annotations
 
@@ -41,33 +36,6 @@ def spatial_axes(n_axes: int, channels_last: bool) -> slice:
 def channels_come_last(layer: Any) -> bool:
     """Return whether the last axis is that of channels, not the first."""
     return getattr(layer, "data_format", "channels_last") != "channels_first"
-
-
-def pick(converter: LayerConverter, node_id: int, places: np.ndarray) -> nengo.Node:
-    """
-    Make an output of elements of the input.
-
-    Parameters
-    ----------
-    converter : LayerConverter
-        The converter of the layer.
-    node_id : int
-        Which call of the layer.
-    places : array of int
-        Positions in the flattened input; an element may occur several times.
-
-    Returns
-    -------
-    node : nengo.Node
-        The elements, in the order of ``places``.
-    """
-    node = converter.add_node(node_id)
-    pre = converter.get_input_obj(node_id)
-    chosen = pre[as_slice(places)]
-    synapse = converter.converter.synapse_from(pre)
-    conn = nengo.Connection(chosen, node, synapse=synapse)
-    converter.set_trainable(conn, False)
-    return node
 
 
 def put(

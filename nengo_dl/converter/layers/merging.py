@@ -1,5 +1,5 @@
 """
-Converters of layers that merge several inputs, linearly: Add, Average, Concatenate, ...
+Converters of layers that merge several inputs, linearly: Add, Subtract, Average.
 
 Products and maxima of several inputs are no connections, and are not converted here.
 """
@@ -12,9 +12,8 @@ import keras
 import nengo
 import numpy as np
 
-from nengo_dl.converter.conversion import Conversion
 from nengo_dl.converter.layer_converter import LayerConverter
-from nengo_dl.converter.layers.elements import as_slice, positions
+from nengo_dl.converter.layers.elements import positions
 from nengo_dl.converter.registry import register
 
 
@@ -79,35 +78,3 @@ class ConvertAverage(ConvertSum):
     def factors(self, n_inputs: int) -> list[float]:
         """Return one part each."""
         return [1 / n_inputs] * n_inputs
-
-
-@register(keras.layers.Concatenate)
-class ConvertConcatenate(LayerConverter):
-    """Concatenations: every input is connected to a part of a Node."""
-
-    @classmethod
-    def convertible(
-        cls, layer: keras.Operation, converter: Conversion
-    ) -> tuple[bool, str | None]:
-        """Refuse the axis of the batch."""
-        if getattr(layer, "axis", None) == 0:
-            return False, "cannot concatenate along batch dimension (axis 0)"
-        return super().convertible(layer, converter)
-
-    def convert(self, node_id: int) -> nengo.Node:
-        """Connect the inputs."""
-        tensors = self.call(node_id).inputs
-        axis = self.layer.axis % len(tensors[0].shape)
-        n_dropped = len(tensors[0].shape) - len(self.output_shape(node_id))
-        if axis < n_dropped:
-            raise TypeError(
-                f"Unable to convert layer `{self.layer.name}`: cannot concatenate "
-                "along batch dimension or time; choose another `axis`"
-            )
-        node = self.add_node(node_id)
-        places = positions(self.output_shape(node_id))
-        lengths = [tensor.shape[axis] for tensor in tensors]
-        parts = np.split(places, np.cumsum(lengths)[:-1], axis=axis - n_dropped)
-        for index, part in enumerate(parts):
-            self.add_connection(node_id, node[as_slice(part)], input_idx=index)
-        return node

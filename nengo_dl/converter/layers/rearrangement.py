@@ -1,9 +1,9 @@
 """
-Converters of operations that only move elements, such as slices and transpositions.
+Converters of what only moves elements: Flatten, Cropping, slices, transpositions, ...
 
-In: any operation every element of whose output is one of its input. Out: connections
-without weights. What goes where is found out by computing the operation on the numbers
-of the elements.
+In: any layer or operation every element of whose output is one of its input, or zero.
+Out: connections without weights. What goes where is found out by computing the
+operation on the numbers of the elements.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ import tensorflow as tf
 from nengo_dl.converter.activations import operation_class
 from nengo_dl.converter.conversion import Conversion
 from nengo_dl.converter.layer_converter import LayerConverter
+from nengo_dl.converter.layers.elements import as_slice
 from nengo_dl.converter.registry import register
 from nengo_dl.converter.trials import why_not_one_by_one
 from nengo_dl.converter.vector_call import fill
 
 
 class ConvertRearrangement(LayerConverter):
-    """Operations that move, repeat and leave out elements of any number of inputs."""
+    """What moves, repeats and leaves out elements of any number of inputs."""
 
     @classmethod
     def convertible(
@@ -36,7 +37,7 @@ class ConvertRearrangement(LayerConverter):
             reason = why_not_one_by_one(call, converter.temporal_model)
             if reason is not None:
                 return False, reason
-        return True, None
+        return super().convertible(layer, converter)
 
     def convert(self, node_id: int) -> Any:
         """Make a Node for every output, or return the input if it is unchanged."""
@@ -100,13 +101,6 @@ def _is_identity(places: np.ndarray, size: int) -> bool:
     return places.size == size and bool((places == np.arange(size)).all())
 
 
-def as_slice(places: np.ndarray) -> slice | np.ndarray:
-    """Return positions as a slice, if they follow each other."""
-    if (np.diff(places) == 1).all():
-        return slice(int(places[0]), int(places[-1]) + 1)
-    return places
-
-
 class ConvertPad(ConvertRearrangement):
     """Padding with zeros or elements."""
 
@@ -147,3 +141,33 @@ for _name, _example in _EXAMPLES.items():
     if _name == "getitem" or hasattr(keras.ops, _name):
         register(operation_class(_example))(ConvertRearrangement)
 register(operation_class(lambda x: keras.ops.pad(x, ((0, 0), (1, 1)))))(ConvertPad)
+
+
+class ConvertUpSampling(ConvertRearrangement):
+    """Upsampling that repeats elements."""
+
+    unsupported_args = (("interpolation", "nearest"),)
+
+
+@register(keras.layers.Concatenate)
+class ConvertConcatenate(ConvertRearrangement):
+    """Concatenations."""
+
+    @classmethod
+    def convertible(
+        cls, layer: keras.Operation, converter: Conversion
+    ) -> tuple[bool, str | None]:
+        """Refuse the axis of the batch."""
+        axis = getattr(layer, "axis", None)
+        for call in converter.calls_of(layer):
+            if axis in (0, -len(call.outputs[0].shape)):
+                return False, f"cannot concatenate along batch dimension (axis {axis})"
+        return super().convertible(layer, converter)
+
+
+for _name in ("Reshape", "Flatten", "Permute", "RepeatVector"):
+    register(getattr(keras.layers, _name))(ConvertRearrangement)
+for _n_axes in (1, 2, 3):
+    register(getattr(keras.layers, f"Cropping{_n_axes}D"))(ConvertRearrangement)
+    register(getattr(keras.layers, f"ZeroPadding{_n_axes}D"))(ConvertRearrangement)
+    register(getattr(keras.layers, f"UpSampling{_n_axes}D"))(ConvertUpSampling)
