@@ -76,7 +76,7 @@ class ConvIncBuilder(OverwritingBuilder):
 
     def runs_faster_in_xla(self, cpu_only: bool, minibatch_size: int) -> bool:
         """Say whether the convolution is small or depthwise, or runs on a GPU."""
-        if self.conv_is_depthwise:
+        if self.is_depthwise:
             return True
         shape = self.conv.input_shape if self.is_transpose else self.conv.output_shape
         patch = math.prod(self.conv.kernel_size) * max(
@@ -86,7 +86,7 @@ class ConvIncBuilder(OverwritingBuilder):
         return not cpu_only or n_elements <= MAX_XLA_ELEMENTS
 
     @property
-    def conv_is_depthwise(self) -> bool:
+    def is_depthwise(self) -> bool:
         """Whether every channel is convolved for itself: sums of a few products."""
         return not self.is_transpose and (
             1 < self.conv.groups == self.conv.input_shape.n_channels
