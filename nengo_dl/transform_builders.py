@@ -75,13 +75,22 @@ class ConvIncBuilder(OverwritingBuilder):
         self._has_warned = False
 
     def runs_faster_in_xla(self, cpu_only: bool, minibatch_size: int) -> bool:
-        """Say whether the convolution is small, or runs on a GPU."""
+        """Say whether the convolution is small or depthwise, or runs on a GPU."""
+        if self.is_depthwise:
+            return True
         shape = self.conv.input_shape if self.is_transpose else self.conv.output_shape
         patch = math.prod(self.conv.kernel_size) * max(
             self.conv.input_shape.n_channels, MIN_XLA_CHANNELS
         )
         n_elements = minibatch_size * math.prod(shape.spatial_shape) * patch
         return not cpu_only or n_elements <= MAX_XLA_ELEMENTS
+
+    @property
+    def is_depthwise(self) -> bool:
+        """Whether every channel is convolved for itself: sums of a few products."""
+        return not self.is_transpose and (
+            1 < self.conv.groups == self.conv.input_shape.n_channels
+        )
 
     def build_pre(self, signals: SignalDict, config: BuildConfig) -> None:
         """Find ``W``, ``X`` and ``Y``, and choose the order of the axes."""
@@ -204,7 +213,8 @@ def grouped_convolution(
     Y : (batch_size, ..., filters) tensor
     """
     size = W.shape[:-2]
-    if groups <= math.prod(size):
+    is_depthwise = W.shape[-2] == 1
+    if groups <= math.prod(size) and not is_depthwise:
         data_format = f"N{SPATIAL_AXES[len(size)]}C"
         parts = [
             tf.nn.convolution(x, w, strides, padding, data_format)
@@ -223,7 +233,8 @@ def grouped_convolution(
             for p, n, stride in zip(position, n_out, strides)
         )
         x = X[(slice(None), *window)]
-        terms.append(tf.einsum("...gi,igf->...gf", x, W[position]))
+        w = W[position]
+        terms.append(x * w[0] if is_depthwise else tf.einsum("...gi,igf->...gf", x, w))
     Y = tf.add_n(terms)
     return tf.reshape(Y, (*Y.shape[:-2], -1))
 

@@ -344,6 +344,12 @@ def test_convolutions_that_run_faster_in_xla(shape, filters, minibatch_size, is_
     build = ConvIncBuilder(make_ops(ConvInc, [conv]))
     assert build.runs_faster_in_xla(True, minibatch_size) == is_faster
     assert build.runs_faster_in_xla(False, minibatch_size)
+    # one group for every channel
+    depthwise = Convolution(filters, shape, padding="same", groups=shape[-1])
+    build = ConvIncBuilder(make_ops(ConvInc, [depthwise]))
+    assert build.runs_faster_in_xla(True, minibatch_size) == (
+        is_faster or shape[-1] > 1
+    )
 
 
 def sparse_and_dense(seed, full=False):

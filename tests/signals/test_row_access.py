@@ -102,13 +102,13 @@ def test_columns_of_a_matrix(index, mode, minibatch_size, monkeypatch):
 
 def test_box_of():
     assert box_of([(1, 3), (5, 7), (9, 11)], 13) == (1, 3, 4, 0, 2)
-    assert box_of([(1, 3), (5, 7), (9, 11)], 11) == (0, 3, 4, 1, 3)
+    assert box_of([(1, 3), (5, 7), (9, 11)], 12) == (0, 3, 4, 1, 3)
+    assert box_of([(1, 3), (5, 7), (9, 11)], 11) is None  # too short for a matrix
     assert box_of([(1, 3)], 12) is None
     assert box_of([(1, 3), (5, 7), (8, 10)], 12) is None  # other distances
     assert box_of([(1, 3), (5, 8), (9, 11)], 12) is None  # other lengths
     assert box_of([(5, 7), (1, 3)], 12) is None  # backwards
     assert box_of([(1, 3), (2, 4)], 12) is None  # overlapping
-    assert box_of([(0, 1), (4, 5)], 5) is None  # the last row is too long
 
 
 def test_positions_and_slices():
