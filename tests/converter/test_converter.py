@@ -27,9 +27,9 @@ def test_sequential():
     )
     converter = check(model)
     assert converter.inputs[model.inputs[0]] is converter.inputs[converter.model.input]
-    assert converter.layers[model.get_layer("first")] is converter.layers[
-        model.outputs[0]
-    ]
+    assert (
+        converter.layers[model.get_layer("first")] is converter.layers[model.outputs[0]]
+    )
     assert converter.net.label == model.name
 
 
