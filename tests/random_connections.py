@@ -180,9 +180,7 @@ def _rules(conn):
     of_neurons = isinstance(conn.pre, neurons) and isinstance(conn.post, neurons)
     of_ensembles = all(isinstance(end, nengo.Ensemble) for end in (conn.pre, conn.post))
     names = ["PES", "RLS"]
-    if conn.solver.weights or (
-        isinstance(conn.transform, nengo.Dense) and of_neurons
-    ):
+    if conn.solver.weights or (isinstance(conn.transform, nengo.Dense) and of_neurons):
         names += ["BCM", "Oja"]
     if of_ensembles and not is_direct(conn.post) and not conn.solver.weights:
         names += ["Voja", "Voja"]

@@ -104,9 +104,7 @@ def nengo_data(net, run) -> list[np.ndarray]:
         node.output = Replay(values[0], run.dt)
     try:
         # unseeded processes have the same numbers every time without optimizer
-        with nengo.Simulator(
-            net, dt=run.dt, progress_bar=False, optimize=False
-        ) as sim:
+        with nengo.Simulator(net, dt=run.dt, progress_bar=False, optimize=False) as sim:
             sim.run_steps(N_STEPS)
     finally:
         for node, output in outputs.items():
