@@ -14,7 +14,7 @@ import numpy as np
 from hypothesis import HealthCheck, Phase, assume, event, given, seed, settings
 from hypothesis import strategies as st
 from random_networks import networks, owner, random_objects
-from random_runs import N_STEPS, copied, nengo_data, runs
+from random_runs import N_STEPS, comparable_items, copied, nengo_data, runs
 
 import nengo_dl
 
@@ -63,7 +63,7 @@ def check_network(net, run):
             inference_only=run.inference_only,
         )
     try:
-        expected = nengo_data(net, run)
+        expected = {i: nengo_data(net, run, i) for i in comparable_items(net, run)}
     except (nengo.exceptions.NengoException, FloatingPointError, ValueError) as e:
         # not a network that Nengo can run
         event(f"rejected by Nengo: {type(e).__name__}")
@@ -74,7 +74,8 @@ def check_network(net, run):
         net, dt=run.dt, minibatch_size=run.minibatch_size, progress_bar=False
     ) as sim:
         actual = simulate(sim, net, run)
-        compare(net, run, actual, expected)
+        for item, values in expected.items():
+            compare(net, run, actual, item, values)
         if run.resets:
             sim.reset()
             # exactly, as the same compiled functions run
@@ -108,13 +109,13 @@ def predict(sim, net, run) -> list[np.ndarray]:
     return values
 
 
-def compare(net, run, actual, expected):
-    """Compare the first item with Nengo's numbers, wherever there are such."""
+def compare(net, run, actual, item, expected):
+    """Compare an item with Nengo's numbers, wherever there are such."""
     incomparable = random_objects(net)
     for probe, ours, nengos in zip(net.all_probes, actual, expected, strict=True):
         if run.minibatch_size is not None:
             assert ours.shape[0] == run.minibatch_size
-            ours = ours[0]
+            ours = ours[item]
         if owner(probe.target) in incomparable:
             event("depends on random numbers, which no two simulators share")
             assert ours.shape == nengos.shape
