@@ -98,7 +98,7 @@ def times_cosine(t, x):
 @st.composite
 def nodes(draw, size):
     """Create a Node with ``size`` outputs."""
-    kinds = ["constant", "time", "process", "filter", "relay", "function"]
+    kinds = ["constant", "time", "time", "process", "filter", "relay", "function"]
     kind = draw(st.sampled_from(kinds))
     if kind == "constant":
         return nengo.Node(np.linspace(-0.7, 0.9, size))
