@@ -283,7 +283,7 @@ class TensorGraph(keras.layers.Layer):
         self.built = True
 
     def build_post(self) -> None:
-        """(Re)start whatever lives outside of the compiled step."""
+        """(Re)start whatever is outside of the compiled step."""
         for step in self._all_steps():
             step.signals.process_rngs = self.feeds.process_rngs
             step.builder.build_post(step.signals)

@@ -1,7 +1,7 @@
 """
 Random networks give the same numbers as in `nengo.Simulator`.
 
-``make fuzz N=5000`` tries 5,000 networks; the first 200 of them, always the same ones,
+``make fuzz N=5000`` tries 5,000 networks; the first 150 of them, always the same ones,
 are tried by default.
 """
 
@@ -14,10 +14,9 @@ import numpy as np
 from hypothesis import HealthCheck, Phase, assume, event, given, seed, settings
 from hypothesis import strategies as st
 from random_networks import networks, owner, random_objects
+from random_runs import N_STEPS, comparable_items, copied, nengo_data, runs
 
 import nengo_dl
-
-N_STEPS = 20
 
 # Networks of one test. `make fuzz`, which also contains this number, runs every test in
 # a process of its own, as TensorFlow keeps all programs that XLA has compiled, some
@@ -26,7 +25,7 @@ CHUNK = 50
 
 
 def pytest_generate_tests(metafunc):
-    n_examples = metafunc.config.getoption("--examples") or 200
+    n_examples = metafunc.config.getoption("--examples") or 150
     starts = range(0, n_examples, CHUNK)
     metafunc.parametrize(
         "chunk, n_examples",
@@ -45,65 +44,116 @@ def test_random_networks(chunk, n_examples):
         suppress_health_check=list(HealthCheck),
         report_multiple_bugs=False,
     )
-    @given(
-        networks(),
-        st.sampled_from([None, 3]),
-        st.sampled_from(["auto", False, False]),
-        st.booleans(),
-    )
-    def run(net, minibatch_size, jit_compile, inference_only):
-        check_network(net, minibatch_size, jit_compile, inference_only)
+    @given(st.data())
+    def run(data):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about the networks, and what they do
+            net = data.draw(networks())
+            check_network(net, data.draw(runs(net)))
 
     run()
 
 
-def check_network(net, minibatch_size, jit_compile, inference_only):
+def check_network(net, run):
     """Compare all probes of a network, in double precision."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            # unseeded processes have the same numbers every time without optimizer
-            with nengo.Simulator(net, progress_bar=False, optimize=False) as ref:
-                ref.run_steps(N_STEPS)
-        except (nengo.exceptions.NengoException, FloatingPointError, ValueError) as e:
-            # not a network that Nengo can run
-            event(f"rejected by Nengo: {type(e).__name__}")
-            assume(False)
-        with net:
-            nengo_dl.configure_settings(
-                dtype="float64", jit_compile=jit_compile, inference_only=inference_only
-            )
-        print(describe(net))  # pytest shows this if the test fails
-        with nengo_dl.Simulator(
-            net, minibatch_size=minibatch_size, progress_bar=False
-        ) as sim:
-            sim.run_steps(N_STEPS - 7)
-            sim.run_steps(7)
+    with net:
+        nengo_dl.configure_settings(
+            dtype="float64",
+            jit_compile=run.jit_compile,
+            inference_only=run.inference_only,
+        )
+    try:
+        expected = {i: nengo_data(net, run, i) for i in comparable_items(net, run)}
+    except (nengo.exceptions.NengoException, FloatingPointError, ValueError) as e:
+        # not a network that Nengo can run
+        event(f"rejected by Nengo: {type(e).__name__}")
+        assume(False)
+    print(describe(net), run, sep="\n")  # pytest shows this if the test fails
+    net = copied(net, run.copy)
+    with nengo_dl.Simulator(
+        net, dt=run.dt, minibatch_size=run.minibatch_size, progress_bar=False
+    ) as sim:
+        actual = simulate(sim, net, run)
+        for item, values in expected.items():
+            compare(net, run, actual, item, values)
+        if run.resets:
+            sim.reset()
+            # exactly, as the same compiled functions run
+            assert_same(net, simulate(sim, net, run), actual, tolerance=0)
+        if run.predicts:
+            # within another compiled function, whose sums may be rounded otherwise
+            assert_same(net, predict(sim, net, run), actual, tolerance=1e-7)
+
+
+def simulate(sim, net, run) -> list[np.ndarray]:
+    """Return what the Probes record in a run, piece by piece."""
+    data = run.data(net)
+    start = 0
+    for n_steps in run.pieces:
+        stop = start + n_steps
+        sim.run_steps(n_steps, data={n: x[:, start:stop] for n, x in data.items()})
+        start = stop
+    return [sim.data[probe] for probe in net.all_probes]
+
+
+def predict(sim, net, run) -> list[np.ndarray]:
+    """Return what the Probes have recorded, by `predict` instead."""
+    times = [sim.trange(probe.sample_every) for probe in net.all_probes]
+    sim.reset()
+    outputs = sim.predict(run.data(net), n_steps=N_STEPS, verbose=0)
+    values = []
+    for probe, time in zip(net.all_probes, times, strict=True):
+        # `predict` returns all steps
+        value = outputs[probe][:, np.round(time / sim.dt).astype(int) - 1]
+        values.append(value[0] if run.minibatch_size is None else value)
+    return values
+
+
+def compare(net, run, actual, item, expected):
+    """Compare an item with Nengo's numbers, wherever there are such."""
     incomparable = random_objects(net)
-    for probe in net.all_probes:
-        expected = ref.data[probe]
-        actual = sim.data[probe]
-        if minibatch_size is not None:
-            assert actual.shape[0] == minibatch_size
-            actual = actual[0]
+    for probe, ours, nengos in zip(net.all_probes, actual, expected, strict=True):
+        if run.minibatch_size is not None:
+            assert ours.shape[0] == run.minibatch_size
+            ours = ours[item]
         if owner(probe.target) in incomparable:
             event("depends on random numbers, which no two simulators share")
-            assert actual.shape == expected.shape
+            assert ours.shape == nengos.shape
             continue
-        # voltages of Izhikevich neurons grow without limit, and errors with them
-        if (
-            not np.all(np.isfinite(expected))
-            or np.max(np.abs(expected), initial=0) > 1e6
-        ):
-            event("left the range of numbers in which comparing makes sense")
-            continue
-        np.testing.assert_allclose(
-            actual,
-            expected,
-            rtol=1e-7,
-            atol=1e-8,
-            err_msg=f"{probe} of {probe.obj} ({probe.attr}, {probe.synapse})",
-        )
+        if is_comparable(nengos):
+            np.testing.assert_allclose(
+                ours, nengos, rtol=1e-7, atol=1e-8, err_msg=about(probe)
+            )
+
+
+def assert_same(net, actual, expected, tolerance):
+    """Check that two runs of one simulator have the same numbers, in all items."""
+    for probe, again, before in zip(net.all_probes, actual, expected, strict=True):
+        if is_comparable(before):
+            np.testing.assert_allclose(
+                again,
+                before,
+                rtol=tolerance,
+                atol=tolerance / 10,
+                err_msg=about(probe),
+            )
+
+
+def is_comparable(values) -> bool:
+    """
+    Say whether numbers are in a range where rounding errors are bounded.
+
+    Voltages of Izhikevich neurons grow without limit, and errors with them.
+    """
+    if np.all(np.isfinite(values)) and np.max(np.abs(values), initial=0) <= 1e6:
+        return True
+    event("left the range of numbers in which comparing makes sense")
+    return False
+
+
+def about(probe) -> str:
+    """Say what a Probe records."""
+    return f"{probe} of {probe.obj} ({probe.attr}, {probe.synapse})"
 
 
 def describe(net) -> str:

@@ -117,7 +117,7 @@ class OpBuilder:
         )
 
     def build_post(self, signals: SignalDict) -> None:
-        """(Re)start whatever lives outside of the compiled step."""
+        """(Re)start whatever is outside of the compiled step."""
 
     def rngs(self) -> list[np.random.RandomState]:
         """

@@ -15,7 +15,7 @@ from nengo_dl.signals import TensorSignal
 
 
 def place_of(program: Program, signal: Signal) -> TensorSignal:
-    """Return where a signal (or a view) of a program lives."""
+    """Return where a signal (or a view) of a program is."""
     layout = program.layout
     key, start, stop = layout.places[signal.base]
     array = layout.arrays[key]

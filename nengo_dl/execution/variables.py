@@ -90,7 +90,7 @@ class Variables:
     def _create(self, add_weight: Callable[..., keras.Variable]) -> None:
         program = self._program
         for key, array in program.layout.arrays.items():
-            if array.kind != "state":
+            if array.trainable is not None:
                 self.base_params[key] = add_weight(
                     name=key,
                     shape=array.full_shape(program.settings.minibatch_size),
@@ -98,7 +98,7 @@ class Variables:
                     initializer=lambda *_, key=key, dtype=None, **__: tf.constant(
                         self.initial_values(key), dtype
                     ),
-                    trainable=array.kind == "trainable",
+                    trainable=array.trainable,
                     autocast=False,
                 )
             elif key in program.unwritten:
@@ -362,18 +362,18 @@ class Variables:
         place = place_of(self._program, signal)
         key = place.key
         if key in self._state:
-            base = self.state_tensor(key)
+            value = self.state_tensor(key)
         elif key in self.base_params:
-            base = self._read(self.base_params[key], key)
+            value = self._read(self.base_params[key], key)
         elif key in self._constants:
-            base = tf.convert_to_tensor(self._constants[key])
+            value = tf.convert_to_tensor(self._constants[key])
         else:
             raise KeyError(
                 f"{signal} is computed afresh in every step, and not kept; use a Probe"
             )
         settings = self._program.settings
         signals = SignalDict(settings.dtype, settings.minibatch_size)
-        signals.bases = {key: base}
+        signals.bases = {key: value}
         return signals.gather(place)
 
 

@@ -40,13 +40,13 @@ def io_names(objects: Iterable[NodeOrProbe]) -> dict[NodeOrProbe, str]:
     counts: dict[str, int] = {}
     names: dict[NodeOrProbe, str] = {}
     for obj in objects:
-        base = sanitize_name(obj.label or "") or type(obj).__name__.lower()
-        count = counts.get(base.lower(), 0)
-        name = f"{base}_{count}" if count else base
+        stem = sanitize_name(obj.label or "") or type(obj).__name__.lower()
+        count = counts.get(stem.lower(), 0)
+        name = f"{stem}_{count}" if count else stem
         while name.lower() in taken:
             count += 1
-            name = f"{base}_{count}"
-        counts[base.lower()] = count
+            name = f"{stem}_{count}"
+        counts[stem.lower()] = count
         taken.add(name.lower())
         names[obj] = name
     return names

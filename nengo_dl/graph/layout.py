@@ -2,9 +2,9 @@
 Lay the signals out in base arrays (stage 7 of the pipeline).
 
 In: the ordered signals and the plan. Out: a `Layout`, which says for every signal in
-which array it lives, and where.
+which array it is, and where.
 
-Two signals share an array if they are of one kind (type, trailing shape, marks of
+Two signals share an array if they are alike (type, trailing shape, marks of
 `nengo_dl.graph.trainability`) and are used at the same positions of the same groups.
 Whatever a group reads or writes is then a series of whole arrays, most often a single
 one: reads need no indices, and writes replace arrays instead of changing a part of
@@ -26,6 +26,9 @@ from nengo.builder.signal import Signal
 from nengo_dl.graph.operators import Constant
 from nengo_dl.graph.trainability import is_minibatched, is_trainable
 
+#: How keys of base arrays begin, by the mark ``trainable`` of their signals.
+KEYS = {True: "trainable", False: "non_trainable", None: "state"}
+
 
 @dataclass(frozen=True)
 class BaseArray:
@@ -36,8 +39,9 @@ class BaseArray:
     ----------
     key : str
         Name of the array.
-    kind : "trainable" or "non_trainable" or "state"
-        Parameters that are trained, parameters that are not, or anything else.
+    trainable : bool or None
+        The mark of its signals: parameters that are trained, parameters that are not,
+        or anything else.
     dtype : str
         Type of the elements.
     shape : tuple of int
@@ -49,7 +53,7 @@ class BaseArray:
     """
 
     key: str
-    kind: str
+    trainable: bool | None
     dtype: str
     shape: tuple[int, ...]
     minibatched: bool
@@ -132,21 +136,21 @@ def lay_out(
     uses = signal_uses(plan)
     members: dict[tuple, list[Signal]] = defaultdict(list)
     for signal in signals:
-        signature = (*_kind_of(signal, dtype), frozenset(uses.get(signal, ())))
+        signature = (*_likeness(signal, dtype), frozenset(uses.get(signal, ())))
         members[signature].append(signal)
 
     arrays: dict[str, BaseArray] = {}
     places: dict[Signal, tuple[str, int, int]] = {}
     for i, (signature, group) in enumerate(members.items()):
-        element_type, row, kind, minibatched, _, _ = signature
-        key = f"{kind}_{i}"
+        element_type, row, trainable, minibatched, _, _ = signature
+        key = f"{KEYS[trainable]}_{i}"
         start = 0
         for signal in group:
             stop = start + (len(dense_values(signal)) if signal.ndim else 1)
             places[signal] = (key, start, stop)
             start = stop
         arrays[key] = BaseArray(
-            key, kind, element_type, (start, *row), minibatched, tuple(group)
+            key, trainable, element_type, (start, *row), minibatched, tuple(group)
         )
     used = tuple(op for op in constants if op.dst.base in places)
     return Layout(arrays, places, used)
@@ -165,13 +169,12 @@ def signal_uses(
     return uses
 
 
-def _kind_of(signal: Signal, dtype: str) -> tuple:
+def _likeness(signal: Signal, dtype: str) -> tuple:
     """Return what signals of one array must have in common, besides their uses."""
-    trainable = is_trainable(signal)
-    kind = {True: "trainable", False: "non_trainable", None: "state"}[trainable]
     row = () if signal.sparse else signal.shape[1:]
     minibatched = bool(is_minibatched(signal))
-    return stored_dtype(signal, dtype), row, kind, minibatched, signal.sparse
+    element_type = stored_dtype(signal, dtype)
+    return element_type, row, is_trainable(signal), minibatched, signal.sparse
 
 
 def stored_dtype(signal: Signal, float_dtype: str) -> str:

@@ -42,7 +42,7 @@ class Program:
     plan : tuple of tuple of nengo.builder.Operator
         Groups of merged operators in the order of execution.
     layout : Layout
-        Where the signals live.
+        The places of the signals.
     nodes : tuple of nengo.Node
         The Nodes without input, in the order of the network.
     feeds : tuple of Feed

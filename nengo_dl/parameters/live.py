@@ -40,7 +40,7 @@ class Parameter:
     label : str or None
         Label of the object.
     source : nengo.builder.Signal or keras.Variable
-        Where the value lives.
+        Where the value is.
     shape : tuple of int
         Shape of the value, including the minibatch axis if there is one.
     minibatched : bool

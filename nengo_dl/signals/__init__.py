@@ -1,5 +1,5 @@
 """
-The API of builders: where signals live, and how a step reads and writes them.
+The API of builders: where signals are, and how a step reads and writes them.
 
 In: the layout of a program. Out: `SignalDict`, the values of all signals at one point
 of a step, and `TensorSignal`, the place of one signal.

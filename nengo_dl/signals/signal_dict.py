@@ -153,7 +153,7 @@ class SignalDict(Mapping):
         minibatched : bool
             Whether the signal has a minibatch axis.
         signal : nengo.builder.Signal, optional
-            The signal that lives there.
+            The signal in that place.
 
         Raises
         ------

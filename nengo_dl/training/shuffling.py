@@ -1,9 +1,11 @@
 """
-Shuffled batches, in an order that follows from the seed of a simulator.
+Batches of arrays, shuffled in an order that follows from the seed of a simulator.
 
 In: arrays, and a random number generator. Out: a `tf.data.Dataset` of the batches that
 Keras would make of them. (Keras draws the order from TensorFlow's global seed, and if
-somebody sets that, it has the same order in every epoch.)
+somebody sets that, it has the same order in every epoch. It casts arrays to the float
+type of the process, and those for validation at a time when other threads may have set
+that.)
 """
 
 from __future__ import annotations
@@ -33,9 +35,7 @@ def shuffled_batches(
     within : bool
         Whether every batch keeps its items, and only their order changes.
     """
-    floatx = keras.config.floatx()
-    with tf.device("/cpu:0"):
-        tensors = tf.nest.map_structure(lambda x: _as_tensor(x, floatx), arrays)
+    tensors = _as_tensors(arrays)
     n_items = len(tf.nest.flatten(arrays)[0])
 
     def order() -> Iterator[np.ndarray]:
@@ -61,6 +61,27 @@ def shuffled_batches(
     dataset = dataset.map(take, num_parallel_calls=tf.data.AUTOTUNE)
     n_batches = -(-n_items // batch_size)
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(n_batches))
+    return _delivered(dataset)
+
+
+def ordered_batches(arrays: Any, batch_size: int) -> tf.data.Dataset:
+    """
+    Return batches of arrays, in their order.
+
+    Parameters
+    ----------
+    arrays : structure of (n_items, ...) array
+        Inputs, targets and weights.
+    batch_size : int
+        Number of items in a batch; the last batch may have less.
+    """
+    is_even = len(tf.nest.flatten(arrays)[0]) % batch_size == 0
+    dataset = tf.data.Dataset.from_tensor_slices(_as_tensors(arrays))
+    return _delivered(dataset.batch(batch_size, drop_remainder=is_even))
+
+
+def _delivered(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Return a data set that devices share, and that is ahead of them."""
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = (
         tf.data.experimental.AutoShardPolicy.DATA
@@ -68,9 +89,16 @@ def shuffled_batches(
     return dataset.with_options(options).prefetch(tf.data.AUTOTUNE)
 
 
-def _as_tensor(array: Any, floatx: str) -> tf.Tensor:
-    tensor = tf.convert_to_tensor(array)
-    return tf.cast(tensor, floatx) if tensor.dtype.is_floating else tensor
+def _as_tensors(arrays: Any) -> Any:
+    """Return arrays as tensors in the memory of the host, of Keras's float type."""
+    floatx = keras.config.floatx()
+
+    def as_tensor(array: Any) -> tf.Tensor:
+        tensor = tf.convert_to_tensor(array)
+        return tf.cast(tensor, floatx) if tensor.dtype.is_floating else tensor
+
+    with tf.device("/cpu:0"):
+        return tf.nest.map_structure(as_tensor, arrays)
 
 
 def split(arrays: Any, fraction: float) -> tuple[Any, Any]:

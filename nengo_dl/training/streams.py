@@ -29,6 +29,7 @@ from nengo_dl.simulation.inputs import (
 )
 from nengo_dl.simulation.steps import check_counts, check_n_steps
 from nengo_dl.training.objectives import Objectives
+from nengo_dl.training.processes import BatchProcesses
 from nengo_dl.training.targets import (
     check_target_shape,
     check_weight_shape,
@@ -280,18 +281,23 @@ def _as_tuple(batch: Any) -> tuple:
 
 
 class _CheckedPyDataset(keras.utils.PyDataset):
-    """A data set of Keras whose batches are checked."""
+    """A data set of Keras whose batches are checked, in threads of this process."""
 
     def __init__(
         self, data: keras.utils.PyDataset, check: BatchCheck, errors: ErrorBox
     ):
         super().__init__(
             workers=data.workers,
-            use_multiprocessing=data.use_multiprocessing,
             max_queue_size=data.max_queue_size,
         )
         self._data = data
-        self._batch = errors.guard(lambda i: check(_as_tuple(data[i])))
+        batches, close = data, lambda: None
+        if data.use_multiprocessing and data.workers > 0:
+            batches = BatchProcesses(data)
+            close = batches.close
+        # TensorFlow keeps this object, but `errors` frees the processes
+        self._batch = errors.guard(lambda i: check(_as_tuple(batches[i])), passing=True)
+        self._close_processes = errors.guard(close, passing=True)
 
     def __getitem__(self, index: int) -> tuple:
         return self._batch(index)
@@ -310,6 +316,8 @@ class _CheckedPyDataset(keras.utils.PyDataset):
 
     def on_epoch_end(self) -> None:
         """Tell the user's data set."""
+        # those of the next epoch are to see what it changes
+        self._close_processes()
         self._data.on_epoch_end()
 
 

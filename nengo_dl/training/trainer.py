@@ -32,7 +32,7 @@ from nengo_dl.training.keras_model import (
     simulator_model,
 )
 from nengo_dl.training.reuse import Compiled
-from nengo_dl.training.shuffling import shuffled_batches, split
+from nengo_dl.training.shuffling import ordered_batches, shuffled_batches, split
 
 KERAS_VERSION = tuple(int(number) for number in keras.__version__.split(".")[:2])
 
@@ -139,9 +139,8 @@ class Trainer:
                 self._prepare_training(steps, keep_state, target_specs, given)
             with self._restored_on_failure():
                 with self._simulation.context(alone=True):
-                    x, y = self._shuffled(x, y, kwargs)
-                with self._reading(x):
-                    history = model.fit(x, y, **kwargs)
+                    x, y = self._batches(x, y, kwargs)
+                history = model.fit(x, y, **kwargs)
         for values in history.history.values():
             # Keras 3.3 leaves tensors there
             values[:] = [float(v) if tf.is_tensor(v) else v for v in values]
@@ -272,21 +271,30 @@ class Trainer:
         with self._simulation.keras_call(keep_state):
             yield keep_state
 
-    def _shuffled(self, x: Any, y: Any, kwargs: dict[str, Any]) -> tuple[Any, Any]:
-        """Return data that Keras need not shuffle, if it is to be shuffled."""
+    def _batches(self, x: Any, y: Any, kwargs: dict[str, Any]) -> tuple[Any, Any]:
+        """Return batches in place of arrays; those for validation are in ``kwargs``."""
+        batch_size = kwargs["batch_size"]
+        if isinstance(x, dict):
+            parts = (x, y, kwargs.pop("sample_weight", None))
+            data = tuple(part for part in parts if part is not None)
+            part = kwargs.pop("validation_split", 0)
+            if part and kwargs.get("validation_data") is None:
+                data, kwargs["validation_data"] = split(data, part)
+            shuffle = kwargs.pop("shuffle", True)
+            if shuffle:
+                rng = self._simulation.training_rng
+                x = shuffled_batches(data, batch_size, rng, within=shuffle == "batch")
+            else:
+                x = ordered_batches(data, batch_size)
+            y = None
         # Keras would warn that it cannot shuffle streams
-        shuffle = kwargs.setdefault("shuffle", isinstance(x, dict))
-        if not shuffle or not isinstance(x, dict):
-            return x, y
-        kwargs["shuffle"] = False
-        parts = (x, y, kwargs.pop("sample_weight", None))
-        data = tuple(part for part in parts if part is not None)
-        part = kwargs.pop("validation_split", 0)
-        if part and kwargs.get("validation_data") is None:
-            data, kwargs["validation_data"] = split(data, part)
-        rng = self._simulation.training_rng
-        within = shuffle == "batch"
-        return shuffled_batches(data, kwargs["batch_size"], rng, within), None
+        kwargs.setdefault("shuffle", False)
+        held_out = kwargs.get("validation_data")
+        if isinstance(held_out, tuple) and isinstance(held_out[0], dict):
+            data = tuple(part for part in held_out if part is not None)
+            size = kwargs.get("validation_batch_size") or batch_size
+            kwargs["validation_data"] = ordered_batches(data, size)
+        return x, y
 
     @contextmanager
     def _reading(self, x: Any) -> Iterator[None]:

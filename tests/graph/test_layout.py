@@ -70,7 +70,7 @@ def test_minibatch_axis():
     assert array.full_shape(5) == (5, 4, 3)
     array = array_of(lay_out([s := signal((4, 3), trainable=True)], []), s)
     assert array.full_shape(5) == (4, 3)
-    assert array.kind == "trainable"
+    assert array.trainable is True
 
 
 def test_scalars():

@@ -11,7 +11,7 @@ def change_parameters(sim, seed=0):
     rng = np.random.RandomState(seed)
     arrays = sim.tensor_graph.values.get_arrays()
     for key in sim.tensor_graph.base_params:
-        if sim.tensor_graph.program.layout.arrays[key].kind == "trainable":
+        if sim.tensor_graph.program.layout.arrays[key].trainable:
             noise = rng.uniform(0.9, 1.1, size=arrays[key].shape)
             arrays[key] = arrays[key] * noise.astype(arrays[key].dtype)
     sim.tensor_graph.values.set_arrays(arrays)

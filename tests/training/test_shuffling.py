@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from nengo_dl.training.shuffling import shuffled_batches, split
+import nengo_dl
+from nengo_dl.training.shuffling import ordered_batches, shuffled_batches, split
 
 pytestmark = pytest.mark.training
 
@@ -38,6 +39,15 @@ def test_order_within_batches():
     first, second = (batch.numpy().tolist() for batch in data)
     assert sorted(first) == list(range(30)) != first
     assert sorted(second) == list(range(30, 60)) != second
+
+
+@pytest.mark.parametrize("n_items, sizes", [(6, [3, 3]), (7, [3, 3, 1])])
+def test_order_of_the_arrays(n_items, sizes):
+    x = np.arange(n_items)
+    data = ordered_batches(({"a": x},), 3)
+    batches = [batch["a"].numpy() for (batch,) in data]
+    assert [len(batch) for batch in batches] == sizes
+    assert np.concatenate(batches).tolist() == x.tolist()
 
 
 def test_split():
@@ -95,3 +105,33 @@ def test_no_global_state_is_changed(Simulator):
         before = random.getstate(), str(np.random.get_state())
         losses(sim)
         assert (random.getstate(), str(np.random.get_state())) == before
+
+
+@pytest.mark.parametrize(
+    "how, shuffle", [("validation_data", True), ("validation_split", False)]
+)
+def test_validation_keeps_its_float_type(how, shuffle, Simulator):
+    """Other threads may have set another one when Keras gets to the validation."""
+    with network() as net:
+        nengo_dl.configure_settings(dtype="float64")
+    others = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs=None: keras.config.set_floatx("float32")
+    )
+    x = np.linspace(-1, 1, 16).reshape(8, 1, 2)
+    y = x / 3
+    held_out = {
+        "validation_data": ({net.node: x[4:]}, {net.probe: y[4:]}),
+        "validation_split": 0.5,
+    }[how]
+    with Simulator(net, minibatch_size=4, unroll_simulation=1) as sim:
+        sim.compile(keras.optimizers.SGD(0.0), loss="mse")
+        history = sim.fit(
+            {net.node: x},
+            {net.probe: y},
+            shuffle=shuffle,
+            callbacks=[others],
+            verbose=0,
+            **{how: held_out},
+        ).history
+        expected = sim.evaluate({net.node: x[4:]}, {net.probe: y[4:]}, verbose=0)
+    assert history["val_loss"] == [expected["loss"]]
