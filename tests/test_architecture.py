@@ -222,6 +222,10 @@ TESTED_IN = {
     "__init__": "test_version",
     "benchmarks/training": "benchmarks/test_models",
     "benchmarks/worker": "benchmarks/test_command_line",
+    "converter/fusion": "converter/layers/test_normalization",
+    "converter/reasons": "converter/test_all_layers",
+    "converter/trials": "converter/layers/test_fallback",
+    "converter/vector_call": "converter/layers/test_fallback",
     "execution/places": "execution/test_step",
     "graph/schedule": "graph/test_planners",
     "graph/transitive": "graph/test_planners",
@@ -245,6 +249,7 @@ TESTED_IN = {
 
 #: Test files about what several modules do together.
 SUBJECTS = {
+    "converter": {"all_layers"},
     "graph": {"determinism"},
     "neuron_builders": {"custom_neurons", "surrogate_gradient"},
     "parameters": {"nengo_params"},
