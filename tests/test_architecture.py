@@ -223,6 +223,7 @@ TESTED_IN = {
     "benchmarks/training": "benchmarks/test_models",
     "benchmarks/worker": "benchmarks/test_command_line",
     "converter/fusion": "converter/layers/test_normalization",
+    "converter/layers/core": "converter/test_activations",
     "converter/reasons": "converter/test_all_layers",
     "converter/trials": "converter/layers/test_fallback",
     "converter/vector_call": "converter/layers/test_fallback",

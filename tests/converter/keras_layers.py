@@ -7,6 +7,7 @@ Run this file to write the table in the documentation anew.
 from __future__ import annotations
 
 import inspect
+import textwrap
 import warnings
 from pathlib import Path
 
@@ -267,9 +268,12 @@ def table():
         else:
             rows.append((name, *kind_of(name)))
     for row in rows:
-        for i, cell in enumerate(row):
-            text = cell if i else f"``{cell}``" if row is not rows[0] else cell
-            lines.append((("   * - " if i == 0 else "     - ") + text).rstrip())
+        name = row[0] if row is rows[0] else f"``{row[0]}``"
+        lines.append(f"   * - {name}")
+        for cell in row[1:]:
+            first, *others = textwrap.wrap(cell, 80, break_on_hyphens=False) or [""]
+            lines.append(f"     - {first}".rstrip())
+            lines += [f"       {other}" for other in others]
     return [*lines, ""]
 
 
