@@ -13,6 +13,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from nengo_dl.converter import Converter
 from nengo_dl.converter.conversion import Conversion
@@ -100,7 +101,7 @@ KEYWORDS = {
     "GroupNormalization": {"groups": 3},
     "IntegerLookup": {"vocabulary": [1, 2]},
     "MelSpectrogram": {"fft_length": 32, "sequence_stride": 16, "num_mel_bins": 4},
-    "Normalization": {"mean": 2.0, "variance": 3.0},
+    "Normalization": {"axis": None, "mean": 2.0, "variance": 3.0},
     "RandomColorJitter": {"brightness_factor": 0.5},
     "STFTSpectrogram": {"frame_length": 16, "frame_step": 8, "fft_length": 16},
     "StringLookup": {"vocabulary": ["a"]},
@@ -234,7 +235,7 @@ def kind_of(name):
     Returns one of "native", "native in inference", "fallback" and "refused".
     """
     inputs, outputs = call_layer(name)
-    graph = KerasGraph(keras.Model(inputs, outputs))
+    graph = KerasGraph(keras.Model(inputs, tf.nest.flatten(outputs)))
     temporal = name == "TimeDistributed"
     reason = ""
     for kind, options in (

@@ -2,6 +2,7 @@
 
 import keras
 import pytest
+import tensorflow as tf
 from converter.comparing import compare, convert
 from converter.keras_layers import (
     BEGIN,
@@ -42,7 +43,7 @@ def model_of(names):
     for name in sorted(names):
         ours, output = call_layer(name)
         inputs += ours
-        outputs += keras.tree.flatten(output)
+        outputs += tf.nest.flatten(output)
     model = keras.Model(inputs, outputs)
     random_weights(model)
     return model, [example_input(tensor) for tensor in model.inputs]
