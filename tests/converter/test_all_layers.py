@@ -20,11 +20,14 @@ from converter.keras_layers import (
 import nengo_dl
 from nengo_dl.converter import Converter
 
-# Layers that run for long, or that XLA cannot compile; one is enough.
+# Layers that are left out here: they take long, and are much like others.
 SIMILAR = {"ConvLSTM2D", "ConvLSTM3D", "GRUCell", "SimpleRNNCell"}
 
 # `nengo.Simulator` has no convolutions in three dimensions.
 ONLY_IN_NENGO_DL = {"Conv3D", "Conv3DTranspose"}
+
+if tuple(map(int, keras.__version__.split(".")[:2])) < (3, 4):
+    SIMILAR.add("Discretization")  # Keras itself rounds its input within `tf.function`
 
 
 @pytest.fixture(scope="module")
