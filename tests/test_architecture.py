@@ -237,6 +237,7 @@ TESTED_IN = {
     "converter/report/record": "converter/calibration/test_calibrate",
     "converter/report/rows": "converter/calibration/test_calibrate",
     "converter/report/trials": "converter/calibration/test_calibrate",
+    "converter/reasons": "converter/test_all_layers",
     "converter/trials": "converter/layers/test_fallback",
     "converter/vector_call": "converter/layers/test_fallback",
     "execution/places": "execution/test_step",
@@ -262,6 +263,7 @@ TESTED_IN = {
 
 #: Test files about what several modules do together.
 SUBJECTS = {
+    "converter": {"all_layers"},
     "converter/layers": {"shapes"},
     "graph": {"determinism"},
     "neuron_builders": {"custom_neurons", "surrogate_gradient"},

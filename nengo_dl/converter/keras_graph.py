@@ -52,6 +52,9 @@ class Call:
         The arguments, with symbolic tensors.
     output : object
         What it returned, a symbolic tensor or a structure of them.
+    per_step : bool
+        Whether another layer calls it for every step in time, of which the tensors have
+        an axis all the same.
     """
 
     op: keras.Operation
@@ -59,6 +62,7 @@ class Call:
     args: tuple
     kwargs: dict
     output: Any
+    per_step: bool = False
 
     @property
     def inputs(self) -> list[keras.KerasTensor]:

@@ -17,9 +17,10 @@ from nengo.neurons import NeuronType
 
 from nengo_dl.converter.conversion import Conversion
 from nengo_dl.converter.fusion import find_fusions
-from nengo_dl.converter.keras_graph import Call, KerasGraph
+from nengo_dl.converter.keras_graph import Call, KerasGraph, is_graph
 from nengo_dl.converter.layer_converter import LayerConverter
 from nengo_dl.converter.reasons import why_not_native
+from nengo_dl.converter.trials import TIME, why_not_separable
 
 NATIVE, FALLBACK, REFUSED = "native", "fallback", "refused"
 
@@ -95,6 +96,9 @@ def decide(
         may_fall_back = True
     else:
         native, text = found.convertible(layer, converter)
+        if native and converter.temporal_model:
+            text = _why_not_step_by_step(layer, converter)
+            native = text is None
         reason, may_fall_back = text or "", found.may_fall_back(layer, converter)
     if native and found is not None:
         activation = converter.activations.neuron_type(
@@ -111,6 +115,17 @@ def decide(
             return Decision(layer, FALLBACK, fallback, reason)
         reason = f"{reason}; {why_not}"
     return Decision(layer, REFUSED, fallback, reason)
+
+
+def _why_not_step_by_step(layer: keras.Operation, converter: Conversion) -> str | None:
+    """Say why a layer cannot be computed one step in time after the other."""
+    if is_graph(layer) or isinstance(layer, keras.layers.TimeDistributed):
+        return None  # the layers in it are looked at
+    for call in converter.calls_of(layer):
+        reason = None if call.per_step else why_not_separable(call, TIME)
+        if reason is not None:
+            return reason
+    return None
 
 
 def plan(

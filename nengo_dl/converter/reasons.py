@@ -42,7 +42,9 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "Dot",
         "GroupQueryAttention",
         "MultiHeadAttention",
+        "Multiply",
     ),
+    "it compares tensors with each other, which is not linear": ("Maximum", "Minimum"),
     _NUMBERS: (
         "CategoryEncoding",
         "Discretization",
@@ -67,10 +69,16 @@ _REASONS: dict[str, tuple[str, ...]] = {
     "it divides by a sum of exponentials": ("Softmax",),
     "its slopes are trained, and no neuron type has any": ("PReLU",),
     "nothing is known about its function": ("Lambda",),
+    "Nengo does not have masks": ("Masking",),
     "its weights are normalized whenever it is called": ("SpectralNormalization",),
 }
 
-_BY_NAME = {name: reason for reason, names in _REASONS.items() for name in names}
+_BY_CLASS = {
+    getattr(keras.layers, name): reason
+    for reason, names in _REASONS.items()
+    for name in names
+    if hasattr(keras.layers, name)  # some are younger than others
+}
 
 
 def why_not_native(layer: keras.Operation) -> str:
@@ -84,7 +92,4 @@ def why_not_native(layer: keras.Operation) -> str:
     """
     if not isinstance(layer, keras.layers.Layer):
         return "there is no converter for this operation"
-    name = type(layer).__name__
-    if getattr(keras.layers, name, None) is type(layer) and name in _BY_NAME:
-        return _BY_NAME[name]
-    return "there is no converter for this type of layer"
+    return _BY_CLASS.get(type(layer), "there is no converter for this type of layer")

@@ -7,11 +7,13 @@ Run this file to write the table in the documentation anew.
 from __future__ import annotations
 
 import inspect
+import textwrap
 import warnings
 from pathlib import Path
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from nengo_dl.converter import Converter
 from nengo_dl.converter.conversion import Conversion
@@ -25,12 +27,14 @@ BEGIN, END = ".. The table of layers begins.", ".. The table of layers ends."
 
 # Classes that are no layers of a model of their own, or need what is not installed.
 LEFT_OUT = {
+    "Equalization": "cannot be part of a functional model",
     "FlaxLayer": "needs Flax",
     "InputLayer": "becomes a Node",
     "JaxLayer": "needs JAX",
     "Layer": "a base class",
     "MaxNumBoundingBoxes": "works on labels, not on tensors",
     "Pipeline": "a list of other layers, for preprocessing",
+    "RandomCrop": "has another shape in inference than Keras infers",
     "TFSMLayer": "needs a file",
     "TorchModuleWrapper": "needs PyTorch",
     "Wrapper": "a base class",
@@ -71,7 +75,6 @@ ARGUMENTS = {
     "RandomBrightness": [0.5],
     "RandomColorDegeneration": [0.5],
     "RandomContrast": [0.5],
-    "RandomCrop": [4, 4],
     "RandomHue": [0.5],
     "RandomPosterization": [4],
     "RandomRotation": [0.5],
@@ -98,7 +101,7 @@ KEYWORDS = {
     "GroupNormalization": {"groups": 3},
     "IntegerLookup": {"vocabulary": [1, 2]},
     "MelSpectrogram": {"fft_length": 32, "sequence_stride": 16, "num_mel_bins": 4},
-    "Normalization": {"mean": 2.0, "variance": 3.0},
+    "Normalization": {"axis": None, "mean": 2.0, "variance": 3.0},
     "RandomColorJitter": {"brightness_factor": 0.5},
     "STFTSpectrogram": {"frame_length": 16, "frame_step": 8, "fft_length": 16},
     "StringLookup": {"vocabulary": ["a"]},
@@ -111,6 +114,7 @@ SHAPES = {
     "ConvLSTM3D": (2, 3, 3, 3, 2),
     "Dense": VECTOR,
     "GRUCell": VECTOR,
+    "HashedCrossing": (1,),
     "LSTMCell": VECTOR,
     "MelSpectrogram": (64,),
     "RepeatVector": VECTOR,
@@ -148,14 +152,7 @@ IMAGES = {
     "AutoContrast",
     "CenterCrop",
     "ContrastLimitedAdaptiveHistogramEqualization",
-    "Equalization",
     "Resizing",
-    "Solarization",
-}
-FROM_255 = {
-    "AutoContrast",
-    "ContrastLimitedAdaptiveHistogramEqualization",
-    "Equalization",
     "Solarization",
 }
 
@@ -215,6 +212,14 @@ def call_layer(name):
     return inputs, layer(inputs if n_inputs > 1 else inputs[0])
 
 
+def example_input(tensor):
+    """Returns values for an input: all small integers where it takes integers."""
+    rng = np.random.RandomState(0)
+    if tensor.dtype == "int32":
+        return rng.randint(4, size=(2, *tensor.shape[1:])).astype("int32")
+    return rng.uniform(-1, 1, (2, *tensor.shape[1:])).astype("float32")
+
+
 def random_weights(model):
     """Gives a model weights that are positive, and neither zero nor one."""
     rng = np.random.RandomState(0)
@@ -230,7 +235,7 @@ def kind_of(name):
     Returns one of "native", "native in inference", "fallback" and "refused".
     """
     inputs, outputs = call_layer(name)
-    graph = KerasGraph(keras.Model(inputs, outputs))
+    graph = KerasGraph(keras.Model(inputs, tf.nest.flatten(outputs)))
     temporal = name == "TimeDistributed"
     reason = ""
     for kind, options in (
@@ -258,15 +263,18 @@ def table():
     lines += [".. list-table::", "   :header-rows: 1", "   :widths: 30 20 50", ""]
     rows = [("layer", "becomes", "why")]
     for names in sorted(layer_classes().values()):
-        name = names[0] if names[0] not in ("Convolution1D",) else names[-1]
+        name = names[0]
         if name in LEFT_OUT:
             rows.append((name, "\\-", LEFT_OUT[name]))
         else:
             rows.append((name, *kind_of(name)))
     for row in rows:
-        for i, cell in enumerate(row):
-            text = cell if i else f"``{cell}``" if row is not rows[0] else cell
-            lines.append((("   * - " if i == 0 else "     - ") + text).rstrip())
+        name = row[0] if row is rows[0] else f"``{row[0]}``"
+        lines.append(f"   * - {name}")
+        for cell in row[1:]:
+            first, *others = textwrap.wrap(cell, 80, break_on_hyphens=False) or [""]
+            lines.append(f"     - {first}".rstrip())
+            lines += [f"       {other}" for other in others]
     return [*lines, ""]
 
 

@@ -163,7 +163,8 @@ def _why_not_call(call: Call, temporal: bool) -> str | None:
         )
     if isinstance(call.op, keras.layers.Layer):
         # it works item by item, by the rules of Keras
-        return why_not_separable(call, TIME) if temporal else None
+        mixes = temporal and not call.per_step
+        return why_not_separable(call, TIME) if mixes else None
     return why_not_one_by_one(call, temporal)
 
 

@@ -59,7 +59,8 @@ class ConvertTimeDistributed(LayerConverter):
         leave out the axis of time.
         """
         wrapper: Any = call.op
-        return [Call(wrapper.layer, call.node_id, call.args[:1], {}, call.output)]
+        args, output = call.args[:1], call.output
+        return [Call(wrapper.layer, call.node_id, args, {}, output, per_step=True)]
 
     def convert(self, node_id: int) -> Any:
         """Make the objects of the inner layer."""

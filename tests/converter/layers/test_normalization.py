@@ -111,7 +111,7 @@ def test_rescaling_and_normalization():
         L.Rescaling(2)(L.Activation("relu")(b)),
         adapted(a),
         inverse(a),
-        L.Normalization(mean=3.0, variance=2.0)(b),
+        L.Normalization(axis=None, mean=3.0, variance=2.0)(b),
     ]
     check(keras.Model([a, b], outputs))
 

@@ -26,7 +26,7 @@ def test_all():
         ops.concatenate([a, b], -1),
         ops.stack([a, b], 2),
         ops.squeeze(ops.expand_dims(a, 1), 1),
-        ops.flip(a, (1, 2)),
+        ops.flip(a, 2),
         ops.roll(a, 2, 1),
         ops.repeat(a, 2, 1),
         ops.tile(a, (1, 2, 1)),
