@@ -2,6 +2,7 @@
 
 import keras
 import nengo
+import numpy as np
 import pytest
 from converter.comparing import (
     check,
@@ -166,3 +167,21 @@ def test_scaled_firing_rates():
     converter = convert(branches((5, 2), layers), scale_firing_rates=5)
     assert converter.net.all_ensembles[0].gain == nengo.dists.Choice([5])
     compare(converter)
+
+
+def test_fused_batch_normalization():
+    inp = keras.Input((6, 6, 2))
+    layers = [
+        keras.layers.Conv2D(3, 2, use_bias=False),
+        keras.layers.Conv2D(4, 2, strides=2, groups=2),
+        keras.layers.DepthwiseConv2D(2, depth_multiplier=2),
+        keras.layers.SeparableConv2D(3, 2),
+        keras.layers.Conv2DTranspose(3, 2),
+    ]
+    outputs = [keras.layers.BatchNormalization()(layer(inp)) for layer in layers]
+    model = keras.Model(inp, outputs)
+    rng = np.random.RandomState(0)
+    model.set_weights([rng.uniform(0.2, 1, w.shape) for w in model.get_weights()])
+    converter = convert(model, inference_only=True, fuse_batch_normalization=True)
+    assert len(converter.fusions) == len(layers)
+    compare(converter, rtol=1e-5, atol=1e-5)
