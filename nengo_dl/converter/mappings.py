@@ -106,7 +106,7 @@ class KerasTensorDict(Mapping):
             # lead to it, and look for what is computed in the same way
             try:
                 graph = KerasGraph(self._model, [tensor])
-            except ValueError:
+            except (ValueError, KeyError):  # the latter by Keras 3.3
                 return None  # it does not depend on the inputs of the model
             signature = graph.signatures()[id(graph.outputs[0])]
             self._known[tensor] = self._signatures().get(signature)
