@@ -222,6 +222,7 @@ TESTED_IN = {
     "__init__": "test_version",
     "benchmarks/training": "benchmarks/test_models",
     "benchmarks/worker": "benchmarks/test_command_line",
+    "execution/loop": "execution/test_engine",
     "execution/places": "execution/test_step",
     "graph/schedule": "graph/test_planners",
     "graph/transitive": "graph/test_planners",

@@ -300,13 +300,15 @@ class FeedGenerator:
         """
         t = step * self.program.dt
         sources = [s for s in self._sources if isinstance(s, _FunctionSource)]
-        columns = [np.zeros((self.minibatch_size, 0), self._dtype)]
+        n = sum(source.size for source in sources)
+        values = np.zeros((self.minibatch_size, n), self._dtype)
+        stop = 0
         for source, is_called in zip(sources, called):
-            columns.append(np.zeros((self.minibatch_size, source.size), self._dtype))
+            start, stop = stop, stop + source.size
             if is_called:
-                columns[-1][...] = source(t)
+                values[:, start:stop] = source(t)
         self._call_silent(t)
-        return np.concatenate(columns, axis=1)
+        return values
 
 
 class _ConstantSource:
