@@ -70,6 +70,7 @@ class Engine:
         )
         self._functions: dict[int, tf.types.experimental.ConcreteFunction] = {}
         self._inline_functions: dict[int, InlineFunction] = {}
+        self._arguments: dict[int | tuple[bool, ...], tf.Tensor] = {}
         self._feed_sizes = [feed.signal.size for feed in step.program.feeds]
         self.block_steps = unroll
         if settings.use_loop:
@@ -133,8 +134,8 @@ class Engine:
         """
         capacity = self.capacity(n_steps)
         feeds = [tf.constant(feed) for feed in feeds]
-        n = tf.constant(n_steps)
-        which = None if called is None else tf.constant(called)
+        n = self._argument(n_steps)
+        which = None if called is None else self._argument(tuple(called.tolist()))
         with self.step.errors.unwrap():
             if self.step.config.cpu_only:
                 flat = [*state, *feeds, n, *([] if which is None else [which])]
@@ -223,6 +224,13 @@ class Engine:
         if capacity not in self._functions:
             self._functions[capacity] = self._trace(capacity)
         return self._functions[capacity]
+
+    def _argument(self, value: int | tuple[bool, ...]) -> tf.Tensor:
+        """Return a tensor of a value that is likely to be needed again."""
+        if value not in self._arguments:
+            dtype = tf.bool if isinstance(value, tuple) else tf.int32
+            self._arguments[value] = tf.constant(value, dtype)
+        return self._arguments[value]
 
     def _inline_function(self, capacity: int) -> InlineFunction:
         """Return the compiled function for blocks of a capacity, for CPUs."""

@@ -152,16 +152,27 @@ class ErrorBox:
             if self._error is not None:
                 # Keras takes what becomes of a `StopIteration` for the end of the data
                 raise self._error
-        except Exception:
-            if self._error is None:
-                raise
-            raise self._error from None
+        except Exception as err:
+            if self._error is not None:
+                raise self._error from None
+            if _is_interrupt(err):
+                raise KeyboardInterrupt from None
+            raise
         finally:
             # an exception keeps the frames of its traceback alive
             self._error = None
             for key in self._passing[n_passing:]:
                 del self._functions[key]
             del self._passing[n_passing:]
+
+
+def _is_interrupt(error: Exception) -> bool:
+    """Return whether an error of TensorFlow is the text of an interrupt by the user."""
+    import tensorflow as tf
+
+    # one that struck in TensorFlow's own Python, around that of the function
+    is_unknown = isinstance(error, tf.errors.UnknownError)
+    return is_unknown and "KeyboardInterrupt: " in error.message
 
 
 def align_func(output_dtype: Any) -> Callable[[Callable], Callable]:
