@@ -172,7 +172,7 @@ def _is_interrupt(error: Exception) -> bool:
 
     # one that struck in TensorFlow's own Python, around that of the function
     is_unknown = isinstance(error, tf.errors.UnknownError)
-    return is_unknown and "KeyboardInterrupt: " in error.message
+    return is_unknown and "KeyboardInterrupt: " in str(error)
 
 
 def align_func(output_dtype: Any) -> Callable[[Callable], Callable]:
