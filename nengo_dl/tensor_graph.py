@@ -20,8 +20,9 @@ from nengo.builder.signal import Signal
 
 from nengo_dl.builder import BuildConfig, Builder
 from nengo_dl.config import Settings
-from nengo_dl.execution.engine import Engine, run_steps
+from nengo_dl.execution.engine import Engine
 from nengo_dl.execution.feeds import FeedGenerator
+from nengo_dl.execution.loop import run_steps
 from nengo_dl.execution.places import place_of
 from nengo_dl.execution.step import Step
 from nengo_dl.execution.variables import Variables

@@ -240,6 +240,7 @@ TESTED_IN = {
     "converter/reasons": "converter/test_all_layers",
     "converter/trials": "converter/layers/test_fallback",
     "converter/vector_call": "converter/layers/test_fallback",
+    "execution/loop": "execution/test_engine",
     "execution/places": "execution/test_step",
     "graph/schedule": "graph/test_planners",
     "graph/transitive": "graph/test_planners",

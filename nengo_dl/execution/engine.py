@@ -1,8 +1,7 @@
 """
 Run the step many times (stage 10 of the pipeline).
 
-In: a `Step`. Out: `run_steps`, which makes many steps a part of the function that is
-being traced, and `Engine`, the compiled functions that simulate blocks of steps.
+In: a `Step`. Out: `Engine`, the compiled functions that simulate blocks of steps.
 
 A block has a capacity: the size of the buffers for what is fed in and what is probed.
 How many steps of it are simulated is an argument of the function, so that one compiled
@@ -18,6 +17,8 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from nengo_dl.execution.inline import InlineFunction
+from nengo_dl.execution.loop import run_steps
 from nengo_dl.execution.places import place_of
 from nengo_dl.execution.step import Step
 from nengo_dl.execution.variables import Variables
@@ -29,103 +30,6 @@ MAX_BLOCK_STEPS = 1024
 # A few steps are simulated in a full-size block, which needs no compilation of its own,
 # if the buffers of the block are not larger than this (in bytes).
 SMALL_BLOCK_BYTES = 2**18
-
-
-def run_steps(
-    step: Step,
-    carried: list[tf.Tensor],
-    feeds: Sequence[tf.Tensor],
-    n_steps: int | tf.Tensor,
-    capacity: int | tf.Tensor,
-    unroll: int = 1,
-    called: tf.Tensor | None = None,
-) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
-    """
-    Simulate up to ``capacity`` steps.
-
-    Parameters
-    ----------
-    step : Step
-        The step, after `Step.start`.
-    carried : list of tf.Tensor
-        Values of the carried base arrays.
-    feeds : list of (minibatch_size, capacity, size) tf.Tensor
-        What is fed in.
-    n_steps : int or scalar tf.Tensor
-        Number of steps to simulate. XLA needs an int to compile gradients.
-    capacity : int or scalar tf.Tensor
-        The largest possible ``n_steps``; a multiple of ``unroll``.
-    unroll : int
-        Number of steps per iteration of the loop.
-    called : (n,) bool tensor, optional
-        Which values come from functions that are called within the steps, and not from
-        ``feeds``; see `Step`.
-
-    Returns
-    -------
-    carried : list of tf.Tensor
-        Values after the last step.
-    outputs : list of tf.Tensor
-        For every output of the step, the values of all steps (``(capacity, ...)``,
-        undefined from ``n_steps`` on), or of the last step (``(1, ...)``) if it keeps
-        no history.
-    """
-    if isinstance(capacity, int) and capacity == unroll:
-        return _unrolled(step, carried, feeds, capacity, called)
-    keeps = [keep for _, keep in step.output_specs()]
-    buffers = [
-        tf.TensorArray(spec.dtype, size=capacity, element_shape=spec.shape)
-        if keep
-        else tf.zeros(spec.shape, spec.dtype)
-        for spec, keep in step.output_specs()
-    ]
-
-    def body(i: tf.Tensor, carried: list, buffers: list) -> tuple:
-        for _ in range(unroll):
-            carried, values = step(carried, [feed[:, i] for feed in feeds], called)
-            buffers = [
-                buffer.write(i, value) if keep else value
-                for keep, buffer, value in zip(keeps, buffers, values)
-            ]
-            i = i + 1
-        return i, carried, buffers
-
-    loop_vars = (tf.constant(0), list(carried), buffers)
-    # gradients need a number of iterations that is known, simulations do not
-    n_iterations = capacity // unroll if isinstance(n_steps, int) else None
-    _, carried, buffers = tf.while_loop(
-        lambda i, *_: i < n_steps,
-        body,
-        loop_vars,
-        parallel_iterations=1,
-        maximum_iterations=n_iterations,
-    )
-    outputs = [
-        buffer.stack() if keep else buffer[None] for keep, buffer in zip(keeps, buffers)
-    ]
-    return carried, outputs
-
-
-def _unrolled(
-    step: Step,
-    carried: list[tf.Tensor],
-    feeds: Sequence[tf.Tensor],
-    n_steps: int,
-    called: tf.Tensor | None,
-) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
-    """Simulate exactly ``n_steps`` steps without a loop; see `run_steps`."""
-    values = []
-    for i in range(n_steps):
-        inputs = [
-            tf.squeeze(feed, 1) if feed.shape[1] == 1 else feed[:, i] for feed in feeds
-        ]
-        carried, outputs = step(carried, inputs, called)
-        values.append(outputs)
-    outputs = [
-        tf.stack(history) if keep and n_steps > 1 else tf.expand_dims(history[-1], 0)
-        for (_, keep), history in zip(step.output_specs(), zip(*values))
-    ]
-    return carried, outputs
 
 
 class Engine:
@@ -160,7 +64,13 @@ class Engine:
         self._unroll = unroll = settings.unroll
         compiles_loop = step.compiles and settings.use_loop
         self._unroll_body = 1 if compiles_loop else unroll
+        # without XLA between them, operations of a step may well run in parallel
+        self._inlines_loop = (
+            step.config.cpu_only and bool(step.jit_compile) and not step.pure
+        )
         self._functions: dict[int, tf.types.experimental.ConcreteFunction] = {}
+        self._inline_functions: dict[int, InlineFunction] = {}
+        self._arguments: dict[int | tuple[bool, ...], tf.Tensor] = {}
         self._feed_sizes = [feed.signal.size for feed in step.program.feeds]
         self.block_steps = unroll
         if settings.use_loop:
@@ -222,14 +132,17 @@ class Engine:
             For every probe, ``(n_steps, ...)`` values, or ``(1, ...)`` if it keeps no
             history.
         """
-        function = self.function(self.capacity(n_steps))
+        capacity = self.capacity(n_steps)
+        feeds = [tf.constant(feed) for feed in feeds]
+        n = self._argument(n_steps)
+        which = None if called is None else self._argument(tuple(called.tolist()))
         with self.step.errors.unwrap():
-            state, outputs = function(
-                state,
-                [tf.convert_to_tensor(f) for f in feeds],
-                tf.constant(n_steps),
-                None if called is None else tf.constant(called),
-            )
+            if self.step.config.cpu_only:
+                flat = [*state, *feeds, n, *([] if which is None else [which])]
+                values = self._inline_function(capacity)(flat)
+                state, outputs = values[: len(state)], values[len(state) :]
+            else:
+                state, outputs = self.function(capacity)(state, feeds, n, which)
             # reading the values waits for the functions, and raises their errors
             n_probes = len(self.step.program.probes)
             outputs = [output.numpy() for output in outputs[:n_probes]]
@@ -312,6 +225,20 @@ class Engine:
             self._functions[capacity] = self._trace(capacity)
         return self._functions[capacity]
 
+    def _argument(self, value: int | tuple[bool, ...]) -> tf.Tensor:
+        """Return a tensor of a value that is likely to be needed again."""
+        if value not in self._arguments:
+            dtype = tf.bool if isinstance(value, tuple) else tf.int32
+            self._arguments[value] = tf.constant(value, dtype)
+        return self._arguments[value]
+
+    def _inline_function(self, capacity: int) -> InlineFunction:
+        """Return the compiled function for blocks of a capacity, for CPUs."""
+        if capacity not in self._inline_functions:
+            function = InlineFunction(self.function(capacity))
+            self._inline_functions[capacity] = function
+        return self._inline_functions[capacity]
+
     def _trace(self, capacity: int) -> tf.types.experimental.ConcreteFunction:
         step, packing = self.step, self._variables.packing
 
@@ -330,6 +257,7 @@ class Engine:
                 capacity,
                 self._unroll_body,
                 called,
+                inline=self._inlines_loop,
             )
             return packing.pack(carried), outputs
 
@@ -347,6 +275,10 @@ class Engine:
         function = tf.function(
             block, jit_compile=self._jit_compile or None, autograph=False
         )
+        if self._jit_compile and step.config.cpu_only:
+            # a function that calls the compiled one starts faster than that itself
+            compiled = function
+            function = tf.function(lambda *args: compiled(*args), autograph=False)
         return function.get_concrete_function(
             state_specs,
             feed_specs,

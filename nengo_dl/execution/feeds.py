@@ -43,6 +43,7 @@ class FeedGenerator:
         self.program = program
         self.minibatch_size = program.settings.minibatch_size
         self._order = process_order(program.model)
+        self._random = [op for op in self._order if is_random(op.process)]
         self._dtype = np.dtype(program.settings.dtype)
         self._sources = [self._source(feed) for feed in program.feeds]
         with_output = {feed.source for feed in program.feeds}
@@ -73,16 +74,14 @@ class FeedGenerator:
         return {
             "rngs": [
                 [rng.get_state() for rng in self.process_rngs[op]]
-                for op in self._order
-                if is_random(op.process)
+                for op in self._random
             ],
-            "states": copy.deepcopy([s.states for s in self._process_sources()]),
+            "states": [copy.deepcopy(s.states) for s in self._process_sources()],
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Bring all processes into a state that `get_state` returned."""
-        random = [op for op in self._order if is_random(op.process)]
-        for op, rng_states in zip(random, state["rngs"]):
+        for op, rng_states in zip(self._random, state["rngs"]):
             for rng, rng_state in zip(self.process_rngs[op], rng_states):
                 rng.set_state(rng_state)
         for source, states in zip(self._process_sources(), state["states"]):
@@ -300,13 +299,15 @@ class FeedGenerator:
         """
         t = step * self.program.dt
         sources = [s for s in self._sources if isinstance(s, _FunctionSource)]
-        columns = [np.zeros((self.minibatch_size, 0), self._dtype)]
+        n = sum(source.size for source in sources)
+        values = np.zeros((self.minibatch_size, n), self._dtype)
+        stop = 0
         for source, is_called in zip(sources, called):
-            columns.append(np.zeros((self.minibatch_size, source.size), self._dtype))
+            start, stop = stop, stop + source.size
             if is_called:
-                columns[-1][...] = source(t)
+                values[:, start:stop] = source(t)
         self._call_silent(t)
-        return np.concatenate(columns, axis=1)
+        return values
 
 
 class _ConstantSource:

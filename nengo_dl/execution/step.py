@@ -9,6 +9,7 @@ of the probed signals.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import groupby
 
 import numpy as np
@@ -21,8 +22,8 @@ from nengo_dl.graph.program import Program
 from nengo_dl.signals import SignalDict, TensorSignal
 from nengo_dl.utils import ErrorBox, numpy_function
 
-# A call of a compiled function within a plain TensorFlow step takes about as long as
-# this many single operations; shorter segments are not worth compiling.
+# Segments of fewer groups are not worth compiling: a call of a compiled function takes
+# about as long as the few operations of a group.
 MIN_SEGMENT = 2
 
 
@@ -78,7 +79,10 @@ class Step:
         self.adds_losses = any(build.adds_losses for build in builds)
         segments = [(c, list(g)) for c, g in groupby(builds, key=self._is_compiled)]
         self.compiles = all(is_compiled for is_compiled, _ in segments)
-        self._segments = segments
+        self._segments = [
+            (is_compiled and not self.compiles and len(segment) >= MIN_SEGMENT, segment)
+            for is_compiled, segment in segments
+        ]
         self._used_after = self._find_used_after()
 
     def _is_compiled(self, build: OpBuilder) -> bool:
@@ -124,7 +128,7 @@ class Step:
 
     def start(
         self,
-        constants: dict[str, tf.Tensor],
+        constants: dict[str, tf.Tensor | np.ndarray],
         seed: int | tf.Tensor = 0,
         stream: int | tf.Tensor = 0,
     ) -> None:
@@ -133,20 +137,24 @@ class Step:
 
         Parameters
         ----------
-        constants : dict of {str: tf.Tensor}
-            Values of the base arrays that no operator writes.
+        constants : dict of {str: tf.Tensor or array}
+            Values of the base arrays that no operator writes; arrays become part of
+            compiled programs.
         seed, stream : int or scalar integer tf.Tensor
             What random numbers follow from, besides the number of the step.
         """
-        self._constants = constants
+        self._arrays = {k: v for k, v in constants.items() if isinstance(v, np.ndarray)}
+        self._constants = {k: tf.convert_to_tensor(v) for k, v in constants.items()}
         self.signals.dt = tf.constant(self.program.dt, self.signals.dtype)
         self.signals.random_key = (tf.cast(seed, tf.uint32), tf.cast(stream, tf.uint32))
-        self.builder.build_pre(self.signals, self.config)
+        for is_compiled, builds in self._segments:
+            if not is_compiled:
+                self._prepare(builds)
 
     def __call__(
         self,
         carried: Sequence[tf.Tensor],
-        feeds: Sequence[tf.Tensor],
+        feeds: Sequence[Callable[[], tf.Tensor]],
         called: tf.Tensor | None = None,
     ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
         """
@@ -156,8 +164,9 @@ class Step:
         ----------
         carried : sequence of tf.Tensor
             Values of ``program.carried`` after the previous step.
-        feeds : sequence of (minibatch_size, size) tf.Tensor
-            What ``program.feeds`` feed in.
+        feeds : sequence of callable
+            Return what ``program.feeds`` feed in, ``(minibatch_size, size)`` tensors,
+            as operations of the program that needs them.
         called : (n,) bool tensor, optional
             Which of ``program.function_feeds`` get their values from a call of their
             function, and not from ``feeds``. None if no function is to be called.
@@ -178,7 +187,7 @@ class Step:
         if called is not None:
             signals.feeds.update(self._call_functions(called))
         for (is_compiled, segment), used_after in zip(self._segments, self._used_after):
-            if is_compiled and not self.compiles and len(segment) > MIN_SEGMENT:
+            if is_compiled:
                 self._run_compiled(segment, used_after)
             else:
                 self._run(segment)
@@ -191,7 +200,7 @@ class Step:
         return carried, outputs
 
     def _call_functions(self, called: tf.Tensor) -> dict:
-        """Return the values of the feeds that may come from functions."""
+        """Call functions, and return the feeds whose values may come from them."""
         signals, feeds = self.signals, self.program.function_feeds
         functions = self._functions
         assert functions is not None, "functions of time have to be passed to the step"
@@ -201,18 +210,27 @@ class Step:
             [signals.step, called],
             signals.dtype,
             errors=signals.errors,
+            copies=False,
         )
         values.set_shape((signals.minibatch_size, sum(sizes)))
         parts = tf.split(values, sizes, axis=1) if len(feeds) > 1 else [values]
-        # what is given stays the tensor that it is, so that gradients flow to it
+
+        def choose(i: int, part: tf.Tensor, given: Callable) -> tf.Tensor:
+            # what is given stays the tensor that it is, so that gradients flow to it
+            return tf.where(called[i], part, given())
+
         return {
-            feed: tf.where(called[i], part, signals.feeds[feed])
+            feed: partial(choose, i, part, signals.feeds[feed])
             for i, (feed, part) in enumerate(zip(feeds, parts))
         }
 
     def _place_of_probe(self, signal: Signal) -> TensorSignal:
         known = self.signals.sig_map.get(signal)
         return place_of(self.program, signal) if known is None else known
+
+    def _prepare(self, builds: list[OpBuilder]) -> None:
+        for build in builds:
+            build.build_pre(self.signals, self.config)
 
     def _run(self, builds: list[OpBuilder]) -> None:
         for build in builds:
@@ -222,11 +240,15 @@ class Step:
     def _run_compiled(self, builds: list[OpBuilder], used_after: set[str]) -> None:
         """Run some groups as one XLA program, which hands over what is needed later."""
         signals = self.signals
-        before, losses = dict(signals.bases), signals.losses
+        outside, losses, dt = dict(signals.bases), signals.losses, signals.dt
         changed: list[str] = []
 
         def segment() -> tuple[list[tf.Tensor], list[tf.Tensor]]:
-            signals.losses = []
+            # constants belong to the program: every argument of it costs a microsecond
+            before = {**outside, **{k: tf.constant(v) for k, v in self._arrays.items()}}
+            signals.bases, signals.losses = dict(before), []
+            signals.dt = tf.constant(self.program.dt, signals.dtype)
+            self._prepare(builds)
             self._run(builds)
             changed.extend(
                 key
@@ -237,5 +259,5 @@ class Step:
 
         function = tf.function(segment, jit_compile=True, autograph=False)
         values, added_losses = function()
-        signals.bases = {**before, **dict(zip(changed, values))}
-        signals.losses = losses + added_losses
+        signals.bases = {**outside, **dict(zip(changed, values))}
+        signals.losses, signals.dt = losses + added_losses, dt

@@ -125,14 +125,18 @@ class Variables:
         shape = layout.arrays[key].full_shape(self._program.settings.minibatch_size)
         return np.array(np.broadcast_to(layout.initial_values(key), shape), order="C")
 
-    def constants(self) -> dict[str, tf.Tensor]:
-        """Return the values of all base arrays that no operator writes."""
-        values = {
+    def constants(self) -> dict[str, tf.Tensor | np.ndarray]:
+        """
+        Return the values of all base arrays that no operator writes.
+
+        Those that never change, and are small, are arrays.
+        """
+        values: dict[str, tf.Tensor | np.ndarray] = {
             key: self._read(variable, key)
             for key, variable in self.base_params.items()
             if key in self._program.unwritten
         }
-        values.update((k, tf.convert_to_tensor(v)) for k, v in self._constants.items())
+        values.update(self._constants)
         return values
 
     def _read(self, variable: Any, key: str) -> tf.Tensor:

@@ -49,7 +49,7 @@ class FeedBuilder(OverwritingBuilder):
 
     def build_step(self, signals: SignalDict) -> None:
         """Write the values that were fed in for this step."""
-        values = tf.concat([signals.feeds[op] for op in self.ops], axis=1)
+        values = tf.concat([signals.feeds[op]() for op in self.ops], axis=1)
         op = self.ops[0]
         signals.scatter(
             self.signal,

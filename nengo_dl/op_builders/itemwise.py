@@ -46,7 +46,8 @@ class ItemwiseCalls:
     functions : sequence of sequence of callable
         One function for each item of the minibatch and each operator; to be set before
         a step runs. It maps the time in seconds (None without ``time``) and views of
-        the values that it reads to a list of the values that it writes.
+        the values that it reads, which it must neither change nor keep, to a list of
+        the values that it writes.
     """
 
     def __init__(
@@ -67,6 +68,8 @@ class ItemwiseCalls:
         self._parts = list(zip(_parts(self._reads, ops), _parts(self._writes, ops)))
         self._inputs: list[TensorSignal] = []
         self._outputs: list[TensorSignal] = []
+        self._dtypes: list[type[np.generic]] = []
+        self._nothing = np.zeros((0,))
 
     def build_pre(self, signals: SignalDict) -> None:
         """Find the signals."""
@@ -77,6 +80,9 @@ class ItemwiseCalls:
             ]
             for columns in (self._reads, self._writes)
         )
+        self._dtypes = [tf.as_dtype(sig.dtype).as_numpy_dtype for sig in self._outputs]
+        shape = (signals.minibatch_size, 0)
+        self._nothing = np.zeros(shape, signals.dtype.as_numpy_dtype)
 
     def build_step(self, signals: SignalDict, mode: str = "update") -> list[tf.Tensor]:
         """
@@ -107,7 +113,10 @@ class ItemwiseCalls:
             # in double precision, as Nengo passes it
             return self.run(round(arrays[0].item() / dt) * dt, arrays[1:])
 
-        values = numpy_function(call, times + inputs, dtypes, errors=signals.errors)
+        # (what the functions read they copy, and the outputs are new in every step)
+        values = numpy_function(
+            call, times + inputs, dtypes, errors=signals.errors, copies=False
+        )
         for sig, value in zip(self._outputs, values):
             value.set_shape((signals.minibatch_size, *sig.shape))
             signals.scatter(sig, value, mode=mode)
@@ -137,8 +146,8 @@ class ItemwiseCalls:
                 "`build_post` first"
             )
         outputs = [
-            np.zeros((n_items, *sig.shape), tf.as_dtype(sig.dtype).as_numpy_dtype)
-            for sig in self._outputs
+            np.zeros((n_items, *sig.shape), dtype)
+            for sig, dtype in zip(self._outputs, self._dtypes)
         ]
         for item, functions in enumerate(self.functions):
             for function, op, (reads, writes) in zip(functions, self._ops, self._parts):
@@ -150,7 +159,7 @@ class ItemwiseCalls:
                     raise
                 for (k, part, _), value in zip(writes, values):
                     outputs[k][item, part] = value
-        return outputs or [np.zeros((n_items, 0))]
+        return outputs or [self._nothing]
 
 
 def _parts(

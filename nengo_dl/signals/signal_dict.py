@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -55,8 +55,9 @@ class SignalDict(Mapping):
         The same as a number. Set before the step is built.
     errors : nengo_dl.utils.ErrorBox
         Where Python functions called by the step leave their exceptions.
-    feeds : dict of {Feed: (minibatch_size, size) tf.Tensor}
-        What `nengo_dl.graph.operators.Feed` operators feed in at this step.
+    feeds : dict of {Feed: callable}
+        Return what `nengo_dl.graph.operators.Feed` operators feed in at this step, as a
+        ``(minibatch_size, size)`` tensor.
     losses : list of scalar tf.Tensor
         What builders add to the loss at this step.
     step : scalar int32 tf.Tensor
@@ -77,7 +78,7 @@ class SignalDict(Mapping):
         self.minibatch_size = minibatch_size
         self.arrays = BaseArrays(minibatch_size)
         self.sig_map: dict[Signal, TensorSignal] = {}
-        self.feeds: dict[Operator, tf.Tensor] = {}
+        self.feeds: dict[Operator, Callable[[], tf.Tensor]] = {}
         self.losses: list[tf.Tensor] = []
         self.step: Any = None
         self.errors: ErrorBox | None = None

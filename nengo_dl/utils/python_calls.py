@@ -30,6 +30,7 @@ def numpy_function(
     Tout: Any,
     name: str | None = None,
     errors: ErrorBox | None = None,
+    copies: bool = True,
 ) -> Any:
     """
     Call a Python function in TensorFlow, on copies of the data.
@@ -51,6 +52,9 @@ def numpy_function(
     errors : ErrorBox, optional
         Holds the function, and remembers an exception that it raises. Without, the
         function is never freed if this is called within the trace of another.
+    copies : bool
+        False if the function itself sees to it that nothing changes a tensor, and
+        returns arrays of the types in ``Tout``.
 
     Returns
     -------
@@ -63,7 +67,6 @@ def numpy_function(
     dtypes = tf.nest.map_structure(tf.as_dtype, Tout)
     is_list = isinstance(dtypes, (list, tuple))
 
-    @tf.autograph.experimental.do_not_convert
     def copying_func(*args: Any) -> Any:
         output = guarded_func(*(np.array(arg) for arg in args))
         # TensorFlow may use the memory of an array that is returned to it
@@ -71,7 +74,8 @@ def numpy_function(
             return [np.array(y, d.as_numpy_dtype) for y, d in zip(output, dtypes)]
         return np.array(output, dtypes.as_numpy_dtype)
 
-    values = tf.numpy_function(copying_func, inp, Tout, name=name)
+    called_func = copying_func if copies else guarded_func
+    values = tf.numpy_function(called_func, inp, Tout, name=name)
     # in eager mode, TensorFlow makes no list of one value
     return tf.nest.flatten(values) if is_list else values
 
@@ -148,16 +152,27 @@ class ErrorBox:
             if self._error is not None:
                 # Keras takes what becomes of a `StopIteration` for the end of the data
                 raise self._error
-        except Exception:
-            if self._error is None:
-                raise
-            raise self._error from None
+        except Exception as err:
+            if self._error is not None:
+                raise self._error from None
+            if _is_interrupt(err):
+                raise KeyboardInterrupt from None
+            raise
         finally:
             # an exception keeps the frames of its traceback alive
             self._error = None
             for key in self._passing[n_passing:]:
                 del self._functions[key]
             del self._passing[n_passing:]
+
+
+def _is_interrupt(error: Exception) -> bool:
+    """Return whether an error of TensorFlow is the text of an interrupt by the user."""
+    import tensorflow as tf
+
+    # one that struck in TensorFlow's own Python, around that of the function
+    is_unknown = isinstance(error, tf.errors.UnknownError)
+    return is_unknown and "KeyboardInterrupt: " in str(error)
 
 
 def align_func(output_dtype: Any) -> Callable[[Callable], Callable]:
@@ -197,7 +212,7 @@ def align_func(output_dtype: Any) -> Callable[[Callable], Callable]:
                     f"`{type(output).__name__}` that cannot be cast to {dtype} "
                     f"(received: {output!r})"
                 ) from err
-            if not np.all(np.isfinite(aligned)):
+            if not np.isfinite(aligned).all():
                 raise SimulationError(
                     f"Function `{name}` returned non-finite values (received: "
                     f"{output!r}); make sure that it returns finite numbers only"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import nengo
 import numpy as np
 import pytest
@@ -70,3 +72,38 @@ def test_nothing_is_compiled_if_not_wanted(conv_net):
     step, data = run(conv_net, jit_compile=False)
     assert step.pure and not step.compiles
     np.testing.assert_allclose(data, reference(conv_net), atol=1e-10)
+
+
+@pytest.mark.parametrize("unroll", [1, 3])
+def test_loop_over_steps_with_python(unroll):
+    """The thread that runs a simulation also calls its functions."""
+    threads = set()
+
+    def func(t, x):
+        threads.add(threading.get_ident())
+        return [x[0] + t, 2 * x[1]]
+
+    with nengo.Network(seed=0) as net:
+        nengo_dl.configure_settings(dtype="float64")
+        stimulus = nengo.Node(lambda t: np.sin(100 * t))
+        ens = nengo.Ensemble(10, 2, neuron_type=nengo.RectifiedLinear())
+        node = nengo.Node(func, size_in=2)
+        nengo.Connection(stimulus, ens[0])
+        nengo.Connection(ens, node, synapse=None)
+        nengo.Connection(node, ens, synapse=0.005, transform=0.5)
+        nengo.Probe(ens)
+        nengo.Probe(node, sample_every=0.002)
+    expected = nengo.Simulator(net, progress_bar=False)
+    with (
+        expected,
+        nengo_dl.Simulator(
+            net, device="/cpu:0", unroll_simulation=unroll, progress_bar=False
+        ) as sim,
+    ):
+        for n_steps in (unroll, 9, 3):
+            expected.run_steps(n_steps)
+            threads.clear()
+            sim.run_steps(n_steps)
+            assert threads == {threading.get_ident()}
+        for probe in net.all_probes:
+            np.testing.assert_allclose(sim.data[probe], expected.data[probe], 1e-10)

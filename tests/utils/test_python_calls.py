@@ -133,3 +133,15 @@ def test_note_origin():
         "UserError detected in the first place",
         "UserError detected in the second place",
     ]
+
+
+def test_interrupts_outside_of_functions_stay_interrupts():
+    def interrupted(x):
+        raise KeyboardInterrupt
+
+    @tf.function(autograph=False)
+    def step(x):
+        return tf.numpy_function(interrupted, [x], tf.float32)
+
+    with pytest.raises(KeyboardInterrupt), ErrorBox().unwrap():
+        step(tf.constant(1.0))

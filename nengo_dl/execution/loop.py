@@ -1,0 +1,170 @@
+"""
+Many steps, as a part of the function that is being traced (stage 10 of the pipeline).
+
+In: a `Step`, and what is fed into a number of steps. Out: the values after the last
+one, and what the steps put out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import tensorflow as tf
+
+from nengo_dl.execution.inline import inline_while_loop
+from nengo_dl.execution.step import Step
+
+
+def run_steps(
+    step: Step,
+    carried: list[tf.Tensor],
+    feeds: Sequence[tf.Tensor],
+    n_steps: int | tf.Tensor,
+    capacity: int | tf.Tensor,
+    unroll: int = 1,
+    called: tf.Tensor | None = None,
+    inline: bool = False,
+) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+    """
+    Simulate up to ``capacity`` steps.
+
+    Parameters
+    ----------
+    step : Step
+        The step, after `Step.start`.
+    carried : list of tf.Tensor
+        Values of the carried base arrays.
+    feeds : list of (minibatch_size, capacity, size) tf.Tensor
+        What is fed in.
+    n_steps : int or scalar tf.Tensor
+        Number of steps to simulate. XLA needs an int to compile gradients.
+    capacity : int or scalar tf.Tensor
+        The largest possible ``n_steps``; a multiple of ``unroll``.
+    unroll : int
+        Number of steps per iteration of the loop.
+    called : (n,) bool tensor, optional
+        Which values come from functions that are called within the steps, and not from
+        ``feeds``; see `Step`.
+    inline : bool
+        Whether the thread that runs the loop also runs the steps, which is faster if
+        they call Python; see `inline_while_loop`.
+
+    Returns
+    -------
+    carried : list of tf.Tensor
+        Values after the last step.
+    outputs : list of tf.Tensor
+        For every output of the step, the values of all steps (``(capacity, ...)``,
+        undefined from ``n_steps`` on), or of the last step (``(1, ...)``) if it keeps
+        no history.
+    """
+    if isinstance(capacity, int) and capacity == unroll:
+        return _unrolled(step, carried, feeds, capacity, called)
+    keeps = [keep for _, keep in step.output_specs()]
+    buffers = [
+        tf.TensorArray(spec.dtype, size=capacity, element_shape=spec.shape)
+        if keep
+        else tf.zeros(spec.shape, spec.dtype)
+        for spec, keep in step.output_specs()
+    ]
+
+    def body(i: tf.Tensor, carried: list, buffers: list) -> tuple:
+        for _ in range(unroll):
+            inputs = [_at_step(feed, i, inline) for feed in feeds]
+            carried, values = step(carried, inputs, called)
+            buffers = [
+                buffer.write(i, value) if keep else value
+                for keep, buffer, value in zip(keeps, buffers, values)
+            ]
+            i = i + 1
+        return i, carried, buffers
+
+    if inline:
+        carried, buffers = _inline_loop(body, n_steps, carried, buffers)
+        outputs = _histories(buffers, keeps)
+        for output, (spec, keep) in zip(outputs, step.output_specs()):
+            output.set_shape((capacity if keep else 1, *spec.shape))
+        return carried, outputs
+    loop_vars = (tf.constant(0), list(carried), buffers)
+    # gradients need a number of iterations that is known, simulations do not
+    n_iterations = capacity // unroll if isinstance(n_steps, int) else None
+    _, carried, buffers = tf.while_loop(
+        lambda i, *_: i < n_steps,
+        body,
+        loop_vars,
+        parallel_iterations=1,
+        maximum_iterations=n_iterations,
+    )
+    return carried, _histories(buffers, keeps)
+
+
+def _at_step(
+    feed: tf.Tensor, i: int | tf.Tensor, inline: bool = False
+) -> Callable[[], tf.Tensor]:
+    """Return a function that returns the values of one step."""
+    if inline:
+        # done by the segment that needs them; XLA would compile `feed[:, i]` again for
+        # every number that is an argument of the segment
+        return partial(tf.gather, feed, i, axis=1)
+    values = tf.squeeze(feed, 1) if feed.shape[1] == 1 else feed[:, i]
+    return lambda: values
+
+
+def _histories(buffers: Sequence[Any], keeps: Sequence[bool]) -> list[tf.Tensor]:
+    return [
+        buffer.stack() if keep else buffer[None] for keep, buffer in zip(keeps, buffers)
+    ]
+
+
+def _inline_loop(
+    body: Callable[..., tuple],
+    n_steps: int | tf.Tensor,
+    carried: Sequence[tf.Tensor],
+    buffers: Sequence[Any],
+) -> tuple[list[tf.Tensor], list[Any]]:
+    """Return the last values of the variables of a loop; see `run_steps`."""
+    n_carried = len(carried)
+
+    def flat(values: Sequence[Any]) -> list[tf.Tensor]:
+        return [v.flow if isinstance(v, tf.TensorArray) else v for v in values]
+
+    def like_buffers(values: Sequence[tf.Tensor]) -> list[Any]:
+        return [
+            tf.TensorArray(old.dtype, flow=value)
+            if isinstance(old, tf.TensorArray)
+            else value
+            for old, value in zip(buffers, values)
+        ]
+
+    def flat_body(i: tf.Tensor, n: tf.Tensor, *values: tf.Tensor) -> list[tf.Tensor]:
+        old = list(values[:n_carried]), like_buffers(values[n_carried:])
+        i, carried, buffers = body(i, *old)
+        return [i, n, *carried, *flat(buffers)]
+
+    loop_vars = [tf.constant(0), tf.convert_to_tensor(n_steps), *carried]
+    values = inline_while_loop(
+        lambda i, n, *_: i < n, flat_body, [*loop_vars, *flat(buffers)]
+    )[2:]
+    return values[:n_carried], like_buffers(values[n_carried:])
+
+
+def _unrolled(
+    step: Step,
+    carried: list[tf.Tensor],
+    feeds: Sequence[tf.Tensor],
+    n_steps: int,
+    called: tf.Tensor | None,
+) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+    """Simulate exactly ``n_steps`` steps without a loop; see `run_steps`."""
+    values = []
+    for i in range(n_steps):
+        inputs = [_at_step(feed, i) for feed in feeds]
+        carried, outputs = step(carried, inputs, called)
+        values.append(outputs)
+    outputs = [
+        tf.stack(history) if keep and n_steps > 1 else tf.expand_dims(history[-1], 0)
+        for (_, keep), history in zip(step.output_specs(), zip(*values))
+    ]
+    return carried, outputs
