@@ -19,6 +19,10 @@ from nengo_dl.converter.activations import Activations
 from nengo_dl.converter.keras_graph import Call, KerasGraph
 from nengo_dl.converter.mappings import KerasTensorDict, TrackedDict
 
+# The steps (seconds) for which the gains of spiking neurons with a given threshold are
+# computed; with other steps, their rates are the same.
+DT = 0.001
+
 
 class Scope:
     """

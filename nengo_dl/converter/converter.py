@@ -319,7 +319,8 @@ class Converter(Conversion):
         tolerance: float = 0.01,
         neuron_type: NeuronType | None = None,
         spike_budget: float | None = None,
-        percentile: float = 99.9,
+        percentile: float = 99.5,
+        correction: str = "voltage",
         device: str | None = None,
     ) -> ConversionReport:
         r"""
@@ -357,6 +358,9 @@ class Converter(Conversion):
             one factor that keeps to it, for the best accuracy.
         percentile : float
             For ``method="percentile"``.
+        correction : {"voltage", "bias", "both", "none"}
+            What is corrected after the thresholds are chosen: the start voltages of
+            all neurons, one bias for every channel, both, or nothing.
         device : str, optional
             Device for the simulator of the report.
 
@@ -386,6 +390,7 @@ class Converter(Conversion):
             neuron_type,
             spike_budget,
             percentile,
+            correction,
         )
         held_out = calibration.held_out
         return self.report(held_out.inputs, held_out.targets, device=device)

@@ -8,6 +8,7 @@ In: a conversion, and what the user wants. Out: a network with calibrated neuron
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import nengo
@@ -15,6 +16,7 @@ import numpy as np
 from nengo.exceptions import ValidationError
 from nengo.neurons import NeuronType
 
+from nengo_dl.converter.calibration.correction import CORRECTIONS
 from nengo_dl.converter.calibration.data import Data, check_data
 from nengo_dl.converter.calibration.procedure import Calibration, Procedure, search
 from nengo_dl.converter.calibration.rescaling import apply
@@ -37,9 +39,12 @@ def calibrate(
     neuron_type: NeuronType | None,
     spike_budget: float | None,
     percentile: float,
+    correction: str,
 ) -> Calibration:
     """Calibrate the network of a converter; see `.Converter.calibrate`."""
-    _check_options(method, n_steps, tolerance, neuron_type, spike_budget, percentile)
+    _check_options(n_steps, tolerance, neuron_type, spike_budget, percentile)
+    _check_choice("method", method, METHODS)
+    _check_choice("correction", correction, CORRECTIONS)
     _check_converter(converter)
     data = check_data(converter.model, inputs, targets)
     _check_size(data)
@@ -58,6 +63,7 @@ def calibrate(
         data,
         method,
         percentile,
+        correction,
     )
     calibration = search(procedure, n_steps, tolerance, spike_budget)
     before = converter.calibration.offsets if converter.calibration else {}
@@ -85,19 +91,21 @@ def _spiking(site: Site, neuron_type: NeuronType | None) -> NeuronType:
     return IntegrateAndFire(max_spikes=1)
 
 
+def _check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise ValidationError(
+            f"`{name}` must be one of {', '.join(choices)} (received: {value!r})",
+            attr=name,
+        )
+
+
 def _check_options(
-    method: str,
     n_steps: int | None,
     tolerance: float,
     neuron_type: NeuronType | None,
     spike_budget: float | None,
     percentile: float,
 ) -> None:
-    if method not in METHODS:
-        raise ValidationError(
-            f"`method` must be one of {', '.join(METHODS)} (received: {method!r})",
-            attr="method",
-        )
     if n_steps is not None and (n_steps != int(n_steps) or n_steps < 1):
         raise ValidationError(
             f"`n_steps` must be a positive integer (received: {n_steps!r}), or None to "

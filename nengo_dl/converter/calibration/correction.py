@@ -22,6 +22,8 @@ from nengo_dl.converter.calibration.spikes import (
 from nengo_dl.converter.calibration.thresholds import by_channel
 from nengo_dl.converter.conversion import Conversion
 
+CORRECTIONS = ("voltage", "bias", "both", "none")
+
 
 def correct(
     converter: Conversion,
@@ -29,6 +31,7 @@ def correct(
     populations: Sequence[Population],
     inputs: Sequence[np.ndarray],
     n_steps: int,
+    correction: str,
 ) -> None:
     r"""
     Set the biases and start voltages of populations.
@@ -42,7 +45,8 @@ def correct(
        v_i \leftarrow v_i + \frac{T}{\theta} \text{mean}(a_i - \tilde a_i)
 
     for every channel :math:`c` (the mean is over items and space), and then for every
-    neuron :math:`i` (over items).
+    neuron :math:`i` (over items). What a start voltage adds becomes less with the
+    number of steps, as does the error; a bias stays.
 
     Parameters
     ----------
@@ -54,7 +58,11 @@ def correct(
         One for each input of the model.
     n_steps : int
         Number of steps :math:`T`.
+    correction : {"voltage", "bias", "both", "none"}
+        What is corrected.
     """
+    if correction == "none":
+        return
     activations = activations_of(converter, sites, inputs)
 
     def adjust(index: int, current: Any, spikes: Any) -> Any:
@@ -64,12 +72,14 @@ def correct(
         def error() -> np.ndarray:
             return activations[index] - unit * tf.reduce_mean(spikes, axis=0).numpy()
 
-        population.biases = population.biases + by_channel(site, error()).mean(axis=0)
-        spikes = population_spikes(site, population, current)
-        population.voltages = population.voltages + n_steps * np.mean(
-            error() / unit, axis=0
-        )
-        return population_spikes(site, population, current)
+        if correction in ("bias", "both"):
+            population.biases = population.biases + by_channel(site, error()).mean(0)
+            spikes = population_spikes(site, population, current)
+        if correction in ("voltage", "both"):
+            missing = n_steps * np.mean(error() / unit, axis=0)
+            population.voltages = population.voltages + missing
+            spikes = population_spikes(site, population, current)
+        return spikes
 
     run_spiking(converter, sites, populations, inputs, n_steps, adjust)
 
@@ -81,7 +91,7 @@ def activations_of(
     found: list[np.ndarray] = []
 
     def note(index: int, current: Any) -> Any:
-        output = tf.nn.relu(current)
+        output = sites[index].activation(current)
         found.append(output.numpy())
         return output
 

@@ -127,6 +127,8 @@ class Procedure:
         Two thirds are calibrated on, the last third is for trials.
     method, percentile
         See `.find_thresholds`.
+    correction : str
+        See `.correct`.
     """
 
     def __init__(
@@ -137,12 +139,14 @@ class Procedure:
         data: Data,
         method: str,
         percentile: float,
+        correction: str,
     ):
         self.converter = converter
         self.sites = sites
         self.neuron_types = neuron_types
         self.method = method
         self.percentile = percentile
+        self.correction = correction
         n_calibration = max(1, data.n_items * 2 // 3)
         self.data = data.part(0, n_calibration)
         self.held_out = data.part(n_calibration, data.n_items)
@@ -189,7 +193,9 @@ class Procedure:
         # steps are rows, so that fewer items fit if there are many steps
         n_items = min(N_CORRECTION_ITEMS, max(16, 4 * MAX_ROWS // n_steps))
         batch = self.data.part(0, n_items).inputs
-        correct(self.converter, self.sites, populations, batch, n_steps)
+        correct(
+            self.converter, self.sites, populations, batch, n_steps, self.correction
+        )
         return populations
 
     def trial(

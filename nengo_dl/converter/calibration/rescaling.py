@@ -28,10 +28,8 @@ from nengo.transforms import (
 
 from nengo_dl.converter.calibration.sites import Site
 from nengo_dl.converter.calibration.spikes import Population
+from nengo_dl.converter.conversion import DT
 from nengo_dl.converter.layer_converter import copy_with
-
-# The steps for which gains are computed; with other steps, rates are the same.
-DT = 0.001
 
 
 def apply(

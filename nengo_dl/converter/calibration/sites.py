@@ -15,11 +15,13 @@ from typing import Any
 import keras
 import nengo
 import numpy as np
+import tensorflow as tf
 from nengo.neurons import NeuronType, RectifiedLinear, SpikingRectifiedLinear
 
 from nengo_dl.converter.conversion import Conversion
 from nengo_dl.converter.keras_graph import Call
-from nengo_dl.neurons import IntegrateAndFire
+from nengo_dl.layers import QCFS
+from nengo_dl.neurons import IntegrateAndFire, ReLU
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +40,8 @@ class Site:
         activation is applied to.
     neuron_type : nengo.neurons.NeuronType
         The type of the neurons when the model was converted.
+    largest : float or None
+        Largest activation, of rectifiers that are cut off.
     channel_axis : int or None
         Axis of the channels in the output of an item; None if the neurons have no
         channels, or must have one threshold.
@@ -47,6 +51,7 @@ class Site:
     neurons: nengo.ensemble.Neurons
     current: Callable[[tuple, dict], Any]
     neuron_type: NeuronType
+    largest: float | None
     channel_axis: int | None
 
     @property
@@ -58,6 +63,11 @@ class Site:
     def shape(self) -> tuple[int, ...]:
         """The shape of the output of an item."""
         return tuple(self.path[-1].outputs[0].shape[1:])
+
+    def activation(self, current: Any) -> Any:
+        """Return the activations of the Keras model, of the shape of the current."""
+        output = tf.nn.relu(current)
+        return output if self.largest is None else tf.minimum(output, self.largest)
 
     @property
     def n_channels(self) -> int:
@@ -88,6 +98,13 @@ class Site:
 LINEAR_TYPES = (RectifiedLinear, SpikingRectifiedLinear, IntegrateAndFire)
 
 
+def is_linear(neuron_type: NeuronType) -> bool:
+    """Return whether a rate is linear above zero (maybe up to a largest one)."""
+    if type(neuron_type) is ReLU:
+        return neuron_type.negative_slope == 0 and neuron_type.threshold == 0
+    return type(neuron_type) in LINEAR_TYPES
+
+
 def find_sites(converter: Conversion) -> list[Site]:
     """
     Find the neurons that calibration may change.
@@ -102,18 +119,35 @@ def find_sites(converter: Conversion) -> list[Site]:
     sites : list of Site
         In the order in which the model computes them.
     """
-    return [
-        Site(
-            path,
-            neurons,
-            current_of(path[-1]),
-            neurons.ensemble.neuron_type,
-            _channel_axis(path[-1], neurons, converter.net),
-        )
-        for path, neurons in converter.neurons.items()
-        if type(neurons.ensemble.neuron_type) in LINEAR_TYPES
-        and (converter.calibration or _has_unit_scale(neurons.ensemble))
-    ]
+    sites = []
+    for path, neurons in converter.neurons.items():
+        neuron_type = _original_type(converter, path[-1], neurons)
+        # the thresholds of QCFS are trained, and right as they are
+        if is_linear(neuron_type) and type(path[-1].op) is not QCFS:
+            if converter.calibration or _has_unit_scale(neurons.ensemble):
+                sites.append(
+                    Site(
+                        path,
+                        neurons,
+                        current_of(path[-1]),
+                        neuron_type,
+                        getattr(neuron_type, "max_value", None),
+                        _channel_axis(path[-1], neurons, converter.net),
+                    )
+                )
+    return sites
+
+
+def _original_type(
+    converter: Conversion, call: Call, neurons: nengo.ensemble.Neurons
+) -> NeuronType:
+    """Return the type of neurons before any calibration."""
+    layer_converter = converter.decisions[id(call.op)].converter_class
+    activation = layer_converter.activation_of(call.op)
+    found = converter.activations.neuron_type(
+        activation, layer_converter.activation_map
+    )
+    return found if isinstance(found, NeuronType) else neurons.ensemble.neuron_type
 
 
 def _has_unit_scale(ensemble: nengo.Ensemble) -> bool:
@@ -132,7 +166,7 @@ def current_of(call: Call) -> Callable[[tuple, dict], Any]:
         A call of a layer with an activation, or of an activation.
     """
     op: Any = call.op
-    if not isinstance(op, keras.layers.Layer) or not op.weights:
+    if not isinstance(op, keras.layers.Layer) or not hasattr(op, "kernel"):
         return lambda args, kwargs: args[0]
     # the layer itself would apply its activation
     linear = type(op).from_config({**op.get_config(), "activation": "linear"})

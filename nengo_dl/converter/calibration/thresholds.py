@@ -102,7 +102,7 @@ def _sample_activations(
     n_samples = -(-MAX_SAMPLES // len(batches))
 
     def note(index: int, current: Any) -> Any:
-        output = tf.nn.relu(current)
+        output = sites[index].activation(current)
         values = by_channel(sites[index], output.numpy())
         if len(values) > n_samples:
             values = values[rng.choice(len(values), n_samples, replace=False)]
@@ -142,7 +142,8 @@ def _local_threshold_balancing(
     thresholds = [np.zeros(site.n_channels) for site in sites]
 
     def balance(index: int, current: Any) -> Any:
-        site, output = sites[index], tf.nn.relu(current)
+        site = sites[index]
+        output = site.activation(current)
         above = by_channel(site, output.numpy()) - thresholds[index]
         thresholds[index] += 2 * np.maximum(above, 0).mean(axis=0)
         limit = tf.cast(site.per_channel(thresholds[index]), output.dtype)

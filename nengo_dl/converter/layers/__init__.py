@@ -10,6 +10,7 @@ from nengo_dl.converter.layers import (
     normalization,
     operations,
     pooling,
+    quantised,
     rearrangement,
     shapes,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "normalization",
     "operations",
     "pooling",
+    "quantised",
     "rearrangement",
     "shapes",
 ]

@@ -24,6 +24,8 @@ KIND_COLUMNS = (
     Column("neuron_type", "neurons"),
     Column("neurons", "number", ","),
     Column("parameters", "parameters", ","),
+    Column("macs", "MACs", ",.0f"),
+    Column("accumulates", "ACs", ",.0f"),
     Column("reason", "why not native"),
 )
 
@@ -40,8 +42,6 @@ NEURON_COLUMNS = (
     Column("error_of_thresholds", "of thresholds", ".3g"),
     Column("error_predicted", "predicted", ".3g"),
     Column("correlation", "correlation", ".4f"),
-    Column("macs", "MACs", ",.0f"),
-    Column("accumulates", "ACs", ",.0f"),
 )
 
 CURVE_COLUMNS = (

@@ -15,9 +15,9 @@ import keras
 import nengo
 import numpy as np
 
-from nengo_dl.converter.calibration.rescaling import DT, gain_and_bias
-from nengo_dl.converter.calibration.sites import LINEAR_TYPES
-from nengo_dl.converter.conversion import Conversion
+from nengo_dl.converter.calibration.rescaling import gain_and_bias
+from nengo_dl.converter.calibration.sites import is_linear
+from nengo_dl.converter.conversion import DT, Conversion
 from nengo_dl.converter.keras_graph import Call, KerasGraph
 from nengo_dl.converter.report.errors import Comparison
 from nengo_dl.efficiency import Report as Efficiency
@@ -104,7 +104,7 @@ def all_paths(
 def thresholds_of(ensemble: nengo.Ensemble) -> np.ndarray | None:
     """Return the activation that a spike of each neuron stands for, or None."""
     neuron_type = ensemble.neuron_type
-    if not neuron_type.spiking or type(neuron_type) not in LINEAR_TYPES:
+    if not neuron_type.spiking or not is_linear(neuron_type):
         return None
     return 1 / (gain_and_bias(ensemble)[0] * DT)
 

@@ -13,10 +13,10 @@ import tensorflow as tf
 
 from nengo_dl.converter.calibration.correction import activations_of
 from nengo_dl.converter.calibration.data import Data
-from nengo_dl.converter.calibration.rescaling import DT, gain_and_bias
+from nengo_dl.converter.calibration.rescaling import gain_and_bias
 from nengo_dl.converter.calibration.sites import Site, find_sites
 from nengo_dl.converter.calibration.spikes import Population, run_spiking
-from nengo_dl.converter.conversion import Conversion
+from nengo_dl.converter.conversion import DT, Conversion
 
 # Items of a trial.
 N_ITEMS = 64

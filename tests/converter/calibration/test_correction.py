@@ -20,7 +20,8 @@ N_STEPS = 6
     ],
     ids=str,
 )
-def test_mean_errors_become_small(converter, points, neuron_type):
+@pytest.mark.parametrize("correction", ["voltage", "bias", "both"])
+def test_mean_errors_become_small(converter, points, neuron_type, correction):
     """Of every channel, over all items, by more than half."""
     sites = find_sites(converter)
     x = [points[0][:128]]
@@ -39,10 +40,25 @@ def test_mean_errors_become_small(converter, points, neuron_type):
         return np.array(errors)
 
     populations = [
-        Population.uncorrected(site, neuron_type, np.percentile(values, 90, axis=0) + 0.1)
+        Population.uncorrected(
+            site, neuron_type, np.percentile(values, 90, axis=0) + 0.1
+        )
         for site, values in zip(sites, wanted)
     ]
     before = mean_errors(populations)
-    correct(converter, sites, populations, x, N_STEPS)
+    correct(converter, sites, populations, x, N_STEPS, correction)
     assert np.all(mean_errors(populations) < before / 2)
-    assert all(np.abs(population.biases).max() > 0 for population in populations)
+    for population in populations:
+        assert np.any(population.biases != 0) == (correction != "voltage")
+        assert np.any(population.voltages != 0.5) == (correction != "bias")
+
+
+def test_no_correction(converter, points):
+    sites = find_sites(converter)
+    neuron_type = nengo_dl.IntegrateAndFire()
+    populations = [
+        Population.uncorrected(site, neuron_type, np.ones(site.n_channels))
+        for site in sites
+    ]
+    correct(converter, sites, populations, [points[0]], N_STEPS, "none")
+    assert all(np.all(population.voltages == 0.5) for population in populations)

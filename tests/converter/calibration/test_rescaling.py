@@ -42,7 +42,10 @@ def convolution(cls, channels_last, groups=1):
             Sparse((2, 3), [[0, 2], [1, 1]], init=[4.0, 5]),
             np.array([1.0, 2, 3]),
         ),
-        (Sparse((2, 3), init=csr_matrix([[0, 1.0, 2], [3, 0, 0]])), np.array([1.0, 2, 3])),
+        (
+            Sparse((2, 3), init=csr_matrix([[0, 1.0, 2], [3, 0, 0]])),
+            np.array([1.0, 2, 3]),
+        ),
         (convolution(Convolution, True), per_channel(True)),
         (convolution(Convolution, False), per_channel(False)),
         (convolution(Convolution, True, groups=2), per_channel(True)),

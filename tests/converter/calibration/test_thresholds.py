@@ -6,8 +6,8 @@ import tensorflow as tf
 import nengo_dl
 from nengo_dl.converter.calibration.sites import find_sites
 from nengo_dl.converter.calibration.thresholds import (
-    MIN_SHARE,
     METHODS,
+    MIN_SHARE,
     find_thresholds,
 )
 
