@@ -33,12 +33,11 @@ from nengo_dl.converter.calibration import calibrate
 from nengo_dl.converter.calibration.correction import activations_of
 from nengo_dl.converter.calibration.sites import Site, find_sites
 from nengo_dl.converter.calibration.spikes import Population, run_spiking
+from nengo_dl.converter.conversion import DT
 from nengo_dl.converter.report.trials import predicted_errors
 
-DT = 0.001
-
 # Rows (images times steps) that are computed at once.
-MAX_ROWS = 2048
+MAX_ROWS = 1024
 
 NEURON_TYPES = {
     "±1 spike": nengo_dl.IntegrateAndFire(max_spikes=1),
@@ -67,6 +66,8 @@ class Setting:
         Most spikes of a neuron in an inference.
     scale : float or None
         What ``scale_firing_rates`` is, for a network that is not calibrated.
+    correction : str
+        What is corrected after the thresholds are chosen.
     """
 
     neurons: str
@@ -75,16 +76,18 @@ class Setting:
     percentile: float = 99.5
     spike_budget: float | None = None
     scale: float | None = None
+    correction: str = "voltage"
 
     @property
     def thresholds(self) -> str:
-        """How thresholds are chosen."""
+        """How thresholds are chosen, and what is corrected, if not the voltage."""
         if self.scale is not None:
             return f"scale {self.scale:g}"
         if self.spike_budget is not None:
             return f"budget {self.spike_budget:g}"
         percentile = f" {self.percentile:g}" if self.method == "percentile" else ""
-        return self.method + percentile
+        correction = "" if self.correction == "voltage" else f", {self.correction}"
+        return self.method + percentile + correction
 
 
 SETTINGS = {
@@ -94,19 +97,19 @@ SETTINGS = {
         for n in (4, 32)
     ],
     "methods": [
-        Setting("±1 spike", n, method, percentile)
-        for method, percentile in (
-            ("percentile", 99.5),
-            ("percentile", 99.9),
-            ("max", 0),
-            ("least_squares", 0),
-            ("ltb", 0),
-        )
-        for n in (4, 32)
+        Setting("±1 spike", 4, "percentile", 99.5),
+        Setting("±1 spike", 4, "percentile", 99.9),
+        *(Setting("±1 spike", 4, x) for x in ("max", "least_squares", "ltb")),
+    ],
+    "corrections": [
+        Setting(neurons, 4, correction=correction)
+        for neurons in ("±1 spike", "one spike")
+        for correction in ("none", "bias", "voltage", "both")
     ],
     "neurons": [Setting(neurons, n) for neurons in NEURON_TYPES for n in (4, 8, 32)],
     "budgets": [
-        *(Setting("several", None, spike_budget=x) for x in (0.6, 0.9, 1.2)),
+        *(Setting("several", 1, spike_budget=x) for x in (0.6, 0.9, 1.2)),
+        Setting("several", None, spike_budget=0.9),
         Setting("±1 spike", 4, spike_budget=0.4),
         Setting("several", 4, spike_budget=0.4),
     ],
@@ -183,8 +186,7 @@ def measure(
     """
     rng = np.random.RandomState(seed)
     if setting.scale is not None:
-        assert setting.n_steps is not None
-        return _uncalibrated(model, setting, seed, setting.n_steps, rng, test)
+        return _uncalibrated(model, setting, seed, setting.scale, rng, test)
     chosen = rng.permutation(len(train.labels))[:n]
     converter = nengo_dl.Converter(model, inference_only=True)
     calibration = calibrate(
@@ -196,7 +198,8 @@ def measure(
         tolerance=0.99,  # whatever comes out is of interest
         neuron_type=NEURON_TYPES[setting.neurons],
         spike_budget=setting.spike_budget,
-        percentile=setting.percentile or 100,
+        percentile=setting.percentile,
+        correction=setting.correction,
     )
     n_steps = calibration.chosen.n_steps
     predicted = predicted_errors(converter, calibration.held_out, n_steps)
@@ -213,23 +216,24 @@ def _uncalibrated(
     model: keras.Model,
     setting: Setting,
     seed: int,
-    n_steps: int,
+    scale: float,
     rng: np.random.RandomState,
     test: Images,
 ) -> Outcome:
     """Test a network with one threshold and random voltages, as Nengo has them."""
-    neuron_type = NEURON_TYPES[setting.neurons]
+    assert setting.n_steps is not None
+    neuron_type, n_steps = NEURON_TYPES[setting.neurons], setting.n_steps
     converter = nengo_dl.Converter(
         model,
         inference_only=True,
         swap_activations={"relu": neuron_type},
-        scale_firing_rates=setting.scale,
+        scale_firing_rates=scale,
     )
     sites = find_sites(converter)
     populations = [
         Population(
             neuron_type,
-            np.full(site.n_channels, 1 / (setting.scale * DT)),
+            np.full(site.n_channels, 1 / (scale * DT)),
             np.zeros(site.n_channels),
             rng.uniform(size=site.shape),
         )
