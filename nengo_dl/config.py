@@ -23,7 +23,7 @@ from nengo.builder import Model
 from nengo.config import Config
 from nengo.ensemble import Neurons
 from nengo.exceptions import ConfigError, NetworkContextError, ValidationError
-from nengo.params import BoolParam, EnumParam, NumberParam, Parameter
+from nengo.params import BoolParam, EnumParam, NdarrayParam, NumberParam, Parameter
 
 
 def configure_settings(**settings: Any) -> None:
@@ -31,8 +31,8 @@ def configure_settings(**settings: Any) -> None:
     Change settings of NengoDL for the network of the current ``with`` block.
 
     Only the settings that are given change; a later call overrides an earlier one.
-    ``trainable`` applies to the innermost network of the context, all other settings
-    to the outermost one, that is, to the whole simulation.
+    ``trainable`` and ``parameter_scale`` apply to the innermost network of the context,
+    all other settings to the outermost one, that is, to the whole simulation.
 
     Parameters
     ----------
@@ -43,6 +43,12 @@ def configure_settings(**settings: Any) -> None:
         configured too, as in ``net.config[my_ensemble].trainable = False`` or
         ``net.config[nengo.Connection].trainable = False``. With None, NengoDL
         decides: everything but the targets of learning rules is trainable.
+    parameter_scale : None
+        Adds a ``parameter_scale`` to the config of neurons and connections of this
+        network, a number or array that can be set for single objects: the biases or
+        weights in the network are larger by this factor than what is meant by them, and
+        what files of parameters contain (see `.Simulator.save_params`). `.Converter`
+        sets it for neurons with scaled firing rates.
     planner : callable
         Function from a list of operators to a list of tuples of operators that run
         as one; see `nengo_dl.graph_optimizer`. Defaults to ``tree_planner``.
@@ -99,6 +105,10 @@ def configure_settings(**settings: Any) -> None:
         if name == "trainable":
             config = Network.context[-1].config
             for nengo_type in (Ensemble, Connection, Neurons):
+                _store(config, nengo_type, name, value)
+        elif name == "parameter_scale":
+            config = Network.context[-1].config
+            for nengo_type in (Connection, Neurons):
                 _store(config, nengo_type, name, value)
         elif name == "keep_history":
             _store(Network.context[0].config, Probe, name, value)
@@ -297,6 +307,9 @@ class Settings:
 
 _DEFINITIONS: dict[str, _Definition] = {
     "trainable": _Definition(partial(BoolParam, default=None, optional=True)),
+    "parameter_scale": _Definition(
+        partial(NdarrayParam, default=None, optional=True, shape=("...",))
+    ),
     "keep_history": _Definition(partial(BoolParam, default=True)),
     **{
         f.name: f.metadata["definition"]

@@ -225,6 +225,7 @@ TESTED_IN = {
     "benchmarks/image_models": "benchmarks/test_conversion",
     "benchmarks/training": "benchmarks/test_models",
     "benchmarks/worker": "benchmarks/test_command_line",
+    "converter/layers/weighted": "converter/layers/test_dense",
     "execution/places": "execution/test_step",
     "graph/schedule": "graph/test_planners",
     "graph/transitive": "graph/test_planners",

@@ -74,6 +74,9 @@ class Conversion:
         By ``id(layer)``, all calls that are planned.
     fusions : dict of {int: Call}
         By ``id(call)``, the batch normalization that the layer of a call takes over.
+    kept_layers : list of keras.layers.Layer
+        Layers with weights that are in the network themselves, as Keras cannot copy
+        them.
     """
 
     model: keras.Model
@@ -117,6 +120,7 @@ class Conversion:
         self.scopes: list[Scope] = []
         self.all_calls: dict[int, list[Call]] = {}
         self.fusions: dict[int, Call] = {}
+        self.kept_layers: list[keras.layers.Layer] = []
 
     def convert_graph(
         self,
@@ -126,6 +130,10 @@ class Conversion:
         path: tuple[Call, ...] = (),
     ) -> KerasTensorDict:
         """Make the objects of all calls of a model; see `.Converter`."""
+        raise NotImplementedError
+
+    def get_converter(self, layer: keras.Operation) -> Any:
+        """Return the converter of a layer; see `.Converter`."""
         raise NotImplementedError
 
     def call(self, layer: keras.Operation, node_id: int) -> Call:

@@ -7,6 +7,7 @@ the same, and the Nengo objects of the inputs, outputs and layers of the model.
 
 from __future__ import annotations
 
+import copy
 import math
 import warnings
 from collections.abc import Mapping
@@ -26,6 +27,7 @@ from nengo_dl.converter.mappings import KerasTensorDict
 from nengo_dl.converter.planning import Decision, decide, plan
 from nengo_dl.converter.registry import CONVERTERS, register
 from nengo_dl.converter.report import ConversionReport, make_report
+from nengo_dl.converter.updating import fingerprint, update_objects
 from nengo_dl.converter.verification import checked_inputs, default_inputs, verify
 
 
@@ -79,7 +81,8 @@ class Converter(Conversion):
     ----------
     net : nengo.Network
         The network; its attributes ``inputs``, ``outputs`` and ``layers`` are those
-        below.
+        below. If the weights of the Keras model have changed, it gets them when this
+        attribute is read (see `update_weights`).
     model : keras.Model
         The functional model that was converted.
     inputs : KerasTensorDict
@@ -140,10 +143,57 @@ class Converter(Conversion):
         self.connections: dict[tuple[Call, ...], list[nengo.Connection]] = {}
         self._layer_converters: dict[int, LayerConverter] = {}
         self.decisions: dict[int, Decision] = plan(self.graph, self, self.converters)
-        with nengo.Network(label=model.name) as self.net:
+        with nengo.Network(label=model.name) as self._net:
             configure_settings(inference_only=inference_only, trainable=None)
             self._convert_model()
+        self._objects = self._net.all_objects
+        self._weights = self._fingerprint()
         self._check_swaps()
+
+    @property
+    def net(self) -> nengo.Network:
+        """The network, with the weights that the Keras model has now."""
+        if self._fingerprint() != self._weights:
+            self.update_weights()
+        return self._net
+
+    def update_weights(self) -> None:
+        """
+        Give the network the weights that the Keras model has now.
+
+        Transforms, gains and biases are set anew, and with them whatever was trained
+        and frozen in the network, or calibrated. Objects that were removed from the
+        network, and synapses and neuron types that were changed, stay as they are.
+
+        This is done by itself when the attribute `net` is read, if the weights of the
+        model have changed since (by ``converter.model.load_weights``, say).
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If a transform was replaced by one of another type or shape.
+        """
+        twin = copy.copy(self)
+        twin._layer_converters, twin.neurons, twin.connections = {}, {}, {}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they were seen before
+            with nengo.Network(add_to_container=False) as twin._net:
+                configure_settings(trainable=None)
+                twin._convert_model()
+        calibrated = self.calibration is not None
+        update_objects(self._objects, twin._net.all_objects, calibrated)
+        if calibrated:
+            self.calibration = None
+            warnings.warn(
+                "The weights of the Keras model have changed, for which the network was "
+                "not calibrated: it is as before the calibration; calibrate it again"
+            )
+        self._weights = self._fingerprint()
+
+    def _fingerprint(self) -> bytes:
+        """Return a value that changes with the weights that have been converted."""
+        kept = {id(w) for layer in self.kept_layers for w in layer.weights}
+        return fingerprint([w for w in self.model.weights if id(w) not in kept])
 
     def _check_inputs(self) -> None:
         first = 2 if self.temporal_model else 1
@@ -178,8 +228,8 @@ class Converter(Conversion):
             obj = self.layers[tensor]
             synapse = self.synapse_from(obj)
             self.outputs.add([tensor], nengo.Probe(obj, synapse=synapse))
-        self.net.inputs, self.net.outputs = self.inputs, self.outputs
-        self.net.layers = self.layers
+        self._net.inputs, self._net.outputs = self.inputs, self.outputs
+        self._net.layers = self.layers
 
     def _size(self, tensor: keras.KerasTensor) -> int:
         return math.prod(tensor.shape[2 if self.temporal_model else 1 :])
@@ -320,7 +370,7 @@ class Converter(Conversion):
         neuron_type: NeuronType | None = None,
         spike_budget: float | None = None,
         percentile: float = 99.5,
-        correction: str = "voltage",
+        correction: str = "both",
         device: str | None = None,
     ) -> ConversionReport:
         r"""
@@ -358,9 +408,9 @@ class Converter(Conversion):
             one factor that keeps to it, for the best accuracy.
         percentile : float
             For ``method="percentile"``.
-        correction : {"voltage", "bias", "both", "none"}
-            What is corrected after the thresholds are chosen: the start voltages of
-            all neurons, one bias for every channel, both, or nothing.
+        correction : {"both", "voltage", "bias", "none"}
+            What is corrected after the thresholds are chosen: one bias for every
+            channel, the start voltages of all neurons, both, or nothing.
         device : str, optional
             Device for the simulator of the report.
 

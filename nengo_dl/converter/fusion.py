@@ -14,7 +14,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from nengo_dl.converter.activations import canonical
+from nengo_dl.converter.activations import Activations
 from nengo_dl.converter.keras_graph import Call, KerasGraph
 
 
@@ -51,7 +51,9 @@ def _value(variable: Any) -> np.ndarray:
     return keras.ops.convert_to_numpy(variable).astype(float)
 
 
-def find_fusions(graph: KerasGraph, decisions: Mapping[int, Any]) -> dict[int, Call]:
+def find_fusions(
+    graph: KerasGraph, decisions: Mapping[int, Any], activations: Activations
+) -> dict[int, Call]:
     """
     Find normalizations that can become a part of the layer before them.
 
@@ -61,6 +63,8 @@ def find_fusions(graph: KerasGraph, decisions: Mapping[int, Any]) -> dict[int, C
         The calls of a model.
     decisions : dict of {int: Decision}
         By ``id(layer)``, what becomes of a layer.
+    activations : Activations
+        Finds neuron types.
 
     Returns
     -------
@@ -74,7 +78,9 @@ def find_fusions(graph: KerasGraph, decisions: Mapping[int, Any]) -> dict[int, C
     n_uses.update(id(tensor) for tensor in graph.outputs)
     for call in graph.calls:
         if id(call.op) in graph.nested:
-            found.update(find_fusions(graph.nested[id(call.op)], decisions))
+            found.update(
+                find_fusions(graph.nested[id(call.op)], decisions, activations)
+            )
         if (
             type(call.op) is not keras.layers.BatchNormalization
             or decisions[id(call.op)].kind != "native"
@@ -85,19 +91,21 @@ def find_fusions(graph: KerasGraph, decisions: Mapping[int, Any]) -> dict[int, C
         if (
             producer is not None
             and n_uses[id(tensor)] == 1
-            and _takes_over(producer, decisions[id(producer.op)], call.op)
+            and _takes_over(producer, decisions[id(producer.op)], call.op, activations)
         ):
             found[id(producer)] = call
     return found
 
 
-def _takes_over(call: Call, decision: Any, normalization: Any) -> bool:
+def _takes_over(
+    call: Call, decision: Any, normalization: Any, activations: Activations
+) -> bool:
     """Return whether the layer of a call can take over a normalization."""
-    layer: Any = call.op
-    if decision.kind != "native" or not decision.converter_class.fuses_normalization:
+    layer, converter = call.op, decision.converter_class
+    if decision.kind != "native" or not converter.fuses_normalization:
         return False
-    activation = decision.converter_class.activation_of(layer)
-    if canonical(activation) is not keras.activations.linear:
+    activation = converter.activation_of(layer)
+    if activations.neuron_type(activation, converter.activation_map) is not None:
         return False
     rank = len(call.outputs[0].shape)
     is_first = getattr(layer, "data_format", None) == "channels_first"

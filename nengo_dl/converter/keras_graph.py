@@ -121,6 +121,8 @@ class KerasGraph:
 
     def _record(self, op: keras.Operation, *args: Any, **kwargs: Any) -> Any:
         """Note a call, and return new tensors in place of its output."""
+        # Keras gives all layers of a model that of the call of the model
+        kwargs.pop("training", None)
         output = _StandIn(op)(*args, **kwargs)
         self.calls.append(Call(op, self._n_calls[id(op)], args, kwargs, output))
         self._n_calls[id(op)] += 1
@@ -194,7 +196,7 @@ class KerasGraph:
             elif compute is not None:
                 output = compute(here, call, args, kwargs)
             else:
-                output = call.op(*args, **kwargs)
+                output = call_op(call.op, args, kwargs, training=False)
             for symbol, x in zip(call.outputs, tf.nest.flatten(output)):
                 values[id(symbol)] = x
         return [values[id(symbol)] for symbol in self.outputs]
@@ -205,6 +207,24 @@ class KerasGraph:
             yield call
             if id(call.op) in self.nested:
                 yield from self.nested[id(call.op)].all_calls()
+
+
+def call_op(op: keras.Operation, args: tuple, kwargs: dict, training: bool) -> Any:
+    """
+    Call a layer or operation.
+
+    Parameters
+    ----------
+    op : keras.Operation
+        The layer or operation.
+    args, kwargs : tuple, dict
+        The arguments.
+    training : bool
+        Whether layers behave as in training.
+    """
+    if isinstance(op, keras.layers.Layer):
+        return op(*args, training=training, **kwargs)
+    return op(*args, **kwargs)
 
 
 class _StandIn(keras.Operation):

@@ -289,13 +289,26 @@ class LayerConverter:
             self.output_size(node_id),
             1,
             neuron_type=neuron_type,
+            # nothing is encoded or decoded, and Nengo's defaults take long to sample
+            encoders=nengo.dists.Choice([[1]]),
+            eval_points=nengo.dists.Uniform(-1, 1),
             gain=nengo.dists.Choice([scale]),
             bias=nengo.dists.Choice([0]) if biases is None else biases * scale,
             label=self.name(node_id),
         ).neurons
         if biases is None:
             self.set_trainable(neurons, False)
+        elif scale != 1:
+            self._set_parameter_scale(neurons, scale)
         return neurons
+
+    @staticmethod
+    def _set_parameter_scale(neurons: nengo.ensemble.Neurons, scale: float) -> None:
+        """Say that files of parameters have the biases of the Keras model."""
+        config = nengo.Network.context[-1].config
+        if "parameter_scale" not in config[nengo.ensemble.Neurons].extra_params:
+            configure_settings(parameter_scale=None)
+        config[neurons].parameter_scale = scale
 
     def _scaled(
         self, neuron_type: NeuronType, scale: float

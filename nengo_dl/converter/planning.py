@@ -19,6 +19,7 @@ from nengo_dl.converter.conversion import Conversion
 from nengo_dl.converter.fusion import find_fusions
 from nengo_dl.converter.keras_graph import Call, KerasGraph
 from nengo_dl.converter.layer_converter import LayerConverter
+from nengo_dl.converter.reasons import why_not_native
 
 NATIVE, FALLBACK, REFUSED = "native", "fallback", "refused"
 
@@ -90,9 +91,7 @@ def decide(
     """
     found = registry.get(type(layer))
     if found is None:
-        is_layer = isinstance(layer, keras.layers.Layer)
-        kind_of_op = "type of layer" if is_layer else "operation"
-        native, reason = False, f"there is no converter for this {kind_of_op}"
+        native, reason = False, why_not_native(layer)
         may_fall_back = True
     else:
         native, text = found.convertible(layer, converter)
@@ -167,7 +166,7 @@ def plan(
     _check_shared_weights(decisions, n_calls, converter)
     _warn_about_fallbacks(decisions)
     if converter.fuse_batch_normalization:
-        converter.fusions = find_fusions(graph, decisions)
+        converter.fusions = find_fusions(graph, decisions, converter.activations)
     return decisions
 
 

@@ -8,13 +8,12 @@ computed one by one, as Nengo does.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from nengo_dl.converter.keras_graph import Call
+from nengo_dl.converter.keras_graph import Call, call_op
 from nengo_dl.converter.vector_call import fill
 
 # Positions of axes.
@@ -102,7 +101,7 @@ def _compute(call: Call, values: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Compute a call, which leaves the state of the layer as it is."""
     args, kwargs = fill(call, list(map(tf.constant, values)))
     with keras.StatelessScope():
-        output: Any = call.op(*args, **kwargs)
+        output = call_op(call.op, args, kwargs, training=False)
     flat = filter(tf.is_tensor, tf.nest.flatten(output))
     return list(map(keras.ops.convert_to_numpy, flat))
 

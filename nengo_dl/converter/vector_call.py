@@ -15,7 +15,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from nengo_dl.converter.keras_graph import Call, is_keras_tensor
+from nengo_dl.converter.keras_graph import Call, call_op, is_keras_tensor
 
 
 def fill(call: Call, values: Sequence[Any]) -> tuple[tuple, dict[str, Any]]:
@@ -81,7 +81,7 @@ class VectorCall(keras.layers.Layer):
         x : (batch_size, size) tensor
             All tensors of the call, flat and side by side.
         training : bool
-            Whether the layer behaves as in training; Keras passes that on.
+            Whether the layer behaves as in training.
 
         Returns
         -------
@@ -97,7 +97,8 @@ class VectorCall(keras.layers.Layer):
             for part, shape, tensor in zip(parts, shapes, call.inputs)
         ]
         args, kwargs = fill(call, values)
-        outputs = filter(tf.is_tensor, tf.nest.flatten(self.op(*args, **kwargs)))
+        output = call_op(self.op, args, kwargs, bool(training))
+        outputs = filter(tf.is_tensor, tf.nest.flatten(output))
         flat = [tf.reshape(tf.cast(y, x.dtype), (x.shape[0], -1)) for y in outputs]
         return flat[0] if len(flat) == 1 else tf.concat(flat, axis=-1)
 

@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import nengo
+import numpy as np
 from nengo.builder import Model
 from nengo.builder.operator import Operator
 from nengo.builder.signal import Signal
@@ -197,22 +198,46 @@ def trainable_setting(configs: Configs, obj: Trainable) -> bool | None:
     keys = [obj, type(obj)]
     if isinstance(obj, nengo.ensemble.Neurons):
         keys += [obj.ensemble, nengo.Ensemble]
+    return _first_setting(configs, keys, "trainable")
+
+
+def scale_setting(configs: Configs, obj: Trainable) -> np.ndarray | None:
+    """
+    Return the value of the ``parameter_scale`` option for an object.
+
+    Parameters
+    ----------
+    configs : sequence of nengo.Config
+        The configs that apply to the object, that of the outermost network first.
+    obj : nengo.Ensemble or nengo.ensemble.Neurons or nengo.Connection
+        The object.
+
+    Returns
+    -------
+    scale : array or None
+        None if no setting applies.
+    """
+    return _first_setting(configs, [obj, type(obj)], "parameter_scale")
+
+
+def _first_setting(configs: Configs, keys: Sequence[Any], name: str) -> Any:
+    """Return a setting of the first of some objects and classes that have it."""
     for key in keys:
         for config in reversed(configs):
-            value = _setting(config, key)
+            value = _setting(config, key, name)
             if value is not None:
                 return value
     return None
 
 
-def _setting(config: nengo.Config, key: type | Trainable) -> bool | None:
-    """Look up ``trainable`` for exactly this class or object in one config."""
+def _setting(config: nengo.Config, key: Any, name: str) -> Any:
+    """Look up a setting for exactly this class or object in one config."""
     is_class = isinstance(key, type)
     cls = key if is_class else type(key)
     if cls not in config.params or key not in config.params:
         return None
-    if "trainable" not in config.params[cls].extra_params:
+    if name not in config.params[cls].extra_params:
         return None
-    if not is_class and "trainable" not in config.params[key]:
+    if not is_class and name not in config.params[key]:
         return None
-    return config.params[key].trainable
+    return getattr(config.params[key], name)

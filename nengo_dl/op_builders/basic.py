@@ -135,7 +135,11 @@ class CopyBuilder(OverwritingBuilder):
             targets.append(dst)
         self.mode = write_mode(self.ops[0], self.ops[0].dst)
         self.shapes_agree = all(s.shape == d.shape for s, d in zip(sources, targets))
-        if self.shapes_agree:
+        # many slices, such as columns of a matrix, are easier to read and write alone
+        are_simple = all(
+            len(place.pieces) <= row_access.MAX_SLICES for place in sources + targets
+        )
+        if self.shapes_agree and are_simple:
             sources, targets = [signals.combine(sources)], [signals.combine(targets)]
         self.pairs = list(zip(sources, targets))
 

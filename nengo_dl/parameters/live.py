@@ -17,9 +17,10 @@ import keras
 import nengo
 import numpy as np
 from nengo.builder.signal import Signal
+from nengo.exceptions import ValidationError
 
 from nengo_dl.graph.layout import dense_values, element_positions, sparse_indices
-from nengo_dl.graph.trainability import is_minibatched, parameter_signals
+from nengo_dl.graph.trainability import is_minibatched, parameter_signals, scale_setting
 from nengo_dl.parameters.names import object_names, quote
 from nengo_dl.tensor_graph import TensorGraph
 from nengo_dl.tensor_node import TensorNode
@@ -46,6 +47,8 @@ class Parameter:
         Whether there is a minibatch axis.
     indices : (n, 2) array of int, optional
         Where the values are in a sparse matrix.
+    scale : array, optional
+        By which factor values in the network are larger than those in files.
     """
 
     name: str
@@ -55,6 +58,7 @@ class Parameter:
     shape: tuple[int, ...]
     minibatched: bool = False
     indices: np.ndarray | None = None
+    scale: np.ndarray | None = None
 
 
 def find_parameters(tensor_graph: TensorGraph) -> list[Parameter]:
@@ -89,7 +93,7 @@ def find_parameters(tensor_graph: TensorGraph) -> list[Parameter]:
 def _signal_parameters(
     tensor_graph: TensorGraph, names: Mapping[Any, str], positions: Mapping[Any, str]
 ) -> Iterator[Parameter]:
-    for obj, signal, _ in parameter_signals(tensor_graph.model):
+    for obj, signal, configs in parameter_signals(tensor_graph.model):
         owner, attr = _owner_and_name(obj)
         shape = dense_values(signal).shape
         minibatched = bool(is_minibatched(signal))
@@ -103,7 +107,24 @@ def _signal_parameters(
             shape,
             minibatched,
             sparse_indices(signal)[0] if signal.sparse else None,
+            _checked_scale(scale_setting(configs, obj), shape, obj),
         )
+
+
+def _checked_scale(
+    scale: np.ndarray | None, shape: tuple[int, ...], obj: Any
+) -> np.ndarray | None:
+    if scale is None:
+        return None
+    try:
+        np.broadcast_to(scale, shape)
+    except ValueError as err:
+        raise ValidationError(
+            f"must have a shape that can be broadcast to that of a parameter of {obj}, "
+            f"{shape} (received: {scale.shape})",
+            attr="parameter_scale",
+        ) from err
+    return scale
 
 
 def _layer_parameters(

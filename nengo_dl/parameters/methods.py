@@ -66,6 +66,11 @@ class ParameterMethods:
         their labels if these are unique in their network, and else by their positions,
         in the order in which they were created; connections are named after what they
         connect.
+
+        Values are divided by the ``parameter_scale`` of the object, if it has one (see
+        `.configure_settings`), and multiplied with that when they are loaded: networks
+        that `.Converter` has made of the same model can exchange files, whatever their
+        ``scale_firing_rates``.
         """
         save(self._simulation, path, _include(include_state, include_non_trainable))
 

@@ -16,15 +16,25 @@ from collections.abc import Sequence
 import nengo
 import numpy as np
 
+from nengo_dl.graph.trainability import parameter_signals, scale_setting
 from nengo_dl.parameters.files import SavedParameter
 from nengo_dl.parameters.matching import listed, pair_up
 from nengo_dl.parameters.names import object_names
 
 
 def built_neurons(model: nengo.builder.Model) -> list[SavedParameter]:
-    """Return the gains and biases with which the neurons of a network were built."""
+    """
+    Return the gains and biases with which the neurons of a network were built.
+
+    They are those that files contain: without the ``parameter_scale`` of the neurons.
+    """
     if model.toplevel is None:
         return []
+    scales = {
+        obj.ensemble: scale_setting(configs, obj)
+        for obj, _, configs in parameter_signals(model)
+        if isinstance(obj, nengo.ensemble.Neurons)
+    }
     names = object_names(model.toplevel)
     positions = object_names(model.toplevel, use_labels=False)
     return [
@@ -33,7 +43,8 @@ def built_neurons(model: nengo.builder.Model) -> list[SavedParameter]:
             f"{positions[ens]}.built_{attr}",
             ens.label,
             False,
-            getattr(model.params[ens], attr),
+            getattr(model.params[ens], attr)
+            / (1 if scales.get(ens) is None else scales[ens]),
         )
         for ens in names
         if isinstance(ens, nengo.Ensemble) and model.params[ens].gain is not None
@@ -57,14 +68,17 @@ def warn_of_other_neurons(
     if model.toplevel is None:
         return
     names = object_names(model.toplevel)
-    sensitive = {names[ens] for ens in _sensitive_ensembles(model) if ens in names}
+    sensitive = {
+        f"{names[ens]}.built_{attr}"
+        for ens, attr in _sensitive_values(model)
+        if ens in names
+    }
     pairs, _, _ = pair_up(saved, built_neurons(model))
-    names_of_others = dict.fromkeys(
+    differing = dict.fromkeys(
         own.name.rpartition(".")[0]
         for own, other in pairs
-        if not _are_close(own.value, other.value)
+        if own.name in sensitive and not _are_close(own.value, other.value)
     )
-    differing = [name for name in names_of_others if name in sensitive]
     if differing:
         warnings.warn(
             "Neurons were built with other gains and biases than in the simulation "
@@ -74,14 +88,18 @@ def warn_of_other_neurons(
         )
 
 
-def _sensitive_ensembles(model: nengo.builder.Model) -> list[nengo.Ensemble]:
-    """Return the ensembles that are decoded by Probes, or get input to neurons."""
+def _sensitive_values(model: nengo.builder.Model) -> list[tuple[nengo.Ensemble, str]]:
+    """
+    Return ensembles, and which of gain and bias something else was computed from.
+
+    Probes decode by both; connections to neurons are multiplied with the gains.
+    """
     found = []
     for conn in (obj for obj in model.params if isinstance(obj, nengo.Connection)):
         if isinstance(conn.post_obj, nengo.Probe):
-            found.append(conn.pre_obj)
+            found += [(conn.pre_obj, "gain"), (conn.pre_obj, "bias")]
         elif isinstance(conn.post_obj, nengo.ensemble.Neurons):
-            found.append(conn.post_obj.ensemble)
+            found.append((conn.post_obj.ensemble, "gain"))
     return found
 
 

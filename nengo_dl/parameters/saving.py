@@ -47,7 +47,14 @@ def save(simulation: Simulation, path: str | os.PathLike, include_state: bool) -
     tensor_graph = simulation.tensor_graph
     parameters = find_parameters(tensor_graph)
     saved = tuple(
-        SavedParameter(p.name, p.position, p.label, p.minibatched, value, p.indices)
+        SavedParameter(
+            p.name,
+            p.position,
+            p.label,
+            p.minibatched,
+            value if p.scale is None else (value / p.scale).astype(value.dtype),
+            p.indices,
+        )
         for p, value in zip(parameters, read_values(tensor_graph, parameters))
     )
     state = read_state(tensor_graph, simulation.n_steps) if include_state else None
@@ -86,5 +93,9 @@ def _match(
     parameters = find_parameters(tensor_graph)
     if file.unnamed:
         used = [p for p in parameters if is_used(tensor_graph, p)]
+        # (NengoDL 3 saved values as they are in the network)
         return match_unnamed(file.unnamed, used)
-    return match_parameters(file.parameters, parameters)
+    return {
+        parameter: value if parameter.scale is None else value * parameter.scale
+        for parameter, value in match_parameters(file.parameters, parameters).items()
+    }

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 from nengo.exceptions import BuildError
 
-from nengo_dl.signals.row_access import positions_in
+from nengo_dl.signals.row_access import positions_in, slices_of
 
 # A base array, and start and stop along its first axis.
 Piece = tuple[Any, int, int]
@@ -182,17 +182,21 @@ class TensorSignal:
         if self.elements is not None:
             elements = self.elements.reshape(self.shape)[chosen].ravel()
             return self._with(shape=shape, elements=elements)
-        keys = [k for k, start, stop in self._pieces for _ in range(stop - start)]
-        if len(keys) != n:  # rows of the signal are not rows of the base
+        positions = self.positions
+        if len(positions) != n:  # rows of the signal are not rows of the base
             elements = np.arange(self.size).reshape(self.shape)[chosen].ravel()
             return self._with(shape=shape, elements=elements)
+        lengths = [stop - start for _, start, stop in self._pieces]
+        owners = np.repeat(np.arange(len(lengths)), lengths)
+        slices = slices_of(positions[chosen], owners[chosen])
+        firsts = np.cumsum([0, *(stop - start for start, stop in slices)])[:-1]
         return TensorSignal(
-            [(int(p), int(p) + 1) for p in self.positions[chosen]],
-            tuple(keys[i] for i in chosen),
+            slices,
+            tuple(self._pieces[i][0] for i in owners[chosen][firsts]),
             self.dtype,
             shape,
             self.minibatch_size,
-            label=f"{self.label}[{item}]",
+            label=f"{self.label}[{item if np.ndim(item) == 0 else '...'}]",
         )
 
     def _with(

@@ -4,8 +4,10 @@ import nengo
 import numpy as np
 import pytest
 import tensorflow as tf
-from nengo.exceptions import SimulationError
+from nengo.exceptions import SimulationError, ValidationError
 from parameters.networks import assert_equal_parameters, make_network, parameters
+
+import nengo_dl
 
 
 def output(sim, n_steps=10):
@@ -200,3 +202,40 @@ def test_saving_while_training(Simulator, tmp_path):
         # a trained network trains on from where it was
         losses = sim.fit(x, y, epochs=2, verbose=0).history["loss"]
     assert before > history["loss"][-1] > losses[0] > losses[1]
+
+
+def test_scaled_parameters(Simulator, tmp_path):
+    """Files have the values without the scales of a network."""
+
+    def make(neuron_scale=None, weight_scale=None):
+        with nengo.Network(seed=0) as net:
+            nengo_dl.configure_settings(parameter_scale=None)
+            with nengo.Network():
+                nengo_dl.configure_settings(parameter_scale=None)
+                a, b = (
+                    nengo.Ensemble(2, 1, gain=np.ones(2), bias=np.ones(2)).neurons
+                    for _ in range(2)
+                )
+            conn = nengo.Connection(a, b, transform=np.ones((2, 2)))
+        if neuron_scale is not None:
+            net.networks[0].config[b].parameter_scale = neuron_scale
+        if weight_scale is not None:
+            net.config[conn].parameter_scale = weight_scale
+        return net, b, conn
+
+    net, b, conn = make(4, [[1], [2]])
+    with Simulator(net, unroll_simulation=1) as sim:
+        sim.save_params(tmp_path / "params")
+        before = parameters(sim)
+        sim.load_params(tmp_path / "params")
+        assert_equal_parameters(parameters(sim), before)
+    net, b, conn = make(weight_scale=3)
+    with Simulator(net, unroll_simulation=1) as sim:
+        with pytest.warns(UserWarning, match="other gains"):
+            sim.load_params(tmp_path / "params")
+        np.testing.assert_allclose(sim.data[b.ensemble].bias, 0.25)
+        np.testing.assert_allclose(sim.data[conn].weights, [[3, 3], [1.5, 1.5]])
+    net, b, conn = make([1, 2, 3])
+    with Simulator(net, unroll_simulation=1) as sim:
+        with pytest.raises(ValidationError, match="parameter_scale"):
+            sim.save_params(tmp_path / "params")

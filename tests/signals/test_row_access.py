@@ -7,6 +7,8 @@ import pytest
 import tensorflow as tf
 from signals.signal_case import Case
 
+from nengo_dl.signals.row_access import box_of, positions_in, slices_of
+
 
 @pytest.mark.parametrize("index", [[0, 0, 3, 3], [0, 2, 4], [5, 0], [0, 2] * 20])
 def test_gather_of_separate_rows(index, minibatch_size):
@@ -75,6 +77,47 @@ def test_scatter_accumulates(index, jit_compile, minibatch_size):
     np.add.at(expected, index, np.moveaxis(value, case.axis, 0))
     result = increment(case.base, tf.constant(value))
     assert np.allclose(result, np.moveaxis(expected, 0, case.axis), atol=1e-5)
+
+
+@pytest.mark.parametrize("index", [[0, 3], [1, 4], [1, 2, 4, 5], [0, 1, 3, 4]])
+@pytest.mark.parametrize("mode", ["update", "inc"])
+def test_columns_of_a_matrix(index, mode, minibatch_size, monkeypatch):
+    monkeypatch.setattr("nengo_dl.signals.row_access.MAX_SLICES", 1)
+    for name in (
+        "tf.gather",
+        "tf.tensor_scatter_nd_update",
+        "tf.tensor_scatter_nd_add",
+    ):
+        monkeypatch.delattr(f"nengo_dl.signals.row_access.{name}")
+    case = Case(minibatch_size)
+    whole = case.signal([(0, 6)], (6, 2))
+    signal = whole[index]
+    assert len(signal.slices) == 2
+    assert np.array_equal(case.signals.gather(signal), case.rows(*index))
+    value = case.values(len(index), 2)
+    case.signals.scatter(signal, tf.constant(value), mode=mode)
+    expected = case.changed(index, lambda old: value + old * (mode == "inc"))
+    assert np.allclose(case.result(), expected)
+
+
+def test_box_of():
+    assert box_of([(1, 3), (5, 7), (9, 11)], 13) == (1, 3, 4, 0, 2)
+    assert box_of([(1, 3), (5, 7), (9, 11)], 11) == (0, 3, 4, 1, 3)
+    assert box_of([(1, 3)], 12) is None
+    assert box_of([(1, 3), (5, 7), (8, 10)], 12) is None  # other distances
+    assert box_of([(1, 3), (5, 8), (9, 11)], 12) is None  # other lengths
+    assert box_of([(5, 7), (1, 3)], 12) is None  # backwards
+    assert box_of([(1, 3), (2, 4)], 12) is None  # overlapping
+    assert box_of([(0, 1), (4, 5)], 5) is None  # the last row is too long
+
+
+def test_positions_and_slices():
+    slices = [(3, 5), (5, 6), (1, 2)]
+    assert positions_in(slices).tolist() == [3, 4, 5, 1]
+    assert positions_in([]).tolist() == []
+    assert slices_of(np.array([3, 4, 5, 1])) == [(3, 6), (1, 2)]
+    assert slices_of(np.array([3, 4, 5, 1]), np.array([0, 0, 1, 1])) == slices
+    assert slices_of(np.zeros(0, int)) == []
 
 
 @pytest.mark.parametrize("mode", ["update", "inc"])

@@ -22,7 +22,7 @@ from nengo_dl.converter.calibration.spikes import (
 from nengo_dl.converter.calibration.thresholds import by_channel
 from nengo_dl.converter.conversion import Conversion
 
-CORRECTIONS = ("voltage", "bias", "both", "none")
+CORRECTIONS = ("both", "voltage", "bias", "none")
 
 
 def correct(
@@ -58,7 +58,7 @@ def correct(
         One for each input of the model.
     n_steps : int
         Number of steps :math:`T`.
-    correction : {"voltage", "bias", "both", "none"}
+    correction : {"both", "voltage", "bias", "none"}
         What is corrected.
     """
     if correction == "none":

@@ -19,7 +19,7 @@ import tensorflow as tf
 from nengo.neurons import NeuronType, RectifiedLinear, SpikingRectifiedLinear
 
 from nengo_dl.converter.conversion import Conversion
-from nengo_dl.converter.keras_graph import Call
+from nengo_dl.converter.keras_graph import Call, call_op
 from nengo_dl.layers import QCFS
 from nengo_dl.neurons import IntegrateAndFire, ReLU
 
@@ -237,7 +237,7 @@ def forward(
         index = index_of.get(path)
         if index is None:
             op = _averaging(call.op) if spiking and averages else call.op
-            return op(*args, **kwargs)
+            return call_op(op, args, kwargs, training=False)
         return output_of(index, sites[index].current(args, kwargs))
 
     return converter.graph.run(inputs, compute)

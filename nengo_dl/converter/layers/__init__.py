@@ -13,6 +13,7 @@ from nengo_dl.converter.layers import (
     quantised,
     rearrangement,
     shapes,
+    time,
 )
 
 __all__ = [
@@ -28,4 +29,5 @@ __all__ = [
     "quantised",
     "rearrangement",
     "shapes",
+    "time",
 ]

@@ -9,6 +9,7 @@ import keras
 import nengo
 import numpy as np
 
+from nengo_dl.converter.conversion import Conversion
 from nengo_dl.converter.layers.elements import (
     channels_come_last,
     positions,
@@ -25,6 +26,21 @@ class ConvertConvolution(ConvertWeighted):
 
     A kernel with dilation is filled up with zeros, which training would change.
     """
+
+    @classmethod
+    def convertible(
+        cls, layer: keras.Operation, converter: Conversion
+    ) -> tuple[bool, str | None]:
+        """Refuse to train dilated kernels."""
+        possible, reason = super().convertible(layer, converter)
+        rate = getattr(layer, "dilation_rate", ())
+        if set(rate) <= {1} or converter.inference_only:
+            return possible, reason
+        dilation = (
+            f"dilation_rate has value {rate} != {(1,) * len(rate)} (unless "
+            "inference_only=True)"
+        )
+        return False, f"{reason}; {dilation}" if reason else dilation
 
     @property
     def channels_last(self) -> bool:
@@ -90,6 +106,9 @@ class ConvertConvolution(ConvertWeighted):
         )
 
 
+@register(keras.layers.Conv1D)
+@register(keras.layers.Conv2D)
+@register(keras.layers.Conv3D)
 class ConvertConv(ConvertConvolution):
     """Convolutions, maybe of groups of channels."""
 
@@ -115,36 +134,8 @@ class ConvertConv(ConvertConvolution):
         return node, shape
 
 
-@register(keras.layers.Conv1D)
-class ConvertConv1D(ConvertConv):
-    """Convolutions along one axis."""
-
-    unsupported_training_args = (
-        *ConvertConv.unsupported_training_args,
-        ("dilation_rate", (1,)),
-    )
-
-
-@register(keras.layers.Conv2D)
-class ConvertConv2D(ConvertConv):
-    """Convolutions along two axes."""
-
-    unsupported_training_args = (
-        *ConvertConv.unsupported_training_args,
-        ("dilation_rate", (1, 1)),
-    )
-
-
-@register(keras.layers.Conv3D)
-class ConvertConv3D(ConvertConv):
-    """Convolutions along three axes, which `nengo.Simulator` does not have."""
-
-    unsupported_training_args = (
-        *ConvertConv.unsupported_training_args,
-        ("dilation_rate", (1, 1, 1)),
-    )
-
-
+@register(keras.layers.DepthwiseConv1D)
+@register(keras.layers.DepthwiseConv2D)
 class ConvertDepthwiseConv(ConvertConvolution):
     """Convolutions of every channel for itself."""
 
@@ -166,26 +157,8 @@ class ConvertDepthwiseConv(ConvertConvolution):
         self.connect(node_id, self.get_input_obj(node_id), obj, transform)
 
 
-@register(keras.layers.DepthwiseConv1D)
-class ConvertDepthwiseConv1D(ConvertDepthwiseConv):
-    """Depthwise convolutions along one axis."""
-
-    unsupported_training_args = (
-        *ConvertDepthwiseConv.unsupported_training_args,
-        ("dilation_rate", (1,)),
-    )
-
-
-@register(keras.layers.DepthwiseConv2D)
-class ConvertDepthwiseConv2D(ConvertDepthwiseConv):
-    """Depthwise convolutions along two axes."""
-
-    unsupported_training_args = (
-        *ConvertDepthwiseConv.unsupported_training_args,
-        ("dilation_rate", (1, 1)),
-    )
-
-
+@register(keras.layers.SeparableConv1D)
+@register(keras.layers.SeparableConv2D)
 class ConvertSeparableConv(ConvertConvolution):
     """Depthwise convolutions, and a convolution of their outputs with size 1."""
 
@@ -220,26 +193,9 @@ class ConvertSeparableConv(ConvertConvolution):
         self.connect(node_id, between, obj, second)
 
 
-@register(keras.layers.SeparableConv1D)
-class ConvertSeparableConv1D(ConvertSeparableConv):
-    """Separable convolutions along one axis."""
-
-    unsupported_training_args = (
-        *ConvertSeparableConv.unsupported_training_args,
-        ("dilation_rate", (1,)),
-    )
-
-
-@register(keras.layers.SeparableConv2D)
-class ConvertSeparableConv2D(ConvertSeparableConv):
-    """Separable convolutions along two axes."""
-
-    unsupported_training_args = (
-        *ConvertSeparableConv.unsupported_training_args,
-        ("dilation_rate", (1, 1)),
-    )
-
-
+@register(keras.layers.Conv1DTranspose)
+@register(keras.layers.Conv2DTranspose)
+@register(keras.layers.Conv3DTranspose)
 class ConvertConvTranspose(ConvertConvolution):
     """Transposed convolutions."""
 
@@ -259,33 +215,3 @@ class ConvertConvTranspose(ConvertConvolution):
             init=kernel,
         )
         self.connect(node_id, self.get_input_obj(node_id), obj, transform)
-
-
-@register(keras.layers.Conv1DTranspose)
-class ConvertConv1DTranspose(ConvertConvTranspose):
-    """Transposed convolutions along one axis."""
-
-    unsupported_training_args = (
-        *ConvertConvTranspose.unsupported_training_args,
-        ("dilation_rate", (1,)),
-    )
-
-
-@register(keras.layers.Conv2DTranspose)
-class ConvertConv2DTranspose(ConvertConvTranspose):
-    """Transposed convolutions along two axes."""
-
-    unsupported_training_args = (
-        *ConvertConvTranspose.unsupported_training_args,
-        ("dilation_rate", (1, 1)),
-    )
-
-
-@register(keras.layers.Conv3DTranspose)
-class ConvertConv3DTranspose(ConvertConvTranspose):
-    """Transposed convolutions along three axes."""
-
-    unsupported_training_args = (
-        *ConvertConvTranspose.unsupported_training_args,
-        ("dilation_rate", (1, 1, 1)),
-    )

@@ -43,7 +43,10 @@ class ConvertDense(ConvertWeighted):
         kernel = self.kernel(node_id, kernel)
         biases, activation = self.biases(node_id), self.layer.activation
         if n_positions == 1:
-            obj = self.add_nengo_obj(node_id, biases, activation)
+            trained = biases if self.trainable else None
+            obj = self.add_nengo_obj(node_id, trained, activation)
+            if biases is not None and trained is None:
+                self.add_biases(node_id, obj, biases, trainable=False)
             transform: Any = nengo.Dense((n_out, n_in), init=kernel.T)
         else:
             obj = self.add_nengo_obj(node_id, activation=activation)

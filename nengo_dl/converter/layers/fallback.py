@@ -45,6 +45,8 @@ class ConvertFallback(LayerConverter):
         call = self.call(node_id)
         if self._copy is None:
             self._copy = copy_layer(self.layer, call)
+            if self._copy is self.layer and getattr(self.layer, "weights", None):
+                self.converter.kept_layers.append(self.layer)
         if self._is_simple(call):
             node = TensorNode(
                 self._copy,

@@ -74,8 +74,6 @@ class ConvertBatchNormalization(ConvertAffine):
         for call in converter.calls_of(layer):
             if len(call.inputs) != 1:
                 return False, "it is called with a mask"
-            if _in_training(call.args, call.kwargs) and bn.trainable:
-                return False, "it is called with training=True"
             axis = bn.axis % len(call.inputs[0].shape)
             if axis < (2 if converter.temporal_model else 1):
                 return False, f"its axis ({bn.axis}) is that of the batch or of time"
@@ -94,11 +92,6 @@ class ConvertBatchNormalization(ConvertAffine):
         shape[self.layer.axis % rank] = -1
         factors, shifts = factors_and_shifts(self.layer)
         return factors.reshape(shape), shifts.reshape(shape)
-
-
-def _in_training(args: tuple, kwargs: dict[str, Any]) -> bool:
-    """Return whether a layer is called as in training by the user."""
-    return bool(args[1] if len(args) > 1 else kwargs.get("training"))
 
 
 @register(keras.layers.Rescaling)
@@ -160,10 +153,9 @@ class ConvertInferenceIdentity(ConvertIdentity):
     def convertible(
         cls, layer: keras.Operation, converter: Conversion
     ) -> tuple[bool, str | None]:
-        """Refuse networks that may be trained, and calls as in training."""
-        for call in converter.calls_of(layer):
-            if _in_training(call.args, call.kwargs):
-                return False, "it is called with training=True"
+        """Refuse networks that may be trained."""
+        if not all(call.is_plain for call in converter.calls_of(layer)):
+            return False, "it is called with several tensors"
         # a layer that was switched off
         if converter.inference_only or getattr(layer, "rate", None) == 0:
             return True, None
@@ -177,13 +169,30 @@ class ConvertInferenceIdentity(ConvertIdentity):
 INFERENCE_IDENTITIES = (
     "ActivityRegularization",
     "AlphaDropout",
+    "AugMix",
+    "CutMix",
     "Dropout",
     "GaussianDropout",
     "GaussianNoise",
+    "MixUp",
+    "RandAugment",
     "RandomBrightness",
+    "RandomColorDegeneration",
+    "RandomColorJitter",
     "RandomContrast",
+    "RandomElasticTransform",
+    "RandomErasing",
     "RandomFlip",
+    "RandomGaussianBlur",
+    "RandomGrayscale",
+    "RandomHue",
+    "RandomInvert",
+    "RandomPerspective",
+    "RandomPosterization",
     "RandomRotation",
+    "RandomSaturation",
+    "RandomSharpness",
+    "RandomShear",
     "RandomTranslation",
     "RandomZoom",
     "SpatialDropout1D",

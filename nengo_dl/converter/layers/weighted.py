@@ -7,7 +7,6 @@ kernel, and one bias for every channel.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -137,8 +136,3 @@ def values_of(variable: Any) -> np.ndarray:
     """Return the value of a Keras variable, in a type that NumPy has."""
     value = keras.ops.convert_to_numpy(variable)
     return value if value.dtype in ("float32", "float64") else value.astype("float32")
-
-
-def n_positions(shape: tuple[int, ...], n_channels: int) -> int:
-    """Return the number of elements of an array, per channel."""
-    return math.prod(shape) // n_channels

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from nengo_dl.converter.conversion import Conversion
-from nengo_dl.converter.keras_graph import Call
+from nengo_dl.converter.keras_graph import Call, call_op
 
 
 class Comparison:
@@ -131,7 +131,7 @@ class Activations:
         return self._values[path]
 
     def _note(self, path: tuple, call: Call, args: tuple, kwargs: dict) -> Any:
-        output = call.op(*args, **kwargs)
+        output = call_op(call.op, args, kwargs, training=False)
         if path in self._converter.neurons:
             self._values[path] = output.numpy()
         return output

@@ -124,6 +124,18 @@ def test_training():
     assert converter.verify(training=True, atol=1e-6)
 
 
+def test_layers_that_act_in_training():
+    inp = keras.Input((40,))
+    outputs = [L.Dropout(0.5)(inp), L.Dropout(0.5)(inp, training=True)]
+    converter = convert(keras.Model(inp, outputs), native=False)
+    compare(converter, native=False)
+    with nengo_dl.Simulator(converter.net, progress_bar=False) as sim:
+        x = np.ones((1, 1, 40))
+        trained = sim.keras_model([x, np.ones((1, 1))], training=True)
+    values = [np.ravel(v) for v in trained.values() if np.size(v) == 40]
+    assert [sorted(set(value)) for value in values] == [[0, 2]] * 2
+
+
 def test_weights_of_the_model_itself():
     """What Keras cannot copy is used by both."""
     inp = keras.Input((2,))
