@@ -17,6 +17,7 @@ from keras import layers
 
 N_CLASSES = 10
 BATCH_SIZE = 64
+MAX_SHIFT = 2 / 28  # share of the width
 
 
 class Images(NamedTuple):
@@ -100,7 +101,7 @@ NETWORKS: dict[str, Callable[[tuple[int, ...]], keras.Model]] = {
 
 def trained_model(name: str, images: Images, epochs: int) -> keras.Model:
     """
-    Make and train a network.
+    Make and train a network; the residual one with images that are shifted a little.
 
     Parameters
     ----------
@@ -116,15 +117,19 @@ def trained_model(name: str, images: Images, epochs: int) -> keras.Model:
     model : keras.Model
     """
     keras.utils.set_random_seed(0)
-    model = NETWORKS[name](images.pixels.shape[1:])
+    shape = images.pixels.shape[1:]
+    model = trained = NETWORKS[name](shape)
+    if name == "resnet":
+        shift = layers.RandomTranslation(MAX_SHIFT, MAX_SHIFT, fill_mode="constant")
+        trained = keras.Sequential([keras.Input(shape), shift, model])
     n_batches = -(-len(images.labels) // BATCH_SIZE)
-    model.compile(
+    trained.compile(
         keras.optimizers.Adam(
             keras.optimizers.schedules.CosineDecay(3e-3, n_batches * epochs)
         ),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     )
-    model.fit(*images, batch_size=BATCH_SIZE, epochs=epochs, verbose=0)
+    trained.fit(*images, batch_size=BATCH_SIZE, epochs=epochs, verbose=0)
     return model
 
 

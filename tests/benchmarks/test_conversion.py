@@ -1,11 +1,12 @@
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 
 from nengo_dl import benchmarks
 from nengo_dl.benchmarks import conversion
-from nengo_dl.benchmarks.conversion import Outcome, Setting
+from nengo_dl.benchmarks.conversion_runs import Outcome, Setting
 from nengo_dl.benchmarks.image_models import Images, load_images, residual
 
 
@@ -39,6 +40,10 @@ def test_command(monkeypatch, tmp_path, capsys):
         assert abs(outcome["loss"]) <= 100 * (1 - outcome["agreement"]) + 1e-6
         assert outcome["agreement"] > 0.7
     assert picture.read_bytes().startswith(b"\x89PNG")
+    assert [asdict(x) for x in conversion.read_outcomes(figures)] == [
+        {**record, "error_ratios": tuple(record["error_ratios"])}
+        for record in (calibrated, other)
+    ]
 
 
 def test_table():
@@ -52,8 +57,8 @@ def test_table():
         "several",
         "ltb, none",
         "2, 4",
-        "0.30 (0.10 … 0.50)",
-        "98.00 %",
+        "0.30 (0.50)",
+        "98.00",
         "0.250",
         "0.70",
         "5",
