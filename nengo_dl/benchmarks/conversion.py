@@ -102,6 +102,9 @@ def draw(outcomes: Sequence[Outcome], path: str) -> None:
     axes.set_xscale("log")
     axes.set_yscale("symlog", linthresh=1)
     axes.invert_yaxis()
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("{x:g}")
     axes.set(xlabel="spikes of a neuron in an inference", ylabel="points lost")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend()
