@@ -84,7 +84,7 @@ def table(outcomes: Sequence[Outcome]) -> str:
 
 
 def draw(outcomes: Sequence[Outcome], path: str) -> None:
-    """Draw what is lost over the spikes that it takes, a line for each neuron type."""
+    """Draw what is lost over spikes, a line for each neuron type, with steps."""
     pyplot: Any = import_module("matplotlib.pyplot")
     figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
     for neurons in NEURON_TYPES:
@@ -92,12 +92,16 @@ def draw(outcomes: Sequence[Outcome], path: str) -> None:
             (
                 float(np.mean([outcome.spikes for outcome in found])),
                 float(np.mean([outcome.loss for outcome in found])),
+                found[0].n_steps,
             )
             for found in by_setting(outcomes)
             if found[0].setting.neurons == neurons
         )
         if points:
-            axes.plot(*zip(*points), "o-", label=neurons, markersize=4)
+            spikes, losses, steps = zip(*points)
+            axes.plot(spikes, losses, "o-", label=neurons, markersize=4)
+            for x, y, n_steps in zip(spikes, losses, steps):
+                axes.annotate(f" {n_steps}", (x, y), fontsize=8)
     axes.axhline(0, color="0.6", linestyle="--", linewidth=1)
     axes.set_xscale("log")
     axes.set_yscale("symlog", linthresh=1)
