@@ -99,8 +99,8 @@ SETTINGS = {
     "budgets": [
         *(Setting("several", 1, spike_budget=x) for x in (0.6, 0.9, 1.2)),
         Setting("several", None, spike_budget=0.9),
-        Setting("±1 spike", 4, spike_budget=0.4),
-        Setting("several", 4, spike_budget=0.4),
+        Setting("±1 spike", 4, spike_budget=0.35),
+        Setting("several", 4, spike_budget=0.35),
     ],
     "deep": [
         *(Setting("±1 spike", n) for n in (4, 8, 32)),
