@@ -47,6 +47,7 @@ $(TESTS): export TF_NUM_INTEROP_THREADS ?= 2
 demo: $(DEMO)/.installed
 	$(DEMO)/bin/python demo/digits.py
 	$(DEMO)/bin/python demo/training.py
+	$(DEMO)/bin/python demo/conversion.py
 
 test: test-unit test-nengo lint
 

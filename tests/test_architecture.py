@@ -222,6 +222,8 @@ def test_graph_layer_does_not_load_tensorflow():
 #: Modules without a test file of their name, and the file that tests them.
 TESTED_IN = {
     "__init__": "test_version",
+    "benchmarks/conversion_runs": "benchmarks/test_conversion",
+    "benchmarks/image_models": "benchmarks/test_conversion",
     "benchmarks/training": "benchmarks/test_models",
     "benchmarks/worker": "benchmarks/test_command_line",
     "converter/calibration/procedure": "converter/calibration/test_calibrate",

@@ -5,6 +5,7 @@ import pytest
 
 digits = pytest.importorskip("demo.digits")
 training = pytest.importorskip("demo.training")
+conversion = pytest.importorskip("demo.conversion")
 
 
 def test_demo(tmp_path, capsys):
@@ -47,4 +48,16 @@ def test_training_demo(tmp_path, capsys):
     rate, *_, spiking, frozen = accuracies
     assert len(accuracies) == 6 and rate > 85
     assert spiking > rate - 10 and frozen == spiking
+    assert figure.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.training
+def test_conversion_demo(tmp_path, capsys):
+    figure = tmp_path / "figure.png"
+    conversion.main(["--images", "2", "--epochs", "4", "--figure", str(figure)])
+    output = capsys.readouterr().out
+    accuracies = [float(value) for value in re.findall(r"([\d.]+) %", output)]
+    assert len(accuracies) == 3 and accuracies[0] > 85
+    assert np.allclose(accuracies, accuracies[0], atol=2)
+    assert float(re.search(r"by (\S+) at most", output).group(1)) < 1e-10
     assert figure.read_bytes().startswith(b"\x89PNG")

@@ -14,6 +14,7 @@ import platform
 import sys
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,8 @@ in Keras.
 To profile a single network:
     %(prog)s build --help
     %(prog)s build --benchmark cconv --dimensions 16 profile --time-only
+To see what a conversion to spikes costs:
+    %(prog)s conversion --help
 """
 
 RELEASE_SETUP = """\
@@ -89,7 +92,9 @@ def main(args: Sequence[str] | None = None, obj: dict[str, Any] | None = None) -
         If ``profile`` has no network to profile.
     """
     arguments = list(sys.argv[1:] if args is None else args)
-    if arguments and arguments[0] in COMMANDS:
+    if arguments and arguments[0] == "conversion":
+        import_module("nengo_dl.benchmarks.conversion").print_table(arguments[1:])
+    elif arguments and arguments[0] in COMMANDS:
         run_commands(arguments, {} if obj is None else obj)
     else:
         print_tables(parse_arguments(arguments))

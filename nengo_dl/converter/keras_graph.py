@@ -187,6 +187,8 @@ class KerasGraph:
         outputs : list of (batch_size, ...) tensors
         """
         values = {id(symbol): x for symbol, x in zip(self.inputs, inputs)}
+        n_uses = Counter(id(symbol) for call in self.calls for symbol in call.inputs)
+        n_uses.update(id(symbol) for symbol in self.outputs)
 
         def value_of(argument: Any) -> Any:
             return values[id(argument)] if is_keras_tensor(argument) else argument
@@ -203,6 +205,10 @@ class KerasGraph:
                 output = call_op(call.op, args, kwargs, training=False)
             for symbol, x in zip(call.outputs, tf.nest.flatten(output)):
                 values[id(symbol)] = x
+            n_uses.subtract(id(symbol) for symbol in call.inputs)
+            for symbol in call.inputs:
+                if not n_uses[id(symbol)]:
+                    values.pop(id(symbol), None)  # large, and not needed any more
         return [values[id(symbol)] for symbol in self.outputs]
 
     def all_calls(self) -> Iterator[Call]:

@@ -27,10 +27,12 @@ from nengo_dl.converter.conversion import Conversion
 N_STEPS = (1, 2, 4, 8, 16, 32, 64)
 
 # Items that correct the biases, items that are computed at once by the Keras model, and
-# rows (items times steps) by the converted one.
+# by the converted one: rows (items times steps), and bytes in an activation of a layer.
+# The correction takes four times as many.
 N_CORRECTION_ITEMS = 128
 BATCH_SIZE = 128
 MAX_ROWS = 1024
+MAX_BYTES = 2**27
 
 # By how much a budget may be missed.
 BUDGET_MARGIN = 0.02
@@ -169,6 +171,11 @@ class Procedure:
             )
         return self._thresholds[key]
 
+    def _n_rows(self) -> int:
+        """Return the number of rows that are computed at once."""
+        largest = max(site.neurons.size_in for site in self.sites)
+        return min(MAX_ROWS, MAX_BYTES // (4 * largest))
+
     def calibrate(self, n_steps: int, factor: float = 1.0) -> list[Population]:
         """
         Choose thresholds, biases and start voltages.
@@ -191,7 +198,7 @@ class Procedure:
             )
         ]
         # steps are rows, so that fewer items fit if there are many steps
-        n_items = min(N_CORRECTION_ITEMS, max(16, 4 * MAX_ROWS // n_steps))
+        n_items = min(N_CORRECTION_ITEMS, max(16, 4 * self._n_rows() // n_steps))
         batch = self.data.part(0, n_items).inputs
         correct(
             self.converter, self.sites, populations, batch, n_steps, self.correction
@@ -214,7 +221,7 @@ class Procedure:
             run_spiking(
                 self.converter, self.sites, populations, part.inputs, n_steps, count
             )
-            for part in self.held_out.batches(max(1, MAX_ROWS // n_steps))
+            for part in self.held_out.batches(max(1, self._n_rows() // n_steps))
         ]
         outputs = [
             np.concatenate([values.mean(axis=0) for values in output])
