@@ -45,6 +45,9 @@ in Keras.
 To profile a single network:
     %(prog)s build --help
     %(prog)s build --benchmark cconv --dimensions 16 profile --time-only
+
+To convert networks of keras.applications:
+    %(prog)s applications --help
 """
 
 RELEASE_SETUP = """\
@@ -89,7 +92,12 @@ def main(args: Sequence[str] | None = None, obj: dict[str, Any] | None = None) -
         If ``profile`` has no network to profile.
     """
     arguments = list(sys.argv[1:] if args is None else args)
-    if arguments and arguments[0] in COMMANDS:
+    if arguments and arguments[0] == "applications":
+        # imports Keras, which takes seconds
+        from nengo_dl.benchmarks.applications import print_applications
+
+        print_applications(arguments[1:])
+    elif arguments and arguments[0] in COMMANDS:
         run_commands(arguments, {} if obj is None else obj)
     else:
         print_tables(parse_arguments(arguments))
