@@ -248,6 +248,7 @@ TESTED_IN = {
 
 #: Test files about what several modules do together.
 SUBJECTS = {
+    "converter": {"applications"},
     "graph": {"determinism"},
     "neuron_builders": {"custom_neurons", "surrogate_gradient"},
     "parameters": {"nengo_params"},
