@@ -20,6 +20,7 @@ from typing import Any
 import keras
 import numpy as np
 
+import nengo_dl
 from nengo_dl.benchmarks.measure import Run, run_process, worker_environment
 from nengo_dl.benchmarks.tables import rst_table
 
@@ -193,16 +194,14 @@ def measure_application(name: str, size: int, **kwargs: Any) -> dict[str, Any]:
         ``"memory"`` of the process in MB, ``"error"`` (see `largest_error`),
         ``"weights"`` (their number), and ``"fallbacks"``, what fell back and why.
     """
-    from nengo_dl import Converter, Simulator
-
     model, images = make_application(name, size, **kwargs)
     expected = with_average_pooling(model)(images, training=False)
     times = [time.perf_counter()]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "(?s).*alling back to")
-        converter = Converter(model, inference_only=True, max_to_avg_pool=True)
+        converter = nengo_dl.Converter(model, inference_only=True, max_to_avg_pool=True)
     times.append(time.perf_counter())
-    with Simulator(
+    with nengo_dl.Simulator(
         converter.net,
         minibatch_size=len(images),
         unroll_simulation=1,

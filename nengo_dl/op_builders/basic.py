@@ -16,7 +16,8 @@ from nengo.builder.signal import Signal
 from nengo.exceptions import BuildError
 
 from nengo_dl.builder import BuildConfig, Builder, OpBuilder
-from nengo_dl.graph.operators import Feed, JoinColumns, ResetInc, is_increment
+from nengo_dl.graph.joining import JoinColumns
+from nengo_dl.graph.operators import Feed, ResetInc, is_increment
 from nengo_dl.op_builders.base import (
     OverwritingBuilder,
     gather_batch,
@@ -173,9 +174,7 @@ class JoinColumnsBuilder(OverwritingBuilder):
         gather = gather_batch if dst.minibatched else SignalDict.gather
         values = [gather(signals, signals[source]) for source in op.reads]
         n_axes = int(dst.minibatched)
-        matrices = [
-            tf.reshape(x, (*x.shape[:n_axes], op.n_rows, -1)) for x in values
-        ]
+        matrices = [tf.reshape(x, (*x.shape[:n_axes], op.n_rows, -1)) for x in values]
         joined = tf.concat(matrices, axis=-1)
         signals.scatter(dst, tf.reshape(joined, (*joined.shape[:n_axes], -1)))
 

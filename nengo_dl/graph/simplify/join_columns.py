@@ -8,7 +8,8 @@ import numpy as np
 from nengo.builder.operator import Copy, Operator, Reset
 
 from nengo_dl.graph.increments import is_exactly
-from nengo_dl.graph.operators import JoinColumns, is_zero
+from nengo_dl.graph.joining import JoinColumns
+from nengo_dl.graph.operators import is_zero
 from nengo_dl.graph.signal_io import SignalIO
 
 
@@ -86,7 +87,9 @@ def _joined(reset: Reset, copies: Sequence[Copy]) -> JoinColumns | None:
     n_rows, rest = divmod(len(parts[0][0]), n_columns_of_first or 1)
     if rest or n_rows < 2 or reset.dst.size % n_rows:
         return None
-    columns = [part.reshape((n_rows, -1)) for part, _ in parts if not part.size % n_rows]
+    columns = [
+        part.reshape((n_rows, -1)) for part, _ in parts if not part.size % n_rows
+    ]
     if sum(part.size for part in columns) != reset.dst.size:
         return None
     joined = np.concatenate(columns, axis=1)
