@@ -291,8 +291,14 @@ def table_row(name: str, size: int, figures: dict[str, Any]) -> list[str]:
         *times,
         f"{figures['memory'] / 1e3:.1f} GB",
         f"{figures['error']:.1e}",
-        "; ".join(figures["fallbacks"]) or "nothing",
+        ", ".join(text.split(":")[0] for text in figures["fallbacks"]) or "–",
     ]
+
+
+def reasons_of(all_figures: Sequence[dict[str, Any]]) -> list[str]:
+    """Return what fell back in any network, and why, each kind of layer once."""
+    texts = (text for f in all_figures for text in f.get("fallbacks", ()))
+    return list(dict.fromkeys(text.split(" ", maxsplit=1)[1] for text in texts))
 
 
 def print_applications(arguments: Sequence[str]) -> None:
@@ -315,14 +321,14 @@ def print_applications(arguments: Sequence[str]) -> None:
     unknown = [name for name in parsed.names if name not in APPLICATIONS]
     if unknown:
         parser.error(f"unknown networks: {unknown}; choose from {APPLICATIONS}")
-    rows = []
+    rows, all_figures = [], []
     for name in parsed.names or APPLICATIONS:
         print(f"... {name}", file=sys.stderr, flush=True)
         size = max(parsed.size, SMALLEST.get(name, 0))
         figures = measure_in_process(name, size, parsed.timeout)
-        print(json.dumps(figures), file=sys.stderr, flush=True)
+        all_figures.append(figures)
         rows.append(table_row(name, size, figures))
-    print(rst_table(COLUMNS, rows))
+    print(rst_table(COLUMNS, rows), *reasons_of(all_figures), sep="\n")
 
 
 if __name__ == "__main__":

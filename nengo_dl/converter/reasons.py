@@ -42,6 +42,7 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "Dot",
         "GroupQueryAttention",
         "MultiHeadAttention",
+        "Multiply",
     ),
     _NUMBERS: (
         "CategoryEncoding",

@@ -11,6 +11,7 @@ from nengo_dl.benchmarks.applications import (
     measure_in_process,
     measure_statistics,
     peak_memory,
+    reasons_of,
     table_row,
     with_average_pooling,
 )
@@ -81,12 +82,23 @@ def test_fallbacks():
 def test_table_rows():
     figures = dict.fromkeys(("convert", "build", "first_run", "next_run"), 1.25)
     figures |= {"weights": 3_540_000, "memory": 1120.0, "error": 3e-5}
-    row = table_row("VGG16", 32, {**figures, "fallbacks": []})
+    figures["fallbacks"] = ["9 Multiply: it multiplies", "2 Lambda: unknown"]
+    row = table_row("VGG16", 32, figures)
     assert row[:3] == ["VGG16", "32", "3.5 M"]
-    assert row[-3:] == ["1.1 GB", "3.0e-05", "nothing"]
+    assert row[-3:] == ["1.1 GB", "3.0e-05", "9 Multiply, 2 Lambda"]
+    assert table_row("VGG16", 32, {**figures, "fallbacks": []})[-1] == "–"
     failed = table_row("VGG16", 32, {"failed": "took longer than 1 s"})
     assert failed[-1] == "took longer than 1 s"
     assert len(row) == len(failed) == len(COLUMNS)
+
+
+def test_reasons():
+    first = {"fallbacks": ["9 Multiply: it multiplies", "2 Lambda: unknown"]}
+    second = {"fallbacks": ["1 Multiply: it multiplies"]}
+    assert reasons_of([first, second, {"failed": "something"}]) == [
+        "Multiply: it multiplies",
+        "Lambda: unknown",
+    ]
 
 
 def test_memory():
