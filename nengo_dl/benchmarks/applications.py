@@ -190,28 +190,29 @@ def measure_application(name: str, size: int, **kwargs: Any) -> dict[str, Any]:
     Returns
     -------
     figures : dict
-        Times in seconds (``"convert"``, ``"build"``, ``"first_run"``, ``"next_run"``),
-        ``"memory"`` of the process in MB, ``"error"`` (see `largest_error`),
-        ``"weights"`` (their number), and ``"fallbacks"``, what fell back and why.
+        Seconds of the processor (``"convert"``, ``"build"``, ``"first_run"``,
+        ``"next_run"``), ``"memory"`` of the process in MB, ``"error"`` (see
+        `largest_error`), ``"weights"`` (their number), and ``"fallbacks"``, what fell
+        back and why.
     """
     model, images = make_application(name, size, **kwargs)
     expected = with_average_pooling(model)(images, training=False)
-    times = [time.perf_counter()]
+    times = [time.process_time()]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "(?s).*alling back to")
         converter = nengo_dl.Converter(model, inference_only=True, max_to_avg_pool=True)
-    times.append(time.perf_counter())
+    times.append(time.process_time())
     with nengo_dl.Simulator(
         converter.net,
         minibatch_size=len(images),
         unroll_simulation=1,
         progress_bar=False,
     ) as sim:
-        times.append(time.perf_counter())
+        times.append(time.process_time())
         data = {converter.inputs[model.input]: images.reshape((len(images), 1, -1))}
         for _ in range(2):
             values = sim.predict(data)
-            times.append(time.perf_counter())
+            times.append(time.process_time())
     output = values[converter.outputs[model.output]]
     convert, build, first_run, next_run = np.diff(times)
     return {
