@@ -24,6 +24,7 @@ from nengo_dl.graph.planners import (
 from nengo_dl.graph.signal_io import signal_io_dicts
 from nengo_dl.graph.simplify import (
     default_simplifications,
+    join_columns,
     remove_constant_copies,
     remove_identity_muls,
     remove_pes_deltas,
@@ -41,6 +42,7 @@ __all__ = [
     "display_signal_blocks",
     "greedy_planner",
     "hamming_sort",
+    "join_columns",
     "mergeable",
     "noop_order_signals",
     "noop_planner",

@@ -266,7 +266,7 @@ TESTED_IN = {
 
 #: Test files about what several modules do together.
 SUBJECTS = {
-    "converter": {"all_layers"},
+    "converter": {"all_layers", "applications"},
     "converter/layers": {"shapes"},
     "graph": {"determinism"},
     "neuron_builders": {"custom_neurons", "surrogate_gradient"},

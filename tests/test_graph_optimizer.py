@@ -24,6 +24,7 @@ from nengo_dl import graph_optimizer
         "remove_reset_incs",
         "remove_constant_copies",
         "remove_identity_muls",
+        "join_columns",
         "default_simplifications",
     ),
 )

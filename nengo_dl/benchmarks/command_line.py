@@ -48,6 +48,9 @@ To profile a single network:
     %(prog)s build --benchmark cconv --dimensions 16 profile --time-only
 To see what a conversion to spikes costs:
     %(prog)s conversion --help
+
+To convert networks of keras.applications:
+    %(prog)s applications --help
 """
 
 RELEASE_SETUP = """\
@@ -72,6 +75,13 @@ RELEASE = ("release", "release_keras")
 """The competitors in the environment of the last release."""
 
 
+# Tables that have a module of their own, and the function that prints them.
+PRINTERS = {
+    "applications": ("applications", "print_applications"),
+    "conversion": ("conversion", "print_table"),
+}
+
+
 def main(args: Sequence[str] | None = None, obj: dict[str, Any] | None = None) -> None:
     """
     Run the command line.
@@ -92,8 +102,11 @@ def main(args: Sequence[str] | None = None, obj: dict[str, Any] | None = None) -
         If ``profile`` has no network to profile.
     """
     arguments = list(sys.argv[1:] if args is None else args)
-    if arguments and arguments[0] == "conversion":
-        import_module("nengo_dl.benchmarks.conversion").print_table(arguments[1:])
+    if arguments and arguments[0] in PRINTERS:
+        # these import Keras, which takes seconds
+        module, function = PRINTERS[arguments[0]]
+        printer = getattr(import_module(f"nengo_dl.benchmarks.{module}"), function)
+        printer(arguments[1:])
     elif arguments and arguments[0] in COMMANDS:
         run_commands(arguments, {} if obj is None else obj)
     else:

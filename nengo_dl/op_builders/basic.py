@@ -16,8 +16,13 @@ from nengo.builder.signal import Signal
 from nengo.exceptions import BuildError
 
 from nengo_dl.builder import BuildConfig, Builder, OpBuilder
+from nengo_dl.graph.joining import JoinColumns
 from nengo_dl.graph.operators import Feed, ResetInc, is_increment
-from nengo_dl.op_builders.base import OverwritingBuilder, write_mode
+from nengo_dl.op_builders.base import (
+    OverwritingBuilder,
+    gather_batch,
+    write_mode,
+)
 from nengo_dl.signals import SignalDict, row_access
 
 
@@ -156,6 +161,22 @@ class CopyBuilder(OverwritingBuilder):
     def mergeable(x: Copy, y: Copy) -> bool:
         """Merge all copies (of one mode)."""
         return True
+
+
+@Builder.register(JoinColumns)
+class JoinColumnsBuilder(OverwritingBuilder):
+    """``dst = concatenate(sources, axis=1)``, all of them matrices."""
+
+    def build_step(self, signals: SignalDict) -> None:
+        """Put the sources side by side."""
+        (op,) = self.ops
+        dst = signals[op.dst]
+        gather = gather_batch if dst.minibatched else SignalDict.gather
+        values = [gather(signals, signals[source]) for source in op.reads]
+        n_axes = int(dst.minibatched)
+        matrices = [tf.reshape(x, (*x.shape[:n_axes], op.n_rows, -1)) for x in values]
+        joined = tf.concat(matrices, axis=-1)
+        signals.scatter(dst, tf.reshape(joined, (*joined.shape[:n_axes], -1)))
 
 
 def has_repetitions(indices: slice | Sequence[int] | None, signal: Signal) -> bool:

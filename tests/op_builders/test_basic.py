@@ -17,6 +17,7 @@ from nengo.builder.signal import Signal
 from nengo.exceptions import BuildError
 
 from nengo_dl.builder import Builder
+from nengo_dl.graph.joining import JoinColumns
 from nengo_dl.graph.operators import ResetInc, reset_to
 
 jit = pytest.mark.parametrize("jit_compile", [False, True])
@@ -142,3 +143,18 @@ def test_time_update():
 
 def test_sim_probe():
     check([SimProbe(signal(3))])
+
+
+# -- JoinColumns ----------------------------------------------------------------------
+
+
+@jit
+def test_join_columns(jit_compile):
+    def run(*args):
+        check([JoinColumns(*args)], jit_compile=jit_compile)
+
+    run([signal(4), signal(2), signal(6)], signal(12), 2)
+    run([signal(3, shared=True), view((8,), slice(1, 7))], signal(9), 3)
+    run([signal(3, shared=True), signal(3, shared=True)], signal(6, shared=True), 3)
+    same = signal(3)
+    run([same, same], signal(6), 3)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 from nengo.builder.operator import Operator
 
+from nengo_dl.graph.simplify.join_columns import join_columns
 from nengo_dl.graph.simplify.remove_constant_copies import (
     remove_constant_copies,
 )
@@ -26,6 +27,7 @@ from nengo_dl.graph.simplify.remove_zero_incs import remove_zero_incs
 
 __all__ = [
     "default_simplifications",
+    "join_columns",
     "remove_constant_copies",
     "remove_identity_muls",
     "remove_pes_deltas",
@@ -43,6 +45,7 @@ default_simplifications: tuple[Pass, ...] = (
     remove_identity_muls,
     remove_constant_copies,
     remove_pes_deltas,
+    join_columns,
     remove_reset_incs,
 )
 

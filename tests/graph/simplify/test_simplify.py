@@ -10,6 +10,7 @@ from nengo_dl.graph.operators import Constant, DotSet
 from nengo_dl.graph_optimizer import (
     default_simplifications,
     greedy_planner,
+    join_columns,
     order_signals,
     remove_constant_copies,
     remove_identity_muls,
@@ -32,6 +33,7 @@ def test_default_simplifications():
         remove_identity_muls,
         remove_constant_copies,
         remove_pes_deltas,
+        join_columns,
         remove_reset_incs,
     )
 
