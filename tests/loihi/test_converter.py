@@ -16,7 +16,7 @@ N_ITEMS, N_STEPS = 5, 400
 
 
 def test_dense_layers():
-    """Nothing stands in the way, and the emulator puts out what the Keras model does."""
+    """Nothing is in the way, and the emulator puts out what the Keras model does."""
     keras.utils.set_random_seed(0)
     inp = keras.Input((6,))
     hidden = keras.layers.Dense(20, activation="relu")(inp)
