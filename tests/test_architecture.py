@@ -235,6 +235,7 @@ TESTED_IN = {
     "converter/layers/weighted": "converter/layers/test_dense",
     "converter/planning": "converter/test_converter",
     "converter/registry": "converter/test_converter",
+    "converter/scaling": "converter/test_converter",
     "converter/report/making": "converter/calibration/test_calibrate",
     "converter/report/record": "converter/calibration/test_calibrate",
     "converter/report/rows": "converter/calibration/test_calibrate",

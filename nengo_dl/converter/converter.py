@@ -21,7 +21,7 @@ from nengo.neurons import NeuronType
 from nengo_dl.config import configure_settings
 from nengo_dl.converter.calibration import calibrate
 from nengo_dl.converter.conversion import Conversion, Scope
-from nengo_dl.converter.keras_graph import Call, KerasGraph, is_graph
+from nengo_dl.converter.keras_graph import Call, KerasGraph, as_functional
 from nengo_dl.converter.layer_converter import LayerConverter
 from nengo_dl.converter.mappings import KerasTensorDict
 from nengo_dl.converter.planning import Decision, decide, plan
@@ -476,44 +476,3 @@ class Converter(Conversion):
             If there is something wrong with an argument.
         """
         return make_report(self, inputs, targets, n_steps, device)
-
-
-def as_functional(model: keras.Model) -> keras.Model:
-    """
-    Return a model as a functional one.
-
-    Parameters
-    ----------
-    model : keras.Model
-        Any model. A subclassed one must have been built or called.
-
-    Returns
-    -------
-    model : keras.Model
-        The same model if it is functional; one that calls it if it is subclassed.
-
-    Raises
-    ------
-    TypeError
-        If it is no Keras model.
-    ValueError
-        If its inputs are not known yet.
-    """
-    if not isinstance(model, keras.Model):
-        raise TypeError(
-            f"`Converter` takes a Keras model (received: {model!r}); a single layer "
-            "becomes one by `keras.Sequential([keras.Input(shape), layer])`"
-        )
-    if isinstance(model, keras.Sequential) and model.built:
-        return keras.Model(model.inputs, model.outputs, name=model.name)
-    if is_graph(model):
-        return model
-    shape = (model.get_build_config() or {}).get("input_shape")
-    if not shape:
-        raise ValueError(
-            f"The shapes of the inputs of model `{model.name}` are not known; begin a "
-            "Sequential model with `keras.Input(shape)`, call a subclassed one "
-            "(`x = keras.Input(shape); keras.Model(x, model(x))`)"
-        )
-    x = keras.Input(batch_shape=shape)
-    return keras.Model(x, model(x), name=model.name)

@@ -251,3 +251,44 @@ class _StandIn(keras.Operation):
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
         """Infer the output."""
         return self.op.compute_output_spec(*args, **kwargs)
+
+
+def as_functional(model: keras.Model) -> keras.Model:
+    """
+    Return a model as a functional one.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Any model. A subclassed one must have been built or called.
+
+    Returns
+    -------
+    model : keras.Model
+        The same model if it is functional; one that calls it if it is subclassed.
+
+    Raises
+    ------
+    TypeError
+        If it is no Keras model.
+    ValueError
+        If its inputs are not known yet.
+    """
+    if not isinstance(model, keras.Model):
+        raise TypeError(
+            f"`Converter` takes a Keras model (received: {model!r}); a single layer "
+            "becomes one by `keras.Sequential([keras.Input(shape), layer])`"
+        )
+    if isinstance(model, keras.Sequential) and model.built:
+        return keras.Model(model.inputs, model.outputs, name=model.name)
+    if is_graph(model):
+        return model
+    shape = (model.get_build_config() or {}).get("input_shape")
+    if not shape:
+        raise ValueError(
+            f"The shapes of the inputs of model `{model.name}` are not known; begin a "
+            "Sequential model with `keras.Input(shape)`, call a subclassed one "
+            "(`x = keras.Input(shape); keras.Model(x, model(x))`)"
+        )
+    x = keras.Input(batch_shape=shape)
+    return keras.Model(x, model(x), name=model.name)

@@ -8,9 +8,7 @@ registered with `.Converter.register`.
 
 from __future__ import annotations
 
-import inspect
 import math
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
@@ -24,7 +22,7 @@ from nengo_dl.converter.activations import DEFAULT_ACTIVATIONS
 from nengo_dl.converter.conversion import Conversion
 from nengo_dl.converter.fusion import factors_and_shifts
 from nengo_dl.converter.keras_graph import Call
-from nengo_dl.neurons import Activation
+from nengo_dl.converter.scaling import scaled
 from nengo_dl.tensor_node import TensorNode
 
 
@@ -284,7 +282,7 @@ class LayerConverter:
     ) -> Any:
         scale = self.converter.scale_of(self.layer)
         if scale != 1:
-            neuron_type, scale = self._scaled(neuron_type, scale)
+            neuron_type, scale = scaled(neuron_type, scale, self.layer.name)
         neurons = nengo.Ensemble(
             self.output_size(node_id),
             1,
@@ -309,27 +307,6 @@ class LayerConverter:
         if "parameter_scale" not in config[nengo.ensemble.Neurons].extra_params:
             configure_settings(parameter_scale=None)
         config[neurons].parameter_scale = scale
-
-    def _scaled(
-        self, neuron_type: NeuronType, scale: float
-    ) -> tuple[NeuronType, float]:
-        """Return a copy with an output that is smaller by a factor, and the factor."""
-        if isinstance(neuron_type, Activation):
-            warnings.warn(
-                f"Layer `{self.layer.name}`: {neuron_type} has no firing rates, and is "
-                f"not linear, so that `scale_firing_rates={scale}` has no effect on "
-                "it; swap it for another neuron type, or leave the layer out of the "
-                "dictionary"
-            )
-            return neuron_type, 1
-        if not hasattr(neuron_type, "amplitude"):
-            warnings.warn(
-                f"Layer `{self.layer.name}`: {neuron_type} does not support amplitude, "
-                f"so that `scale_firing_rates={scale}` changes its output; choose "
-                "another neuron type, or leave the layer out of the dictionary"
-            )
-            return neuron_type, scale
-        return copy_with(neuron_type, amplitude=neuron_type.amplitude / scale), scale
 
     def _add_activation(self, node_id: int, activation: Callable) -> TensorNode:
         if not self.converter.allow_fallback:
@@ -432,10 +409,3 @@ def _difference(layer: keras.Operation, arg: str | tuple[str, Any]) -> str | Non
     if value == default:
         return None
     return f"{name} has value {value} != {default}"
-
-
-def copy_with(neuron_type: NeuronType, **changes: Any) -> NeuronType:
-    """Return a neuron type of the same class with some other arguments."""
-    names = list(inspect.signature(type(neuron_type)).parameters)
-    arguments = {name: getattr(neuron_type, name) for name in names}
-    return type(neuron_type)(**{**arguments, **changes})

@@ -29,7 +29,7 @@ from nengo.transforms import (
 from nengo_dl.converter.calibration.sites import Site
 from nengo_dl.converter.calibration.spikes import Population
 from nengo_dl.converter.conversion import DT
-from nengo_dl.converter.layer_converter import copy_with
+from nengo_dl.converter.scaling import copy_with
 
 
 def apply(
