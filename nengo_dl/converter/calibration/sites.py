@@ -207,7 +207,7 @@ def forward(
     inputs: Sequence[Any],
     output_of: Callable[[int, Any], Any],
     spiking: bool = False,
-) -> list[Any]:
+) -> list[np.ndarray]:
     """
     Compute the Keras model, with another output for all neurons.
 
@@ -228,7 +228,7 @@ def forward(
 
     Returns
     -------
-    outputs : list of (batch_size, ...) tensors
+    outputs : list of (batch_size, ...) array
     """
     index_of = {site.path: index for index, site in enumerate(sites)}
     averages = converter.max_to_avg_pool
@@ -240,7 +240,8 @@ def forward(
             return call_op(op, args, kwargs, training=False)
         return output_of(index, sites[index].current(args, kwargs))
 
-    return converter.graph.run(inputs, compute)
+    outputs = converter.graph.run(inputs, compute)
+    return [keras.ops.convert_to_numpy(output) for output in outputs]
 
 
 def _averaging(op: Any) -> Any:
