@@ -17,7 +17,7 @@ from nengo.exceptions import ValidationError
 from nengo.neurons import NeuronType
 
 from nengo_dl.converter.calibration.correction import CORRECTIONS
-from nengo_dl.converter.calibration.data import Data, check_data
+from nengo_dl.converter.calibration.data import Data, check_data, check_n_steps
 from nengo_dl.converter.calibration.procedure import Calibration, Procedure, search
 from nengo_dl.converter.calibration.rescaling import apply
 from nengo_dl.converter.calibration.sites import LINEAR_TYPES, Site, find_sites
@@ -106,12 +106,7 @@ def _check_options(
     spike_budget: float | None,
     percentile: float,
 ) -> None:
-    if n_steps is not None and (n_steps != int(n_steps) or n_steps < 1):
-        raise ValidationError(
-            f"`n_steps` must be a positive integer (received: {n_steps!r}), or None to "
-            "have it chosen",
-            attr="n_steps",
-        )
+    check_n_steps(n_steps)
     if not 0 <= tolerance < 1:
         raise ValidationError(
             "`tolerance` is a difference of accuracies, such as 0.01 for one percent; "

@@ -148,3 +148,14 @@ def _check_array(array: np.ndarray, tensor: keras.KerasTensor, argument: str) ->
             "these items",
             attr=argument,
         )
+
+
+def check_n_steps(n_steps: Any) -> None:
+    """Check a number of steps, which may be None to have it chosen."""
+    is_number = isinstance(n_steps, (int, float, np.number))
+    if n_steps is not None and (not is_number or n_steps % 1 or n_steps < 1):
+        raise ValidationError(
+            f"`n_steps` must be a positive integer (received: {n_steps!r}), or None to "
+            "have it chosen",
+            attr="n_steps",
+        )

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from nengo_dl.converter.calibration.data import Data, check_data
+from nengo_dl.converter.calibration.data import Data, check_data, check_n_steps
 from nengo_dl.converter.calibration.procedure import keras_outputs
 from nengo_dl.converter.calibration.rescaling import gain_and_bias
 from nengo_dl.converter.calibration.scores import (
@@ -47,6 +47,7 @@ def make_report(
 ) -> ConversionReport:
     """Report on the network of a converter; see `.Converter.report`."""
     data = check_data(converter.model, inputs, targets)
+    check_n_steps(n_steps)
     steps = _number_of_steps(converter, n_steps)
     size = _minibatch_size(data.n_items)
     nodes = [converter.inputs[tensor] for tensor in converter.graph.inputs]
@@ -91,7 +92,7 @@ def make_report(
 
 def _number_of_steps(converter: Conversion, n_steps: int | None) -> int:
     if n_steps is not None:
-        return n_steps
+        return int(n_steps)
     if converter.calibration is not None:
         return converter.calibration.chosen.n_steps
     spiking = any(n.ensemble.neuron_type.spiking for n in converter.neurons.values())

@@ -139,6 +139,7 @@ def test_neuron_types_of_the_user(model, points):
         ({"correction": "all"}, "`correction` must be one of both"),
         ({"n_steps": 0}, "`n_steps` must be a positive integer"),
         ({"n_steps": 2.5}, "`n_steps` must be a positive integer"),
+        ({"n_steps": "all"}, "`n_steps` must be a positive integer"),
         ({"tolerance": -0.1}, "`tolerance` is a difference of accuracies"),
         ({"tolerance": 5}, "`tolerance` is a difference of accuracies"),
         ({"spike_budget": 0}, "`spike_budget`.*must be positive"),
@@ -158,6 +159,8 @@ def test_bad_arguments(model, points, kwargs, message):
 def test_bad_data_and_networks(model, points):
     x, labels = points
     converter = nengo_dl.Converter(model)
+    with pytest.raises(ValidationError, match="`n_steps` must be a positive integer"):
+        converter.report(x, n_steps=0)
     with pytest.raises(ValidationError, match="at least 12 items.*received 5"):
         converter.calibrate(x[:5])
     with pytest.raises(ValidationError, match="must have the shape"):
