@@ -89,6 +89,15 @@ def test_layers_in_tensor_nodes(model):
     compare(converter, native=False)
 
 
+def test_weights_that_were_zero():
+    """The objects of a network do not depend on the values of weights."""
+    inp = keras.Input((4,))
+    model = keras.Model(inp, L.BatchNormalization()(L.Dense(3)(inp)))
+    converter = convert(model, inference_only=True)
+    model.set_weights(other_weights(model, 1))
+    compare(converter)
+
+
 def test_changed_networks(model):
     converter = convert(model, inference_only=True)
     net = converter.net

@@ -26,7 +26,8 @@ class ConvertAffine(LayerConverter):
         factors, shifts = self.factors_and_shifts(node_id)
         node = self.add_node(node_id)
         self.add_connection(node_id, node, transform=self._flat(node_id, factors))
-        if np.any(shifts):
+        # weights that are zero may be others later
+        if np.any(shifts) or self.layer.weights:
             biases = self._flat(node_id, shifts)
             self.add_biases(node_id, node, biases, trainable=False)
         return node
