@@ -32,6 +32,7 @@ from nengo.dists import Choice, Uniform
 from nengo.synapses import LinearFilter, Triangle
 
 import nengo_dl
+from nengo_dl.graph.joining import JoinColumns
 from nengo_dl.graph.operators import (
     ConvSet,
     ConvTransposeSet,
@@ -106,6 +107,20 @@ def sparse(seed):
     indices = [(0, 1), (1, 1), (1, 3), (3, 0)]
     init = np.random.RandomState(seed).uniform(1, 2, size=len(indices))
     return nengo.Sparse((SIZE, SIZE), indices=indices, init=init)
+
+
+def columns(stim):
+    """Two matrices of two rows side by side, of two columns and of one."""
+    wide = nengo.Node(size_in=SIZE)
+    narrow = nengo.Node(size_in=2)
+    nengo.Connection(stim, wide, transform=2, synapse=None)
+    nengo.Connection(stim[:2], narrow, transform=-1, synapse=None)
+    joined = nengo.Node(size_in=6)
+    nengo.Connection(wide, joined[[0, 1, 3, 4]], synapse=None)
+    nengo.Connection(narrow, joined[[2, 5]], synapse=None)
+    out = nengo.Node(size_in=6)
+    nengo.Connection(joined, out, transform=np.arange(36).reshape(6, 6), synapse=None)
+    nengo.Probe(out)
 
 
 def slices(stim):
@@ -296,6 +311,7 @@ ROWS = [
     Row("sparse", (SparseDotSet,), two_inputs(sparse(0), sparse(1))),
     Row("copies", (Feed, Copy, TimeUpdate, SimProbe), two_inputs(1, 1)),
     Row("slices", (Copy, Reset), slices),
+    Row("columns", (JoinColumns,), columns),
     Row("function", (SimPyFunc,), node_function, pure=False),
     Row("TensorNode", (SimTensorNode,), tensor_node, reference=tensor_node_in_numpy),
     Row("PES", (SimPES,), learning_rule(nengo.PES(1e-3), error=True)),
