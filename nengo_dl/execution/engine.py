@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from nengo_dl.execution.inline import InlineFunction
+from nengo_dl.execution.inline import InlineFunction, resources_are_here
 from nengo_dl.execution.loop import run_steps
 from nengo_dl.execution.places import place_of
 from nengo_dl.execution.step import Step
@@ -69,7 +69,7 @@ class Engine:
             step.config.cpu_only and bool(step.jit_compile) and not step.pure
         )
         self._functions: dict[int, tf.types.experimental.ConcreteFunction] = {}
-        self._inline_functions: dict[int, InlineFunction] = {}
+        self._inline_functions: dict[int, InlineFunction | None] = {}
         self._arguments: dict[int | tuple[bool, ...], tf.Tensor] = {}
         self._feed_sizes = [feed.signal.size for feed in step.program.feeds]
         self.block_steps = unroll
@@ -137,9 +137,10 @@ class Engine:
         n = self._argument(n_steps)
         which = None if called is None else self._argument(tuple(called.tolist()))
         with self.step.errors.unwrap():
-            if self.step.config.cpu_only:
+            inline = self._inline_function(capacity)
+            if inline is not None:
                 flat = [*state, *feeds, n, *([] if which is None else [which])]
-                values = self._inline_function(capacity)(flat)
+                values = inline(flat)
                 state, outputs = values[: len(state)], values[len(state) :]
             else:
                 state, outputs = self.function(capacity)(state, feeds, n, which)
@@ -222,7 +223,12 @@ class Engine:
     def function(self, capacity: int) -> tf.types.experimental.ConcreteFunction:
         """Return the compiled function for blocks of a capacity."""
         if capacity not in self._functions:
-            self._functions[capacity] = self._trace(capacity)
+            function = self._trace(capacity)
+            if self._inlines_loop and not resources_are_here(function):
+                # TensorFlow could not place the loop, which uses another device
+                self._inlines_loop = False
+                function = self._trace(capacity)
+            self._functions[capacity] = function
         return self._functions[capacity]
 
     def _argument(self, value: int | tuple[bool, ...]) -> tf.Tensor:
@@ -232,11 +238,13 @@ class Engine:
             self._arguments[value] = tf.constant(value, dtype)
         return self._arguments[value]
 
-    def _inline_function(self, capacity: int) -> InlineFunction:
-        """Return the compiled function for blocks of a capacity, for CPUs."""
+    def _inline_function(self, capacity: int) -> InlineFunction | None:
+        """Return the function for blocks of a capacity, if it can run inline."""
         if capacity not in self._inline_functions:
-            function = InlineFunction(self.function(capacity))
-            self._inline_functions[capacity] = function
+            function = self.function(capacity)
+            # Keras layers may have their weights on another device
+            can = self.step.config.cpu_only and resources_are_here(function)
+            self._inline_functions[capacity] = InlineFunction(function) if can else None
         return self._inline_functions[capacity]
 
     def _trace(self, capacity: int) -> tf.types.experimental.ConcreteFunction:

@@ -37,6 +37,24 @@ class InlineFunction:
         )
 
 
+def resources_are_here(function: tf.types.experimental.ConcreteFunction) -> bool:
+    """
+    Return whether all variables that a function uses are on the current device.
+
+    Parameters
+    ----------
+    function : tf.types.experimental.ConcreteFunction
+        The function. If it uses variables elsewhere, only TensorFlow's own way to call
+        it finds them.
+    """
+    here = tf.constant(0.0).device
+    return all(
+        tensor.device == here
+        for tensor in function.captured_inputs
+        if tensor.dtype == tf.resource
+    )
+
+
 def inline_while_loop(
     cond: Callable[..., tf.Tensor],
     body: Callable[..., Sequence[tf.Tensor]],
