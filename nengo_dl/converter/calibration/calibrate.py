@@ -67,9 +67,10 @@ def calibrate(
     )
     calibration = search(procedure, n_steps, tolerance, spike_budget)
     before = converter.calibration.offsets if converter.calibration else {}
+    net = converter.net
     for site, population in zip(calibration.sites, calibration.populations):
         offsets = before.get(site.path, np.zeros(1))
-        apply(converter.net, site, population, offsets)
+        apply(net, site, population, offsets)
     converter.calibration = calibration
     if not calibration.within_tolerance and spike_budget is None:
         warnings.warn(

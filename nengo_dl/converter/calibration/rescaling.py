@@ -66,13 +66,9 @@ def apply(
         old_bias / old_gain + spread(site, population.biases - offsets)
     )
     for conn in net.all_connections:
-        if _base(conn.pre) is site.neurons:
+        if conn.pre_obj is site.neurons:
             factors = (thresholds / unit / old_factors)[conn.pre_slice]
             conn.transform = scaled(conn.transform, factors)
-
-
-def _base(obj: Any) -> Any:
-    return obj.obj if isinstance(obj, nengo.base.ObjView) else obj
 
 
 def spread(site: Site, values: np.ndarray) -> np.ndarray:

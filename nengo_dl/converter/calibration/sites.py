@@ -120,6 +120,7 @@ def find_sites(converter: Conversion) -> list[Site]:
         In the order in which the model computes them.
     """
     sites = []
+    net = converter.net  # looks for weights that have changed
     for path, neurons in converter.neurons.items():
         neuron_type = _original_type(converter, path[-1], neurons)
         # the thresholds of QCFS are trained, and right as they are
@@ -132,7 +133,7 @@ def find_sites(converter: Conversion) -> list[Site]:
                         current_of(path[-1]),
                         neuron_type,
                         getattr(neuron_type, "max_value", None),
-                        _channel_axis(path[-1], neurons, converter.net),
+                        _channel_axis(path[-1], neurons, net),
                     )
                 )
     return sites
@@ -180,12 +181,12 @@ def _channel_axis(
 ) -> int | None:
     """Return the axis along which neurons may have thresholds of their own."""
     n_axes = len(call.outputs[0].shape) - 1
-    if any(_base(probe.target) is neurons for probe in net.all_probes):
+    if any(probe.obj is neurons for probe in net.all_probes):
         return None  # a probe shows all neurons in the same unit
     axis = n_axes - 1
     for conn in net.all_connections:
         transform = conn.transform
-        if _base(conn.pre) is neurons and isinstance(
+        if conn.pre_obj is neurons and isinstance(
             transform, (nengo.Convolution, nengo.ConvolutionTranspose)
         ):
             theirs = tuple(transform.input_shape.shape)
@@ -195,10 +196,6 @@ def _channel_axis(
                 )
             axis = n_axes - 1 if transform.channels_last else 0
     return axis
-
-
-def _base(obj: Any) -> Any:
-    return obj.obj if isinstance(obj, nengo.base.ObjView) else obj
 
 
 def forward(

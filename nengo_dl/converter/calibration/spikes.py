@@ -9,7 +9,7 @@ steps at once: the steps are rows of one large batch.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -101,15 +101,6 @@ def spike_counts(current: Any, voltages: np.ndarray, neuron_type: NeuronType) ->
 def _differences(total: Any) -> Any:
     """Return the spikes of every step, given those of all steps so far."""
     return tf.concat([total[:1], total[1:] - total[:-1]], axis=0)
-
-
-@dataclass
-class SpikeCounter:
-    """Spikes of all populations, counted over a pass."""
-
-    n_spikes: float = 0.0
-    most: float = 0.0
-    per_site: list[float] = field(default_factory=list)
 
 
 def run_spiking(
