@@ -1,0 +1,343 @@
+"""
+Many steps, section by section (stage 10 of the pipeline).
+
+In: a `Step` of a program with sections, and what is fed into a number of steps. Out:
+the same as `run_steps` returns. Every section is a step of its own: of many items, if
+all steps are computed at once, or else in a loop over the steps.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import tensorflow as tf
+
+from nengo_dl.execution.places import place_of
+from nengo_dl.execution.step import Step
+from nengo_dl.graph.program import Program
+from nengo_dl.graph.sections import Section
+
+
+@dataclass(frozen=True)
+class Part:
+    """
+    What a section takes, and what it hands on.
+
+    Parameters
+    ----------
+    step : Step
+        The groups of the section.
+    is_batch : bool
+        Whether all steps are computed at once.
+    state : list of str
+        Carried arrays that the section changes.
+    inputs : list of str
+        Arrays that earlier sections have written.
+    outputs : dict of {str: bool}
+        Arrays that later sections read, and whether they read what an array holds at
+        the end of a step (True), or at its beginning.
+    probes : dict of {nengo.Probe: bool}
+        Probes of the section, and whether they keep all values.
+    feeds : list of int
+        Which of the feeds of the program the section takes.
+    """
+
+    step: Step
+    is_batch: bool
+    state: list[str]
+    inputs: list[str]
+    outputs: dict[str, bool]
+    probes: dict
+    feeds: list[int]
+
+
+class LayerwiseSteps:
+    """
+    Many steps of a program, section by section.
+
+    Parameters
+    ----------
+    step : Step
+        One step of the program.
+    n_at_once : int
+        The number of steps that a section computes before the next one starts.
+    """
+
+    def __init__(self, step: Step, n_at_once: int):
+        self._step, self._n_at_once = step, n_at_once
+        self._program = step.program
+        self._step_key = self._program.layout.places[self._program.model.step.base][0]
+        self.parts = self._make_parts()
+
+    def _make_parts(self) -> list[Part]:
+        program = self._program
+        touched, written, updated = zip(*(_accesses(program, s) for s in program.sections))
+        owner = {key: i for i, keys in enumerate(written) for key in keys}
+        last = len(program.sections) - 1
+        parts = []
+        for i, section in enumerate(program.sections):
+            state = [k for k in program.carried if k in written[i]]
+            earlier = set().union(*written[:i])
+            later = set().union(*touched[i + 1 :])
+            inputs = [k for k in touched[i] if k in earlier and k not in state]
+            outputs = [k for k in written[i] if k in later]
+            probes = {
+                probe: signal
+                for probe, signal in program.probes.items()
+                if owner.get(program.layout.places[signal.base][0], last) == i
+            }
+            operators = set(section.operators)
+            carried = dict.fromkeys([*state, *inputs, *outputs, self._step_key])
+            batch = program.settings.minibatch_size
+            if section.is_batch:
+                batch *= self._n_at_once
+            sub_program = replace(
+                program,
+                plan=tuple(g for g in program.plan if g[0] in operators),
+                settings=replace(program.settings, minibatch_size=batch),
+                carried=tuple(carried),
+                feeds=tuple(feed for feed in program.feeds if feed in operators),
+                probes=probes,
+                sections=(),
+            )
+            parts.append(
+                Part(
+                    self._make_step(sub_program),
+                    section.is_batch,
+                    state,
+                    inputs,
+                    {key: key not in updated[i] for key in outputs},
+                    {probe: program.keeps_history(probe) for probe in probes},
+                    [j for j, f in enumerate(program.feeds) if f in operators],
+                )
+            )
+        return parts
+
+    def _make_step(self, program: Program) -> Step:
+        step = self._step
+        with warnings.catch_warnings():
+            # the same warnings as for the whole step
+            warnings.simplefilter("ignore")
+            part = Step(program, step.config, step.errors, None, step.jit_compile)
+        part.signals.process_rngs = step.signals.process_rngs
+        part.builder.build_post(part.signals)
+        return part
+
+    def start(
+        self,
+        constants: dict[str, tf.Tensor | np.ndarray],
+        seed: int | tf.Tensor = 0,
+        stream: int | tf.Tensor = 0,
+    ) -> None:
+        """Begin a trace; see `Step.start`."""
+        for part in self.parts:
+            part.step.start(constants, seed, stream)
+
+    def run(
+        self,
+        carried: Sequence[tf.Tensor],
+        feeds: Sequence[tf.Tensor],
+        n_steps: int | tf.Tensor,
+        capacity: int,
+    ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+        """Simulate up to ``capacity`` steps; see `run_steps`."""
+        program, length = self._program, self._n_at_once
+        state = dict(zip(program.carried, carried))
+        if capacity == length:
+            state, values = self._run_block(state, feeds, n_steps)
+            return [state[k] for k in program.carried], values
+        n_blocks = -(-capacity // length)
+        missing = n_blocks * length - capacity
+        feeds = [tf.pad(feed, [[0, 0], [0, missing], [0, 0]]) for feed in feeds]
+        specs = self._step.output_specs()
+        buffers = [
+            tf.TensorArray(
+                spec.dtype, size=n_blocks, element_shape=(length, *spec.shape)
+            )
+            if keep
+            else tf.zeros((1, *spec.shape), spec.dtype)
+            for spec, keep in specs
+        ]
+
+        def body(j: tf.Tensor, carried: list, buffers: list) -> tuple:
+            start = j * length
+            parts = [
+                tf.slice(feed, (0, start, 0), (feed.shape[0], length, feed.shape[2]))
+                for feed in feeds
+            ]
+            state, values = self._run_block(
+                dict(zip(program.carried, carried)),
+                parts,
+                tf.minimum(length, n_steps - start),
+            )
+            buffers = [
+                buffer.write(j, value) if keep else value
+                for buffer, value, (_, keep) in zip(buffers, values, specs)
+            ]
+            return j + 1, [state[k] for k in program.carried], buffers
+
+        _, carried, buffers = tf.while_loop(
+            lambda j, *_: j * length < n_steps,
+            body,
+            (tf.constant(0), list(carried), buffers),
+            parallel_iterations=1,
+        )
+        return carried, [
+            buffer.concat()[:capacity] if keep else buffer
+            for buffer, (_, keep) in zip(buffers, specs)
+        ]
+
+    def _run_block(
+        self,
+        state: dict[str, tf.Tensor],
+        feeds: Sequence[tf.Tensor],
+        n_steps: int | tf.Tensor,
+    ) -> tuple[dict[str, tf.Tensor], list[tf.Tensor]]:
+        """Run all sections, over as many steps as each computes at once."""
+        state, first = dict(state), state[self._step_key]
+        over_time: dict[str, tf.Tensor] = {}
+        probed: dict = {}
+        for part in self.parts:
+            own = [feeds[j] for j in part.feeds]
+            run = self._run_batch if part.is_batch else self._run_loop
+            run(part, state, over_time, probed, own, n_steps, first)
+        return state, [probed[probe] for probe in self._program.probes]
+
+    def _run_batch(
+        self,
+        part: Part,
+        state: dict[str, tf.Tensor],
+        over_time: dict[str, tf.Tensor],
+        probed: dict,
+        feeds: Sequence[tf.Tensor],
+        n_steps: int | tf.Tensor,
+        first: tf.Tensor,
+    ) -> None:
+        """Compute all steps at once, as items of a larger minibatch."""
+        length = self._n_at_once
+        shapes = part.step.signals.base_shapes
+        given = {key: tf.reshape(over_time[key], shapes[key]) for key in part.inputs}
+        given[self._step_key] = first
+
+        def as_items(feed: tf.Tensor) -> Callable[[], tf.Tensor]:
+            return lambda: tf.reshape(
+                tf.transpose(feed, (1, 0, 2)), (-1, feed.shape[2])
+            )
+
+        new, values = self._call(part, given, [as_items(feed) for feed in feeds])
+        for key in part.outputs:
+            _, *shape = shapes[key]
+            over_time[key] = tf.reshape(new[key], (length, -1, *shape))
+        for (probe, keep), value in zip(part.probes.items(), values):
+            signal = self._program.probes[probe]
+            place = place_of(self._program, signal)
+            if place.minibatched:
+                value = tf.reshape(value, (length, *place.full_shape))
+                probed[probe] = value if keep else value[n_steps - 1][None]
+            else:  # a constant
+                shape = (length if keep else 1, *place.full_shape)
+                probed[probe] = tf.broadcast_to(value, shape)
+
+    def _run_loop(
+        self,
+        part: Part,
+        state: dict[str, tf.Tensor],
+        over_time: dict[str, tf.Tensor],
+        probed: dict,
+        feeds: Sequence[tf.Tensor],
+        n_steps: int | tf.Tensor,
+        first: tf.Tensor,
+    ) -> None:
+        """Compute one step after the other."""
+        length = self._n_at_once
+        shapes = part.step.signals.base_shapes
+        # (a gradient goes back to one row at a time, where slices had one to all rows)
+        inputs = {key: _rows(over_time[key]) for key in part.inputs}
+        fed = [_rows(tf.transpose(feed, (1, 0, 2))) for feed in feeds]
+        dtypes = self._program.layout.arrays
+        specs = part.step.output_specs()
+        outputs = [
+            tf.TensorArray(dtypes[key].dtype, size=length, element_shape=shapes[key])
+            for key in part.outputs
+        ]
+        values = [
+            tf.TensorArray(spec.dtype, size=length, element_shape=spec.shape)
+            if keep
+            else tf.zeros(spec.shape, spec.dtype)
+            for (spec, _), keep in zip(specs, part.probes.values())
+        ]
+
+        def body(i: tf.Tensor, own: list, outputs: list, values: list) -> tuple:
+            before = dict(zip(part.state, own))
+            before.update((key, rows.read(i)) for key, rows in inputs.items())
+            before[self._step_key] = first + i
+            after, probed = self._call(
+                part, before, [lambda rows=rows: rows.read(i) for rows in fed]
+            )
+            outputs = [
+                rows.write(i, (after if at_end else before)[key])
+                for rows, (key, at_end) in zip(outputs, part.outputs.items())
+            ]
+            values = [
+                rows.write(i, value) if keep else value
+                for rows, value, keep in zip(values, probed, part.probes.values())
+            ]
+            return i + 1, [after[key] for key in part.state], outputs, values
+
+        own = [state[key] for key in part.state]
+        _, own, outputs, values = tf.while_loop(
+            lambda i, *_: i < n_steps,
+            body,
+            (tf.constant(0), own, outputs, values),
+            parallel_iterations=1,
+            maximum_iterations=n_steps if isinstance(n_steps, int) else None,
+        )
+        state.update(zip(part.state, own))
+        over_time.update((k, rows.stack()) for k, rows in zip(part.outputs, outputs))
+        for (probe, keep), rows in zip(part.probes.items(), values):
+            probed[probe] = rows.stack() if keep else rows[None]
+
+    def _call(
+        self,
+        part: Part,
+        given: dict[str, tf.Tensor],
+        feeds: Sequence[Callable[[], tf.Tensor]],
+    ) -> tuple[dict[str, tf.Tensor], list[tf.Tensor]]:
+        """Run the step of a section, on arrays by their keys."""
+        keys, signals = part.step.program.carried, part.step.signals
+        arrays = self._program.layout.arrays
+        values = [
+            given[key]
+            if key in given
+            else tf.zeros(signals.base_shapes[key], arrays[key].dtype)
+            for key in keys
+        ]
+        new, outputs = part.step(values, feeds)
+        return dict(zip(keys, new)), outputs
+
+
+def _rows(values: tf.Tensor) -> tf.TensorArray:
+    rows = tf.TensorArray(
+        values.dtype, size=values.shape[0], element_shape=values.shape[1:]
+    )
+    return rows.unstack(values)
+
+
+def _accesses(
+    program: Program, section: Section
+) -> tuple[dict[str, None], dict[str, None], set[str]]:
+    """Return which arrays a section accesses, writes, and updates."""
+    places = program.layout.places
+    touched: dict[str, None] = {}
+    written: dict[str, None] = {}
+    updated: set[str] = set()
+    for op in section.operators:
+        for signal in op.all_signals:
+            touched[places[signal.base][0]] = None
+        for signal in (*op.sets, *op.incs, *op.updates):
+            written[places[signal.base][0]] = None
+        updated.update(places[s.base][0] for s in op.updates)
+    return touched, written, updated
