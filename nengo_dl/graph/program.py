@@ -176,7 +176,8 @@ def compile_model(model: Model, settings: Settings) -> Program:
     operators = [op for op in operators if not isinstance(op, Constant)]
     plan, sections = choose_sections(operators, planner, settings)
     verify_plan(operators, plan)
-    verify_sections(sections, plan)
+    if sections:
+        verify_sections(sections, plan)
     signals, plan = sorter(plan)
     layout = lay_out(signals, plan, constants, settings.dtype)
     carried, unwritten = classify_arrays(layout, plan)

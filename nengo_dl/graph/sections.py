@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from nengo.builder.operator import Operator
+from nengo.builder.transforms import ConvInc, ConvTransposeInc
 from nengo.exceptions import BuildError
 
 from nengo_dl.builder import Builder
@@ -34,8 +35,10 @@ from nengo_dl.graph.trainability import is_minibatched
 
 Plan = list[tuple[Operator, ...]]
 
-# Sections pay if the weights in batches have so many bytes for every loop.
-MIN_BYTES = 2**20
+# A product with so many weights is worth a section of its own, ...
+MIN_HEAVY = 2**12
+# ... and sections are, if there are so many in products for every loop.
+MIN_PRODUCTS = 2**16
 
 
 @dataclass(frozen=True)
@@ -79,42 +82,34 @@ def choose_sections(
     sections : tuple of Section
         The sections; none if all groups should run step by step.
     """
-    wanted = settings.layerwise and settings.use_loop
-    if wanted and (settings.layerwise is True or may_pay(operators)):
-        sections = find_sections(operators)
-        if any(s.is_batch for s in sections) and (
-            settings.layerwise is True or pays(sections)
-        ):
+    if settings.layerwise and settings.use_loop:
+        is_forced = settings.layerwise is True
+        sections = find_sections(operators, MIN_HEAVY if not is_forced else 0)
+        if len(sections) > 1 and (is_forced or pays(sections)):
             plan = plan_sections(sections, planner)
             if plan is not None:
                 return plan, tuple(sections)
     return planner(operators), ()
 
 
-def may_pay(operators: Sequence[Operator]) -> bool:
-    """Return whether there are products that are worth being looked at."""
-    return _weight_bytes(operators) >= MIN_BYTES
-
-
 def pays(sections: Sequence[Section]) -> bool:
-    """
-    Return whether sections are faster than a single loop.
-
-    A product of many steps reads its weights once, and not in every step.
-    """
+    """Return whether sections are faster than a single loop."""
     n_loops = sum(not section.is_batch for section in sections)
-    batches = [section for section in sections if section.is_batch]
-    read = sum(_weight_bytes(section.operators) for section in batches)
-    return read >= MIN_BYTES * max(1, n_loops)
+    products = (n_products(op) for s in sections if s.is_batch for op in s.operators)
+    return sum(products) >= MIN_PRODUCTS * max(1, n_loops)
 
 
-def _weight_bytes(operators: Sequence[Operator]) -> int:
-    """Return how many bytes of matrices operators read."""
-    matrices = {s.base for op in operators for s in op.reads if s.base.ndim > 1}
-    return sum(4 * s.size for s in matrices if not is_minibatched(s))
+def n_products(op: Operator) -> int:
+    """Return how many multiplications with constant weights an operator takes."""
+    weights = [s for s in op.reads if s.base.ndim > 1 and not is_minibatched(s)]
+    if isinstance(op, (ConvInc, ConvTransposeInc)):
+        return op.W.size * op.Y.size // op.conv.n_filters
+    return sum(signal.size for signal in weights)
 
 
-def find_sections(operators: Sequence[Operator]) -> list[Section]:
+def find_sections(
+    operators: Sequence[Operator], min_heavy: int = 0
+) -> list[Section]:
     """
     Distribute operators over as few sections as possible.
 
@@ -122,6 +117,9 @@ def find_sections(operators: Sequence[Operator]) -> list[Section]:
     ----------
     operators : sequence of nengo.builder.Operator
         All operators of a step.
+    min_heavy : int
+        Operators with fewer products may be in loops, although they could be in a
+        batch, so that there are fewer sections.
 
     Returns
     -------
@@ -140,15 +138,14 @@ def find_sections(operators: Sequence[Operator]) -> list[Section]:
         successors[number[node]].update(number[other] for other in after)
     for i, after_component in enumerate(successors):
         after_component.discard(i)
-    is_batch = [
-        len(nodes) == 1 and nodes[0] < n and operators[nodes[0]] in timeless
-        for nodes in components
-    ]
-    is_barrier = [all(node >= n for node in nodes) for nodes in components]
-    schedules = [
-        _latest(successors, is_batch, is_barrier, last_is_batch)
-        for last_is_batch in (False, True)
-    ]
+    # None for what can be in sections of both kinds
+    kinds: list[bool | None] = []
+    for nodes in components:
+        ops = [operators[node] for node in nodes if node < n]
+        is_batch = len(nodes) == 1 and all(op in timeless for op in ops)
+        is_heavy = is_batch and sum(map(n_products, ops)) >= min_heavy
+        kinds.append(None if is_batch and not (ops and is_heavy) else is_batch)
+    schedules = [_latest(successors, kinds, kind) for kind in (False, True)]
     return [
         Section(kind, tuple(operators[node] for node in sorted(nodes)))
         for kind, chosen in min(schedules, key=len)
@@ -362,42 +359,36 @@ def strong_components(edges: Sequence[Sequence[int]]) -> list[list[int]]:
 
 
 def _latest(
-    successors: Sequence[set[int]],
-    is_batch: Sequence[bool],
-    is_barrier: Sequence[bool],
-    last_is_batch: bool,
+    successors: Sequence[set[int]], kinds: Sequence[bool | None], last_kind: bool
 ) -> list[tuple[bool, list[int]]]:
-    """Return for every section, last ones first found, its kind and components."""
+    """
+    Put every component into the last section that it can be in.
+
+    Returns
+    -------
+    sections : list of (bool, list of int)
+        The kind of each section, and its components.
+    """
     waiting = [len(after) for after in successors]
     predecessors: list[list[int]] = [[] for _ in successors]
     for node, after in enumerate(successors):
         for other in after:
             predecessors[other].append(node)
-    ready: dict[bool, list[int]] = {True: [], False: []}
-    kind = last_is_batch
-    schedule: list[tuple[bool, list[int]]] = []
-
-    def release(node: int) -> None:
-        for other in predecessors[node]:
-            waiting[other] -= 1
-            if waiting[other] == 0:
-                put(other)
-
-    def put(node: int) -> None:
-        if is_barrier[node]:
-            release(node)
-        else:
-            ready[is_batch[node]].append(node)
-
-    for node in [node for node, n in enumerate(waiting) if n == 0]:
-        put(node)
-    while ready[True] or ready[False]:
-        chosen: list[int] = []
-        while ready[kind]:
-            node = ready[kind].pop()
+    ready = {kind: [] for kind in (True, False, None)}
+    for node, n in enumerate(waiting):
+        if n == 0:
+            ready[kinds[node]].append(node)
+    kind, sections = last_kind, []
+    while any(ready.values()):
+        chosen = []
+        while ready[None] or ready[kind]:
+            node = (ready[None] or ready[kind]).pop()
             chosen.append(node)
-            release(node)
+            for other in predecessors[node]:
+                waiting[other] -= 1
+                if waiting[other] == 0:
+                    ready[kinds[other]].append(other)
         if chosen:
-            schedule.append((kind, chosen))
+            sections.append((kind, chosen))
         kind = not kind
-    return schedule[::-1]
+    return sections[::-1]
