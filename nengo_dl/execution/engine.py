@@ -259,7 +259,11 @@ class Engine:
 
     def _trace(self, capacity: int) -> tf.types.experimental.ConcreteFunction:
         step, packing = self.step, self._variables.packing
-        is_layerwise = self._has_sections and capacity >= MIN_STEPS_AT_ONCE
+        layerwise, compiles = None, self._jit_compile
+        if self._has_sections and capacity >= MIN_STEPS_AT_ONCE:
+            if self._layerwise is None:
+                self._layerwise = LayerwiseSteps(step, STEPS_AT_ONCE)
+            layerwise, compiles = self._layerwise, self._layerwise.compiles
 
         def block(
             state: list[tf.Tensor],
@@ -268,10 +272,9 @@ class Engine:
             called: tf.Tensor | None,
         ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
             constants, seed = self._variables.constants(), self._variables.seed
-            if is_layerwise:
-                self._layerwise = self._layerwise or LayerwiseSteps(step, STEPS_AT_ONCE)
-                self._layerwise.start(constants, seed)
-                carried, outputs = self._layerwise.run(
+            if layerwise is not None:
+                layerwise.start(constants, seed)
+                carried, outputs = layerwise.run(
                     packing.unpack(state), feeds, n_steps, capacity
                 )
                 return packing.pack(carried), outputs
@@ -299,10 +302,8 @@ class Engine:
         ]
         program = step.program
         called_spec = tf.TensorSpec((len(program.function_feeds),), tf.bool)
-        function = tf.function(
-            block, jit_compile=self._jit_compile or None, autograph=False
-        )
-        if self._jit_compile and step.config.cpu_only:
+        function = tf.function(block, jit_compile=compiles or None, autograph=False)
+        if compiles and step.config.cpu_only:
             # a function that calls the compiled one starts faster than that itself
             compiled = function
             function = tf.function(lambda *args: compiled(*args), autograph=False)

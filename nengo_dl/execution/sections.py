@@ -11,6 +11,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import tensorflow as tf
@@ -64,6 +65,12 @@ class LayerwiseSteps:
         One step of the program.
     n_at_once : int
         The number of steps that a section computes before the next one starts.
+
+    Attributes
+    ----------
+    compiles : bool
+        Whether all sections are to be compiled as one program. Otherwise loops are
+        compiled one by one, if they can be.
     """
 
     def __init__(self, step: Step, n_at_once: int):
@@ -71,6 +78,7 @@ class LayerwiseSteps:
         self._program = step.program
         self._step_key = self._program.layout.places[self._program.model.step.base][0]
         self.parts = self._make_parts()
+        self.compiles = all(part.step.compiles for part in self.parts)
 
     def _make_parts(self) -> list[Part]:
         program = self._program
@@ -202,24 +210,30 @@ class LayerwiseSteps:
         probed: dict = {}
         for part in self.parts:
             own = [feeds[j] for j in part.feeds]
-            run = self._run_batch if part.is_batch else self._run_loop
-            run(part, state, over_time, probed, own, n_steps, first)
+            before = {k: state[k] for k in part.state}
+            rows = {k: over_time[k] for k in part.inputs}
+            run = partial(self._run_batch if part.is_batch else self._run_loop, part)
+            if not part.is_batch and part.step.compiles and not self.compiles:
+                run = tf.function(run, jit_compile=True, autograph=False)
+            after, written, values = run(before, rows, own, n_steps, first)
+            state.update(after)
+            over_time.update(written)
+            probed.update(zip(part.probes, values))
         return state, [probed[probe] for probe in self._program.probes]
 
     def _run_batch(
         self,
         part: Part,
         state: dict[str, tf.Tensor],
-        over_time: dict[str, tf.Tensor],
-        probed: dict,
+        rows: dict[str, tf.Tensor],
         feeds: Sequence[tf.Tensor],
         n_steps: int | tf.Tensor,
         first: tf.Tensor,
-    ) -> None:
+    ) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor], list[tf.Tensor]]:
         """Compute all steps at once, as items of a larger minibatch."""
         length = self._n_at_once
         shapes = part.step.signals.base_shapes
-        given = {key: tf.reshape(over_time[key], shapes[key]) for key in part.inputs}
+        given = {key: tf.reshape(value, shapes[key]) for key, value in rows.items()}
         given[self._step_key] = first
 
         def as_items(feed: tf.Tensor) -> Callable[[], tf.Tensor]:
@@ -228,34 +242,35 @@ class LayerwiseSteps:
             )
 
         new, values = self._call(part, given, [as_items(feed) for feed in feeds])
-        for key in part.outputs:
-            _, *shape = shapes[key]
-            over_time[key] = tf.reshape(new[key], (length, -1, *shape))
+        written = {
+            key: tf.reshape(new[key], (length, -1, *shapes[key][1:]))
+            for key in part.outputs
+        }
+        probed = []
         for (probe, keep), value in zip(part.probes.items(), values):
-            signal = self._program.probes[probe]
-            place = place_of(self._program, signal)
+            place = place_of(self._program, self._program.probes[probe])
             if place.minibatched:
                 value = tf.reshape(value, (length, *place.full_shape))
-                probed[probe] = value if keep else value[n_steps - 1][None]
+                probed.append(value if keep else value[n_steps - 1][None])
             else:  # a constant
                 shape = (length if keep else 1, *place.full_shape)
-                probed[probe] = tf.broadcast_to(value, shape)
+                probed.append(tf.broadcast_to(value, shape))
+        return {}, written, probed
 
     def _run_loop(
         self,
         part: Part,
         state: dict[str, tf.Tensor],
-        over_time: dict[str, tf.Tensor],
-        probed: dict,
+        rows: dict[str, tf.Tensor],
         feeds: Sequence[tf.Tensor],
         n_steps: int | tf.Tensor,
         first: tf.Tensor,
-    ) -> None:
+    ) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor], list[tf.Tensor]]:
         """Compute one step after the other."""
         length = self._n_at_once
         shapes = part.step.signals.base_shapes
         # (a gradient goes back to one row at a time, where slices had one to all rows)
-        inputs = {key: _rows(over_time[key]) for key in part.inputs}
+        inputs = {key: _rows(value) for key, value in rows.items()}
         fed = [_rows(tf.transpose(feed, (1, 0, 2))) for feed in feeds]
         dtypes = self._program.layout.arrays
         specs = part.step.output_specs()
@@ -272,10 +287,10 @@ class LayerwiseSteps:
 
         def body(i: tf.Tensor, own: list, outputs: list, values: list) -> tuple:
             before = dict(zip(part.state, own))
-            before.update((key, rows.read(i)) for key, rows in inputs.items())
+            before.update((key, values.read(i)) for key, values in inputs.items())
             before[self._step_key] = first + i
             after, probed = self._call(
-                part, before, [lambda rows=rows: rows.read(i) for rows in fed]
+                part, before, [partial(values.read, i) for values in fed]
             )
             outputs = [
                 rows.write(i, (after if at_end else before)[key])
@@ -295,10 +310,14 @@ class LayerwiseSteps:
             parallel_iterations=1,
             maximum_iterations=n_steps if isinstance(n_steps, int) else None,
         )
-        state.update(zip(part.state, own))
-        over_time.update((k, rows.stack()) for k, rows in zip(part.outputs, outputs))
-        for (probe, keep), rows in zip(part.probes.items(), values):
-            probed[probe] = rows.stack() if keep else rows[None]
+        return (
+            dict(zip(part.state, own)),
+            {key: rows.stack() for key, rows in zip(part.outputs, outputs)},
+            [
+                rows.stack() if keep else rows[None]
+                for rows, keep in zip(values, part.probes.values())
+            ],
+        )
 
     def _call(
         self,

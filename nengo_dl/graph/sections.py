@@ -30,11 +30,13 @@ from nengo.exceptions import BuildError
 from nengo_dl.builder import Builder
 from nengo_dl.config import Settings
 from nengo_dl.graph.dependencies import dependency_graph
+from nengo_dl.graph.operators import ConvSet, ConvTransposeSet
 from nengo_dl.graph.signal_io import signal_io_dicts
 from nengo_dl.graph.trainability import is_minibatched
 
 Plan = list[tuple[Operator, ...]]
 
+CONVOLUTIONS = (ConvInc, ConvSet, ConvTransposeInc, ConvTransposeSet)
 # A product with so many weights is worth a section of its own, ...
 MIN_HEAVY = 2**12
 # ... and sections are, if there are so many in products for every loop.
@@ -102,7 +104,7 @@ def pays(sections: Sequence[Section]) -> bool:
 def n_products(op: Operator) -> int:
     """Return how many multiplications with constant weights an operator takes."""
     weights = [s for s in op.reads if s.base.ndim > 1 and not is_minibatched(s)]
-    if isinstance(op, (ConvInc, ConvTransposeInc)):
+    if isinstance(op, CONVOLUTIONS):
         return op.W.size * op.Y.size // op.conv.n_filters
     return sum(signal.size for signal in weights)
 
