@@ -20,7 +20,7 @@ the update of each step.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from nengo.builder.operator import Operator
@@ -30,6 +30,7 @@ from nengo.exceptions import BuildError
 from nengo_dl.builder import Builder
 from nengo_dl.config import Settings
 from nengo_dl.graph.dependencies import dependency_graph
+from nengo_dl.graph.layout import dense_values
 from nengo_dl.graph.operators import ConvSet, ConvTransposeSet
 from nengo_dl.graph.signal_io import signal_io_dicts
 from nengo_dl.graph.trainability import is_minibatched
@@ -37,9 +38,14 @@ from nengo_dl.graph.trainability import is_minibatched
 Plan = list[tuple[Operator, ...]]
 
 CONVOLUTIONS = (ConvInc, ConvSet, ConvTransposeInc, ConvTransposeSet)
-# A product with so many weights is worth a section of its own, ...
-MIN_HEAVY = 2**12
-# ... and sections are, if there are so many in products for every loop.
+CONVOLUTIONS = (ConvInc, ConvSet, ConvTransposeInc, ConvTransposeSet)
+# A product is worth a batch if it has so many multiplications, for one item ...
+MIN_HEAVY = 2**14
+# ... and so many for every number of a minibatch that goes in and comes out: in a batch
+# these are written to memory for all steps, while the weights are read only once.
+MIN_INTENSITY = 16
+# Sections are faster than one loop if there are so many multiplications in batches for
+# every loop.
 MIN_PRODUCTS = 2**16
 
 
@@ -85,32 +91,45 @@ def choose_sections(
         The sections; none if all groups should run step by step.
     """
     if settings.layerwise and settings.use_loop:
-        is_forced = settings.layerwise is True
-        sections = find_sections(operators, MIN_HEAVY if not is_forced else 0)
-        if len(sections) > 1 and (is_forced or pays(sections)):
-            plan = plan_sections(sections, planner)
-            if plan is not None:
-                return plan, tuple(sections)
+        heavy = None
+        if settings.layerwise == "auto":
+            heavy = {op for op in operators if is_heavy(op, settings.minibatch_size)}
+        if heavy is None or sum(map(n_products, heavy)) >= MIN_PRODUCTS:
+            sections = find_sections(operators, heavy)
+            if heavy is None or pays(sections, heavy):
+                plan = plan_sections(sections, planner)
+                if plan is not None:
+                    return plan, tuple(sections)
     return planner(operators), ()
 
 
-def pays(sections: Sequence[Section]) -> bool:
+def is_heavy(op: Operator, minibatch_size: int) -> bool:
+    """Return whether an operator is worth a batch."""
+    n = n_products(op)
+    if n < MIN_HEAVY or isinstance(op, CONVOLUTIONS):
+        return n >= MIN_HEAVY
+    moved = sum(s.size for s in op.all_signals if is_minibatched(s))
+    return n >= MIN_INTENSITY * minibatch_size * moved
+
+
+def pays(sections: Sequence[Section], heavy: Collection[Operator]) -> bool:
     """Return whether sections are faster than a single loop."""
     n_loops = sum(not section.is_batch for section in sections)
-    products = (n_products(op) for s in sections if s.is_batch for op in s.operators)
-    return sum(products) >= MIN_PRODUCTS * max(1, n_loops)
+    batches = [section for section in sections if section.is_batch]
+    in_batches = [op for section in batches for op in section.operators if op in heavy]
+    return sum(map(n_products, in_batches)) >= MIN_PRODUCTS * max(1, n_loops)
 
 
 def n_products(op: Operator) -> int:
     """Return how many multiplications with constant weights an operator takes."""
-    weights = [s for s in op.reads if s.base.ndim > 1 and not is_minibatched(s)]
     if isinstance(op, CONVOLUTIONS):
         return op.W.size * op.Y.size // op.conv.n_filters
-    return sum(signal.size for signal in weights)
+    weights = [s for s in op.reads if s.base.ndim > 1 and not is_minibatched(s)]
+    return sum(len(dense_values(s)) if s.sparse else s.size for s in weights)
 
 
 def find_sections(
-    operators: Sequence[Operator], min_heavy: int = 0
+    operators: Sequence[Operator], heavy: Collection[Operator] | None = None
 ) -> list[Section]:
     """
     Distribute operators over as few sections as possible.
@@ -119,9 +138,9 @@ def find_sections(
     ----------
     operators : sequence of nengo.builder.Operator
         All operators of a step.
-    min_heavy : int
-        Operators with fewer products may be in loops, although they could be in a
-        batch, so that there are fewer sections.
+    heavy : collection of nengo.builder.Operator, optional
+        The operators that have to be in a batch if they can be; others may be in loops,
+        so that there are fewer sections. By default, all that can be are in batches.
 
     Returns
     -------
@@ -145,8 +164,8 @@ def find_sections(
     for nodes in components:
         ops = [operators[node] for node in nodes if node < n]
         is_batch = len(nodes) == 1 and all(op in timeless for op in ops)
-        is_heavy = is_batch and sum(map(n_products, ops)) >= min_heavy
-        kinds.append(None if is_batch and not (ops and is_heavy) else is_batch)
+        is_light = not ops or (heavy is not None and ops[0] not in heavy)
+        kinds.append(None if is_batch and is_light else is_batch)
     schedules = [_latest(successors, kinds, kind) for kind in (False, True)]
     return [
         Section(kind, tuple(operators[node] for node in sorted(nodes)))
