@@ -82,7 +82,8 @@ class LayerwiseSteps:
 
     def _make_parts(self) -> list[Part]:
         program = self._program
-        touched, written, updated = zip(*(_accesses(program, s) for s in program.sections))
+        accesses = [_accesses(program, section) for section in program.sections]
+        touched, written, updated = zip(*accesses)
         owner = {key: i for i, keys in enumerate(written) for key in keys}
         last = len(program.sections) - 1
         parts = []
@@ -193,10 +194,11 @@ class LayerwiseSteps:
             (tf.constant(0), list(carried), buffers),
             parallel_iterations=1,
         )
-        return carried, [
+        outputs = [
             buffer.concat()[:capacity] if keep else buffer
             for buffer, (_, keep) in zip(buffers, specs)
         ]
+        return list(carried), outputs
 
     def _run_block(
         self,

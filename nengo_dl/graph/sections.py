@@ -371,7 +371,7 @@ def strong_components(edges: Sequence[Sequence[int]]) -> list[list[int]]:
                     parent = work[-1][0]
                     lowest[parent] = min(lowest[parent], lowest[node])
                 if lowest[node] == indices[node]:
-                    component = []
+                    component: list[int] = []
                     while not component or component[-1] != node:
                         component.append(stack.pop())
                         on_stack.discard(component[-1])
@@ -395,7 +395,7 @@ def _latest(
     for node, after in enumerate(successors):
         for other in after:
             predecessors[other].append(node)
-    ready = {kind: [] for kind in (True, False, None)}
+    ready: dict[bool | None, list[int]] = {True: [], False: [], None: []}
     for node, n in enumerate(waiting):
         if n == 0:
             ready[kinds[node]].append(node)
