@@ -82,6 +82,11 @@ def configure_settings(**settings: Any) -> None:
     jit_compile : {"auto", True, False}
         Whether XLA compiles the simulation. ``"auto"`` (default) compiles where that
         is possible and known to be faster.
+    layerwise : {"auto", True, False}
+        Whether the parts of the network that have no state and are in no loop, such as
+        the products of feedforward connections, are computed for many steps at once,
+        layer by layer, instead of step by step. ``"auto"`` (default) does so where it
+        is known to be faster. Results agree up to rounding.
     allow_tf32 : bool
         True lets GPUs round the factors of float32 products to TF32 (10 bits of
         fraction), which is faster, and less exact by a factor of up to 10,000, as far
@@ -248,7 +253,7 @@ class Settings:
     ----------
     planner, sorter, simplifications, inference_only, lif_smoothing, dtype, stateful
         Settings of the network; see `configure_settings`.
-    use_loop, learning_phase, jit_compile, allow_tf32
+    use_loop, learning_phase, jit_compile, layerwise, allow_tf32
         The same.
     unroll : int
         Number of steps per iteration of the simulation loop.
@@ -277,6 +282,7 @@ class Settings:
     use_loop: bool = _setting(True, BoolParam)
     learning_phase: bool | None = _setting(None, BoolParam)
     jit_compile: bool | str = _setting("auto", Parameter, _auto_or_bool)
+    layerwise: bool | str = _setting("auto", Parameter, _auto_or_bool)
     allow_tf32: bool = _setting(False, BoolParam)
 
     unroll: int = 1

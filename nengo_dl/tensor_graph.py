@@ -20,10 +20,11 @@ from nengo.builder.signal import Signal
 
 from nengo_dl.builder import BuildConfig, Builder
 from nengo_dl.config import Settings
-from nengo_dl.execution.engine import Engine
+from nengo_dl.execution.engine import MIN_STEPS_AT_ONCE, Engine
 from nengo_dl.execution.feeds import FeedGenerator
 from nengo_dl.execution.loop import run_steps
 from nengo_dl.execution.places import place_of
+from nengo_dl.execution.sections import LayerwiseSteps
 from nengo_dl.execution.step import Step
 from nengo_dl.execution.variables import Variables
 from nengo_dl.graph.io_names import io_names
@@ -425,10 +426,16 @@ class TensorGraph(keras.layers.Layer):
             is_single = isinstance(count, int) and count == 1
             step = self._uncompiled_step(is_training, is_single or is_distributed)
             values = self.values
-            step.start(values.constants(), values.seed, values.n_trained)
-            carried, outputs = run_steps(
-                step, carried, feeds, count, count, self.unroll, called
-            )
+            context = values.constants(), values.seed, values.n_trained
+            if self._trains_layerwise(step, count) and not is_distributed:
+                layerwise = LayerwiseSteps(step, count)
+                layerwise.start(*context)
+                carried, outputs = layerwise.run(carried, feeds, count, count)
+            else:
+                step.start(*context)
+                carried, outputs = run_steps(
+                    step, carried, feeds, count, count, self.unroll, called
+                )
         else:
             packing = self.values.packing
             state, outputs = self.engine.run(
@@ -471,6 +478,11 @@ class TensorGraph(keras.layers.Layer):
         pays = pays and len(self.plan) <= MAX_COMPILED_GROUPS
         runs_python = self.feeds.missing(given) or self.feeds.calls_silent(given)
         return self.supports_jit and self.step.compiles and pays and not runs_python
+
+    def _trains_layerwise(self, step: Step, n_steps: int | tf.Tensor) -> bool:
+        """Return whether a batch of training is computed section by section."""
+        is_known = isinstance(n_steps, int) and n_steps >= MIN_STEPS_AT_ONCE
+        return is_known and bool(self.program.sections) and step.pure
 
     def _number_of_steps(
         self, node_values: Sequence[tf.Tensor], counts: tf.Tensor, known: int | None

@@ -62,6 +62,11 @@ class ConvIncBuilder(OverwritingBuilder):
         kernels of their own.
     """
 
+    @staticmethod
+    def timeless(op: ConvInc) -> bool:
+        """Say that it could."""
+        return True
+
     def __init__(self, ops: Sequence[ConvInc | ConvTransposeInc]):
         super().__init__(ops)
         self.conv = ops[0].conv

@@ -41,6 +41,7 @@ class Run:
         "pickle".
     jit_compile : str or bool
     inference_only : bool
+    layerwise : str or bool
     resets : bool
         Whether everything is simulated once more, after ``sim.reset``.
     predicts : bool
@@ -54,6 +55,7 @@ class Run:
     copy: str
     jit_compile: str | bool
     inference_only: bool
+    layerwise: str | bool
     resets: bool
     predicts: bool
 
@@ -77,6 +79,7 @@ def runs(draw, net):
         copy=draw(st.sampled_from(["none", "copy", "pickle"])),
         jit_compile=draw(st.sampled_from(["auto", False, False])),
         inference_only=draw(st.booleans()),
+        layerwise=draw(st.sampled_from(["auto", True])),
         resets=draw(st.booleans()),
         predicts=draw(st.sampled_from([True, False, False])),
     )

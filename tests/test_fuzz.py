@@ -61,6 +61,7 @@ def check_network(net, run):
             dtype="float64",
             jit_compile=run.jit_compile,
             inference_only=run.inference_only,
+            layerwise=run.layerwise,
         )
     try:
         expected = {i: nengo_data(net, run, i) for i in comparable_items(net, run)}

@@ -158,6 +158,18 @@ class OpBuilder:
         return []
 
     @staticmethod
+    def timeless(op: Any) -> bool:
+        """
+        Say whether the step could compute many steps at once, as more items.
+
+        True of builders that compute every item of a minibatch from what the operator
+        reads of that item alone, in the same way whatever the time: they have no state,
+        use no random numbers, and need not know how many items there are. False by
+        default, which is always right.
+        """
+        return False
+
+    @staticmethod
     def mergeable(x: Any, y: Any) -> bool:
         """
         Say whether ``y`` can join a group of operators that contains ``x``.

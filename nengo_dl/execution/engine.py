@@ -20,6 +20,7 @@ import tensorflow as tf
 from nengo_dl.execution.inline import InlineFunction, resources_are_here
 from nengo_dl.execution.loop import run_steps
 from nengo_dl.execution.places import place_of
+from nengo_dl.execution.sections import LayerwiseSteps
 from nengo_dl.execution.step import Step
 from nengo_dl.execution.variables import Variables
 
@@ -30,6 +31,10 @@ MAX_BLOCK_STEPS = 1024
 # A few steps are simulated in a full-size block, which needs no compilation of its own,
 # if the buffers of the block are not larger than this (in bytes).
 SMALL_BLOCK_BYTES = 2**18
+# So many steps are computed at once by sections of a network, and a run of fewer than
+# the second number is computed step by step.
+STEPS_AT_ONCE = 64
+MIN_STEPS_AT_ONCE = 16
 
 
 class Engine:
@@ -76,6 +81,9 @@ class Engine:
         if settings.use_loop:
             steps = min(MAX_BLOCK_STEPS, BLOCK_BYTES // max(1, self.bytes_per_step()))
             self.block_steps *= max(2, steps // unroll)
+        self._layerwise: LayerwiseSteps | None = None
+        # parts of the network that call Python may depend on each other unseen
+        self._has_sections = bool(step.program.sections) and step.pure
         full_bytes = self.block_steps * self.bytes_per_step()
         self._has_small_blocks = full_bytes <= SMALL_BLOCK_BYTES
 
@@ -95,7 +103,9 @@ class Engine:
         If the buffers of a full-size block are large, it is the next of few smaller
         sizes (every one of them has to be compiled).
         """
-        if self._has_small_blocks:
+        if self._has_small_blocks and not (
+            self._has_sections and n_steps < MIN_STEPS_AT_ONCE
+        ):
             # without XLA, a loop takes longer than the single step in it
             is_single = n_steps <= self._unroll and not self._jit_compile
             return self._unroll if is_single else self.block_steps
@@ -249,6 +259,11 @@ class Engine:
 
     def _trace(self, capacity: int) -> tf.types.experimental.ConcreteFunction:
         step, packing = self.step, self._variables.packing
+        layerwise, compiles = None, self._jit_compile
+        if self._has_sections and capacity >= MIN_STEPS_AT_ONCE:
+            if self._layerwise is None:
+                self._layerwise = LayerwiseSteps(step, STEPS_AT_ONCE)
+            layerwise, compiles = self._layerwise, self._layerwise.compiles
 
         def block(
             state: list[tf.Tensor],
@@ -256,7 +271,14 @@ class Engine:
             n_steps: tf.Tensor,
             called: tf.Tensor | None,
         ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
-            step.start(self._variables.constants(), self._variables.seed)
+            constants, seed = self._variables.constants(), self._variables.seed
+            if layerwise is not None:
+                layerwise.start(constants, seed)
+                carried, outputs = layerwise.run(
+                    packing.unpack(state), feeds, n_steps, capacity
+                )
+                return packing.pack(carried), outputs
+            step.start(constants, seed)
             carried, outputs = run_steps(
                 step,
                 packing.unpack(state),
@@ -280,10 +302,8 @@ class Engine:
         ]
         program = step.program
         called_spec = tf.TensorSpec((len(program.function_feeds),), tf.bool)
-        function = tf.function(
-            block, jit_compile=self._jit_compile or None, autograph=False
-        )
-        if self._jit_compile and step.config.cpu_only:
+        function = tf.function(block, jit_compile=compiles or None, autograph=False)
+        if compiles and step.config.cpu_only:
             # a function that calls the compiled one starts faster than that itself
             compiled = function
             function = tf.function(lambda *args: compiled(*args), autograph=False)

@@ -23,6 +23,7 @@ from nengo_dl.graph.layout import Layout, lay_out
 from nengo_dl.graph.operators import Constant, Feed
 from nengo_dl.graph.ordering import order_signals
 from nengo_dl.graph.planners import noop_planner, tree_planner
+from nengo_dl.graph.sections import Section, choose_sections, verify_sections
 from nengo_dl.graph.simplify import default_simplifications, simplify
 from nengo_dl.graph.trainability import mark_signals
 from nengo_dl.graph.verify import verify_plan
@@ -61,6 +62,9 @@ class Program:
         among them are constant, or are set afresh in every step.
     unwritten : tuple of str
         Base arrays that no operator writes.
+    sections : tuple of Section
+        The parts in which blocks of many steps are computed, one after the other; empty
+        if all of it is computed step by step.
     """
 
     model: nengo.builder.Model
@@ -75,6 +79,7 @@ class Program:
     without_history: frozenset = frozenset()
     carried: tuple[str, ...] = ()
     unwritten: tuple[str, ...] = ()
+    sections: tuple[Section, ...] = ()
 
     @property
     def dt(self) -> float:
@@ -124,6 +129,12 @@ class Program:
                     accesses.append(f"{access} {', '.join(keys)}")
             name = type(group[0]).__name__
             lines.append(f"{i:4d} {name} x {len(group)}: {'; '.join(accesses)}")
+        numbers = {group[0]: i for i, group in enumerate(self.plan)}
+        lines += ["", "Sections:"] if self.sections else []
+        for section in self.sections:
+            own = [str(numbers[op]) for op in section.operators if op in numbers]
+            kind = "many steps at once" if section.is_batch else "step by step"
+            lines.append(f"     {kind}: groups {', '.join(own)}")
         lines += ["", "Base arrays:"]
         for key, array in self.layout.arrays.items():
             role = "constant" if key in self.unwritten else "computed in every step"
@@ -163,8 +174,10 @@ def compile_model(model: Model, settings: Settings) -> Program:
     operators = simplify(inputs.operators, simplifications)
     constants = [op for op in operators if isinstance(op, Constant)]
     operators = [op for op in operators if not isinstance(op, Constant)]
-    plan = planner(operators)
+    plan, sections = choose_sections(operators, planner, settings)
     verify_plan(operators, plan)
+    if sections:
+        verify_sections(sections, plan)
     signals, plan = sorter(plan)
     layout = lay_out(signals, plan, constants, settings.dtype)
     carried, unwritten = classify_arrays(layout, plan)
@@ -185,6 +198,7 @@ def compile_model(model: Model, settings: Settings) -> Program:
         ),
         carried=carried,
         unwritten=unwritten,
+        sections=sections,
     )
 
 

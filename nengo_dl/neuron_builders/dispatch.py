@@ -46,6 +46,16 @@ from nengo_dl.neurons import (
 )
 from nengo_dl.signals import SignalDict
 
+# Builders of neurons without state and noise. (Subclasses may add some.)
+FUNCTIONS = (
+    RectifiedLinearBuilder,
+    SigmoidBuilder,
+    TanhBuilder,
+    LIFRateBuilder,
+    SoftLIFRateBuilder,
+    ActivationBuilder,
+)
+
 
 @Builder.register(SimNeurons)
 class SimNeuronsBuilder(OpBuilder):
@@ -154,6 +164,11 @@ class SimNeuronsBuilder(OpBuilder):
     def unused(op: SimNeurons) -> list[Signal]:
         """Ask the builder of the neurons."""
         return _rules(op).unused(op)
+
+    @staticmethod
+    def timeless(op: SimNeurons) -> bool:
+        """Say whether the output is a function of the current."""
+        return SimNeuronsBuilder.builder_class(op) in FUNCTIONS and not op.state
 
     @staticmethod
     def mergeable(x: SimNeurons, y: SimNeurons) -> bool:

@@ -47,6 +47,11 @@ class TimeUpdateBuilder(OpBuilder):
 class FeedBuilder(OverwritingBuilder):
     """Let the values of Nodes and processes without input flow into the step."""
 
+    @staticmethod
+    def timeless(op: Feed) -> bool:
+        """Say that it could."""
+        return True
+
     def build_pre(self, signals: SignalDict, config: BuildConfig) -> None:
         """Combine the signals."""
         super().build_pre(signals, config)
@@ -72,6 +77,11 @@ class FeedBuilder(OverwritingBuilder):
 @Builder.register(ResetInc)
 class ResetBuilder(OverwritingBuilder):
     """``dst = value`` (or ``dst += value``)."""
+
+    @staticmethod
+    def timeless(op: Reset) -> bool:
+        """Say that it could."""
+        return True
 
     def build_pre(self, signals: SignalDict, config: BuildConfig) -> None:
         """Lay the values side by side."""
@@ -115,6 +125,11 @@ class SimProbeBuilder(OverwritingBuilder):
 @Builder.register(Copy)
 class CopyBuilder(OverwritingBuilder):
     """``dst[dst_slice] (=|+=) src[src_slice]``."""
+
+    @staticmethod
+    def timeless(op: Copy) -> bool:
+        """Say that it could."""
+        return True
 
     @staticmethod
     def carried(op: Copy) -> list[Signal]:
@@ -166,6 +181,11 @@ class CopyBuilder(OverwritingBuilder):
 @Builder.register(JoinColumns)
 class JoinColumnsBuilder(OverwritingBuilder):
     """``dst = concatenate(sources, axis=1)``, all of them matrices."""
+
+    @staticmethod
+    def timeless(op: JoinColumns) -> bool:
+        """Say that it could."""
+        return True
 
     def build_step(self, signals: SignalDict) -> None:
         """Put the sources side by side."""

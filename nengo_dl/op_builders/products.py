@@ -30,6 +30,11 @@ class StackedBuilder(OverwritingBuilder):
     ``A`` and ``X`` of all operators are stacked along a new axis.
     """
 
+    @staticmethod
+    def timeless(op: Operator) -> bool:
+        """Say that it could."""
+        return True
+
     def build_pre(self, signals: SignalDict, config: BuildConfig) -> None:
         """Find ``A``, ``X`` and ``Y`` of all operators."""
         super().build_pre(signals, config)
@@ -166,6 +171,11 @@ def shared_inputs(ops: Sequence[DotInc]) -> tuple[list[Signal], np.ndarray]:
 @Builder.register(SparseDotSet)
 class SparseDotIncBuilder(OverwritingBuilder):
     """``Y (=|+=) A @ X`` for sparse matrices ``A``, as one block-diagonal matrix."""
+
+    @staticmethod
+    def timeless(op: Operator) -> bool:
+        """Say that it could."""
+        return True
 
     def build_pre(self, signals: SignalDict, config: BuildConfig) -> None:
         """Find the nonzero elements of all matrices."""

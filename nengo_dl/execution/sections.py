@@ -1,0 +1,364 @@
+"""
+Many steps, section by section (stage 10 of the pipeline).
+
+In: a `Step` of a program with sections, and what is fed into a number of steps. Out:
+the same as `run_steps` returns. Every section is a step of its own: of many items, if
+all steps are computed at once, or else in a loop over the steps.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import tensorflow as tf
+
+from nengo_dl.execution.places import place_of
+from nengo_dl.execution.step import Step
+from nengo_dl.graph.program import Program
+from nengo_dl.graph.sections import Section
+
+
+@dataclass(frozen=True)
+class Part:
+    """
+    What a section takes, and what it hands on.
+
+    Parameters
+    ----------
+    step : Step
+        The groups of the section.
+    is_batch : bool
+        Whether all steps are computed at once.
+    state : list of str
+        Carried arrays that the section changes.
+    inputs : list of str
+        Arrays that earlier sections have written.
+    outputs : dict of {str: bool}
+        Arrays that later sections read, and whether they read what an array holds at
+        the end of a step (True), or at its beginning.
+    probes : dict of {nengo.Probe: bool}
+        Probes of the section, and whether they keep all values.
+    feeds : list of int
+        Which of the feeds of the program the section takes.
+    """
+
+    step: Step
+    is_batch: bool
+    state: list[str]
+    inputs: list[str]
+    outputs: dict[str, bool]
+    probes: dict
+    feeds: list[int]
+
+
+class LayerwiseSteps:
+    """
+    Many steps of a program, section by section.
+
+    Parameters
+    ----------
+    step : Step
+        One step of the program.
+    n_at_once : int
+        The number of steps that a section computes before the next one starts.
+
+    Attributes
+    ----------
+    compiles : bool
+        Whether all sections are to be compiled as one program. Otherwise loops are
+        compiled one by one, if they can be.
+    """
+
+    def __init__(self, step: Step, n_at_once: int):
+        self._step, self._n_at_once = step, n_at_once
+        self._program = step.program
+        self._step_key = self._program.layout.places[self._program.model.step.base][0]
+        self.parts = self._make_parts()
+        self.compiles = all(part.step.compiles for part in self.parts)
+
+    def _make_parts(self) -> list[Part]:
+        program = self._program
+        accesses = [_accesses(program, section) for section in program.sections]
+        touched, written, updated = zip(*accesses)
+        owner = {key: i for i, keys in enumerate(written) for key in keys}
+        last = len(program.sections) - 1
+        parts = []
+        for i, section in enumerate(program.sections):
+            state = [k for k in program.carried if k in written[i]]
+            earlier = set().union(*written[:i])
+            later = set().union(*touched[i + 1 :])
+            inputs = [k for k in touched[i] if k in earlier and k not in state]
+            outputs = [k for k in written[i] if k in later]
+            probes = {
+                probe: signal
+                for probe, signal in program.probes.items()
+                if owner.get(program.layout.places[signal.base][0], last) == i
+            }
+            operators = set(section.operators)
+            carried = dict.fromkeys([*state, *inputs, *outputs, self._step_key])
+            batch = program.settings.minibatch_size
+            if section.is_batch:
+                batch *= self._n_at_once
+            sub_program = replace(
+                program,
+                plan=tuple(g for g in program.plan if g[0] in operators),
+                settings=replace(program.settings, minibatch_size=batch),
+                carried=tuple(carried),
+                feeds=tuple(feed for feed in program.feeds if feed in operators),
+                probes=probes,
+                sections=(),
+            )
+            parts.append(
+                Part(
+                    self._make_step(sub_program),
+                    section.is_batch,
+                    state,
+                    inputs,
+                    {key: key not in updated[i] for key in outputs},
+                    {probe: program.keeps_history(probe) for probe in probes},
+                    [j for j, f in enumerate(program.feeds) if f in operators],
+                )
+            )
+        return parts
+
+    def _make_step(self, program: Program) -> Step:
+        step = self._step
+        with warnings.catch_warnings():
+            # the same warnings as for the whole step
+            warnings.simplefilter("ignore")
+            part = Step(program, step.config, step.errors, None, step.jit_compile)
+        part.signals.process_rngs = step.signals.process_rngs
+        part.builder.build_post(part.signals)
+        return part
+
+    def start(
+        self,
+        constants: dict[str, tf.Tensor | np.ndarray],
+        seed: int | tf.Tensor = 0,
+        stream: int | tf.Tensor = 0,
+    ) -> None:
+        """Begin a trace; see `Step.start`."""
+        for part in self.parts:
+            part.step.start(constants, seed, stream)
+
+    def run(
+        self,
+        carried: Sequence[tf.Tensor],
+        feeds: Sequence[tf.Tensor],
+        n_steps: int | tf.Tensor,
+        capacity: int,
+    ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+        """Simulate up to ``capacity`` steps; see `run_steps`."""
+        program, length = self._program, self._n_at_once
+        state = dict(zip(program.carried, carried))
+        if capacity == length:
+            state, values = self._run_block(state, feeds, n_steps)
+            return [state[k] for k in program.carried], values
+        n_blocks = -(-capacity // length)
+        missing = n_blocks * length - capacity
+        feeds = [tf.pad(feed, [[0, 0], [0, missing], [0, 0]]) for feed in feeds]
+        specs = self._step.output_specs()
+        buffers = [
+            tf.TensorArray(
+                spec.dtype, size=n_blocks, element_shape=(length, *spec.shape)
+            )
+            if keep
+            else tf.zeros((1, *spec.shape), spec.dtype)
+            for spec, keep in specs
+        ]
+
+        def body(j: tf.Tensor, carried: list, buffers: list) -> tuple:
+            start = j * length
+            parts = [
+                tf.slice(feed, (0, start, 0), (feed.shape[0], length, feed.shape[2]))
+                for feed in feeds
+            ]
+            state, values = self._run_block(
+                dict(zip(program.carried, carried)),
+                parts,
+                tf.minimum(length, n_steps - start),
+            )
+            buffers = [
+                buffer.write(j, value) if keep else value
+                for buffer, value, (_, keep) in zip(buffers, values, specs)
+            ]
+            return j + 1, [state[k] for k in program.carried], buffers
+
+        _, carried, buffers = tf.while_loop(
+            lambda j, *_: j * length < n_steps,
+            body,
+            (tf.constant(0), list(carried), buffers),
+            parallel_iterations=1,
+        )
+        outputs = [
+            buffer.concat()[:capacity] if keep else buffer
+            for buffer, (_, keep) in zip(buffers, specs)
+        ]
+        return list(carried), outputs
+
+    def _run_block(
+        self,
+        state: dict[str, tf.Tensor],
+        feeds: Sequence[tf.Tensor],
+        n_steps: int | tf.Tensor,
+    ) -> tuple[dict[str, tf.Tensor], list[tf.Tensor]]:
+        """Run all sections, over as many steps as each computes at once."""
+        state, first = dict(state), state[self._step_key]
+        over_time: dict[str, tf.Tensor] = {}
+        probed: dict = {}
+        for part in self.parts:
+            own = [feeds[j] for j in part.feeds]
+            before = {k: state[k] for k in part.state}
+            rows = {k: over_time[k] for k in part.inputs}
+            run = partial(self._run_batch if part.is_batch else self._run_loop, part)
+            if not part.is_batch and part.step.compiles and not self.compiles:
+                run = tf.function(run, jit_compile=True, autograph=False)
+            after, written, values = run(before, rows, own, n_steps, first)
+            state.update(after)
+            over_time.update(written)
+            probed.update(zip(part.probes, values))
+        return state, [probed[probe] for probe in self._program.probes]
+
+    def _run_batch(
+        self,
+        part: Part,
+        state: dict[str, tf.Tensor],
+        rows: dict[str, tf.Tensor],
+        feeds: Sequence[tf.Tensor],
+        n_steps: int | tf.Tensor,
+        first: tf.Tensor,
+    ) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor], list[tf.Tensor]]:
+        """Compute all steps at once, as items of a larger minibatch."""
+        length = self._n_at_once
+        shapes = part.step.signals.base_shapes
+        given = {key: tf.reshape(value, shapes[key]) for key, value in rows.items()}
+        given[self._step_key] = first
+
+        def as_items(feed: tf.Tensor) -> Callable[[], tf.Tensor]:
+            return lambda: tf.reshape(
+                tf.transpose(feed, (1, 0, 2)), (-1, feed.shape[2])
+            )
+
+        new, values = self._call(part, given, [as_items(feed) for feed in feeds])
+        written = {
+            key: tf.reshape(new[key], (length, -1, *shapes[key][1:]))
+            for key in part.outputs
+        }
+        probed = []
+        for (probe, keep), value in zip(part.probes.items(), values):
+            place = place_of(self._program, self._program.probes[probe])
+            if place.minibatched:
+                value = tf.reshape(value, (length, *place.full_shape))
+                probed.append(value if keep else value[n_steps - 1][None])
+            else:  # a constant
+                shape = (length if keep else 1, *place.full_shape)
+                probed.append(tf.broadcast_to(value, shape))
+        return {}, written, probed
+
+    def _run_loop(
+        self,
+        part: Part,
+        state: dict[str, tf.Tensor],
+        rows: dict[str, tf.Tensor],
+        feeds: Sequence[tf.Tensor],
+        n_steps: int | tf.Tensor,
+        first: tf.Tensor,
+    ) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor], list[tf.Tensor]]:
+        """Compute one step after the other."""
+        length = self._n_at_once
+        shapes = part.step.signals.base_shapes
+        # (a gradient goes back to one row at a time, where slices had one to all rows)
+        inputs = {key: _rows(value) for key, value in rows.items()}
+        fed = [_rows(tf.transpose(feed, (1, 0, 2))) for feed in feeds]
+        dtypes = self._program.layout.arrays
+        specs = part.step.output_specs()
+        outputs = [
+            tf.TensorArray(dtypes[key].dtype, size=length, element_shape=shapes[key])
+            for key in part.outputs
+        ]
+        values = [
+            tf.TensorArray(spec.dtype, size=length, element_shape=spec.shape)
+            if keep
+            else tf.zeros(spec.shape, spec.dtype)
+            for (spec, _), keep in zip(specs, part.probes.values())
+        ]
+
+        def body(i: tf.Tensor, own: list, outputs: list, values: list) -> tuple:
+            before = dict(zip(part.state, own))
+            before.update((key, values.read(i)) for key, values in inputs.items())
+            before[self._step_key] = first + i
+            after, probed = self._call(
+                part, before, [partial(values.read, i) for values in fed]
+            )
+            outputs = [
+                rows.write(i, (after if at_end else before)[key])
+                for rows, (key, at_end) in zip(outputs, part.outputs.items())
+            ]
+            values = [
+                rows.write(i, value) if keep else value
+                for rows, value, keep in zip(values, probed, part.probes.values())
+            ]
+            return i + 1, [after[key] for key in part.state], outputs, values
+
+        own = [state[key] for key in part.state]
+        _, own, outputs, values = tf.while_loop(
+            lambda i, *_: i < n_steps,
+            body,
+            (tf.constant(0), own, outputs, values),
+            parallel_iterations=1,
+            maximum_iterations=n_steps if isinstance(n_steps, int) else None,
+        )
+        return (
+            dict(zip(part.state, own)),
+            {key: rows.stack() for key, rows in zip(part.outputs, outputs)},
+            [
+                rows.stack() if keep else rows[None]
+                for rows, keep in zip(values, part.probes.values())
+            ],
+        )
+
+    def _call(
+        self,
+        part: Part,
+        given: dict[str, tf.Tensor],
+        feeds: Sequence[Callable[[], tf.Tensor]],
+    ) -> tuple[dict[str, tf.Tensor], list[tf.Tensor]]:
+        """Run the step of a section, on arrays by their keys."""
+        keys, signals = part.step.program.carried, part.step.signals
+        arrays = self._program.layout.arrays
+        values = [
+            given[key]
+            if key in given
+            else tf.zeros(signals.base_shapes[key], arrays[key].dtype)
+            for key in keys
+        ]
+        new, outputs = part.step(values, feeds)
+        return dict(zip(keys, new)), outputs
+
+
+def _rows(values: tf.Tensor) -> tf.TensorArray:
+    rows = tf.TensorArray(
+        values.dtype, size=values.shape[0], element_shape=values.shape[1:]
+    )
+    return rows.unstack(values)
+
+
+def _accesses(
+    program: Program, section: Section
+) -> tuple[dict[str, None], dict[str, None], set[str]]:
+    """Return which arrays a section accesses, writes, and updates."""
+    places = program.layout.places
+    touched: dict[str, None] = {}
+    written: dict[str, None] = {}
+    updated: set[str] = set()
+    for op in section.operators:
+        for signal in op.all_signals:
+            touched[places[signal.base][0]] = None
+        for signal in (*op.sets, *op.incs, *op.updates):
+            written[places[signal.base][0]] = None
+        updated.update(places[s.base][0] for s in op.updates)
+    return touched, written, updated

@@ -1,0 +1,203 @@
+"""Sections against the steps that they stand for, which Nengo's simulator runs."""
+
+import nengo
+import numpy as np
+import pytest
+from nengo.builder.neurons import SimNeurons
+
+import nengo_dl
+from nengo_dl.builder import build_model
+from nengo_dl.config import Settings
+from nengo_dl.execution import engine
+from nengo_dl.graph.program import compile_model
+
+N_STEPS = 150  # more than two blocks, and not a multiple of any
+
+
+def settings(**kwargs):
+    nengo_dl.configure_settings(dtype="float64", layerwise=True, **kwargs)
+
+
+def feedforward(net):
+    inp = nengo.Node(lambda t: [np.sin(40 * t), t])
+    a, b = nengo.Ensemble(20, 2), nengo.Ensemble(30, 1)
+    a.noise = nengo.processes.WhiteNoise(seed=1)
+    nengo.Connection(inp, a, synapse=None)
+    weights = np.random.RandomState(0).uniform(-0.01, 0.01, (30, 20))
+    nengo.Connection(a.neurons, b.neurons, transform=weights, synapse=nengo.Alpha(0.01))
+    return [
+        (inp, {}),
+        (a, {"synapse": 0.01}),
+        (a.neurons, {}),
+        (a.neurons, {"attr": "voltage"}),
+        (b.neurons, {"attr": "input", "sample_every": 0.003}),
+        (b.neurons[:3], {}),
+        (b, {}),
+    ]
+
+
+def recurrent(net):
+    inp = nengo.Node([0.5])
+    a, b = nengo.Ensemble(20, 1, neuron_type=nengo.AdaptiveLIF()), nengo.Ensemble(20, 1)
+    relu = nengo.Ensemble(20, 1, neuron_type=nengo.RectifiedLinear())
+    nengo.Connection(inp, a)
+    nengo.Connection(a, b, synapse=None)
+    nengo.Connection(a, b, synapse=0)
+    nengo.Connection(b, b, function=np.square, synapse=0.02)
+    nengo.Connection(b, relu, function=lambda x: x**2)
+    nengo.Connection(relu, a, transform=-0.1)
+    return [(a, {}), (b, {"synapse": 0.01}), (relu.neurons, {}), (relu, {})]
+
+
+def learning(net):
+    inp = nengo.Node(lambda t: np.cos(30 * t))
+    a, b, error = nengo.Ensemble(20, 1), nengo.Ensemble(20, 1), nengo.Node(size_in=1)
+    conn = nengo.Connection(inp, a, learning_rule_type=nengo.Voja(), synapse=None)
+    pes = nengo.Connection(a, b, learning_rule_type=nengo.PES())
+    nengo.Connection(b, error)
+    nengo.Connection(inp, error, transform=-1)
+    nengo.Connection(error, pes.learning_rule)
+    return [
+        (a.neurons, {}),
+        (b, {}),
+        (pes, {"attr": "weights"}),
+        (conn.learning_rule, {"attr": "scaled_encoders", "sample_every": 0.01}),
+    ]
+
+
+def convolutional(net):
+    inp = nengo.Node(np.linspace(-1, 1, 36))
+    conv = nengo.Convolution(3, (6, 6, 1), strides=(2, 2))
+    a = nengo.Ensemble(conv.output_shape.size, 1, neuron_type=nengo.LIFRate())
+    nengo.Connection(inp, a.neurons, transform=conv, synapse=None)
+    sparse = nengo.Sparse((4, a.n_neurons), indices=[(0, 1), (3, 2)], init=[1, 2])
+    out = nengo.Node(size_in=4)
+    nengo.Connection(a.neurons, out, transform=sparse)
+    return [(a.neurons, {}), (out, {})]
+
+
+def build(make, **kwargs):
+    with nengo.Network(seed=0) as net:
+        settings(**kwargs)
+        net.all = [nengo.Probe(target, **options) for target, options in make(net)]
+    return net
+
+
+@pytest.mark.parametrize(
+    "make, jit_compile",
+    [
+        (feedforward, "auto"),
+        (recurrent, False),
+        (recurrent, "auto"),
+        (learning, False),
+        (convolutional, "auto"),
+        (convolutional, False),
+    ],
+)
+def test_same_as_nengo(make, jit_compile):
+    net = build(make, jit_compile=jit_compile)
+    with nengo.Simulator(net, progress_bar=False) as reference:
+        reference.run_steps(N_STEPS)
+    with nengo_dl.Simulator(
+        net, minibatch_size=2, unroll_simulation=1, progress_bar=False
+    ) as sim:
+        kinds = [section.is_batch for section in sim.tensor_graph.program.sections]
+        assert {True, False} == set(kinds)
+        # long and short pieces: section by section, and step by step
+        for n_steps in (70, 3, N_STEPS - 73):
+            sim.run_steps(n_steps)
+        for probe in net.all:
+            for item in sim.data[probe]:
+                np.testing.assert_allclose(item, reference.data[probe], atol=1e-8)
+
+
+def test_outputs_of_the_last_step():
+    net = build(feedforward, keep_history=False)
+    with nengo.Simulator(net, progress_bar=False) as reference:
+        reference.run_steps(N_STEPS)
+    with nengo_dl.Simulator(net, unroll_simulation=1, progress_bar=False) as sim:
+        sim.run_steps(N_STEPS)
+        for probe in net.all:
+            if probe.sample_every is None:
+                np.testing.assert_allclose(
+                    sim.data[probe][-1], reference.data[probe][-1], atol=1e-8
+                )
+
+
+def test_given_values_and_prediction():
+    net = build(feedforward)
+    node = net.all_nodes[0]
+    x = np.random.RandomState(0).uniform(-1, 1, (3, N_STEPS, 2))
+    with nengo_dl.Simulator(
+        net, minibatch_size=3, unroll_simulation=1, progress_bar=False, seed=1
+    ) as sim:
+        sim.run_steps(N_STEPS, data={node: x})
+        predicted = sim.predict({node: x}, stateful=False, verbose=0)
+        ran = [sim.data[probe] for probe in net.all]
+        sim.reset()
+        for start in range(0, N_STEPS, 10):  # step by step
+            sim.run_steps(10, data={node: x[:, start : start + 10]})
+        for probe, values in zip(net.all, ran):
+            np.testing.assert_allclose(sim.data[probe], values, atol=1e-8)
+        assert predicted[net.all[0]].shape == (3, N_STEPS, 2)
+        np.testing.assert_array_equal(predicted[net.all[0]], x)
+
+
+@pytest.mark.training
+@pytest.mark.parametrize("make", [feedforward, recurrent])
+def test_same_training(make):
+    results = []
+    for layerwise in (True, False):
+        net = build(make)
+        with net:
+            nengo_dl.configure_settings(layerwise=layerwise, jit_compile=False)
+        target = net.all[-1]
+        rng = np.random.RandomState(0)
+        inputs = rng.uniform(-1, 1, (2, 20, net.all_nodes[0].size_out))
+        with nengo_dl.Simulator(
+            net, minibatch_size=2, unroll_simulation=1, progress_bar=False, seed=0
+        ) as sim:
+            sim.compile("sgd", loss={target: "mse"})
+            history = sim.fit(
+                inputs, {target: rng.uniform(-1, 1, (2, 20, 1))}, epochs=2, verbose=0
+            )
+            weights = [v.numpy().ravel() for v in sim.keras_model.trainable_weights]
+        results.append([history.history["loss"], np.sort(np.concatenate(weights))])
+    for with_sections, without in zip(*results):
+        np.testing.assert_allclose(with_sections, without, rtol=1e-7, atol=1e-9)
+    assert results[0][0][0] != results[0][0][1]
+
+
+def test_python_in_the_step_runs_step_by_step():
+    with nengo.Network() as net:
+        settings()
+        seen = []
+        doubled = nengo.Node(lambda t, x: seen.append("a") or 2 * x, size_in=1)
+        nengo.Connection(nengo.Node([1]), doubled, synapse=None)
+        after = nengo.Node(lambda t, x: seen.append("b"), size_in=1)
+        nengo.Connection(doubled, after, synapse=None)
+    with pytest.warns(UserWarning, match="Python is called in every step"):
+        sim = nengo_dl.Simulator(net, unroll_simulation=1, progress_bar=False)
+    with sim:
+        seen.clear()
+        sim.run_steps(20)
+    assert seen == ["a", "b"] * 20
+
+
+def test_program_shows_sections():
+    net = build(feedforward)
+    program = compile_model(build_model(net, 0.001), Settings.of(net))
+    assert "     many steps at once: groups " in str(program)
+    groups = [op for section in program.sections for op in section.operators]
+    assert sorted(map(id, groups)) == sorted(id(op) for g in program.plan for op in g)
+    loops = [s for s in program.sections if not s.is_batch]
+    assert any(isinstance(op, SimNeurons) for s in loops for op in s.operators)
+
+
+def test_short_runs_share_one_function():
+    net = build(recurrent)
+    with nengo_dl.Simulator(net, progress_bar=False, unroll_simulation=1) as sim:
+        run = sim.tensor_graph.engine
+        assert run.capacity(engine.MIN_STEPS_AT_ONCE) == run.block_steps
+        assert run.capacity(1) < engine.MIN_STEPS_AT_ONCE
+        assert run.capacity(1) == 1
