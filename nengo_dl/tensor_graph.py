@@ -20,7 +20,7 @@ from nengo.builder.signal import Signal
 
 from nengo_dl.builder import BuildConfig, Builder
 from nengo_dl.config import Settings
-from nengo_dl.execution.engine import MIN_STEPS_AT_ONCE, Engine
+from nengo_dl.execution.engine import MIN_LAYERWISE_STEPS, Engine
 from nengo_dl.execution.feeds import FeedGenerator
 from nengo_dl.execution.loop import run_steps
 from nengo_dl.execution.places import place_of
@@ -481,7 +481,7 @@ class TensorGraph(keras.layers.Layer):
 
     def _trains_layerwise(self, step: Step, n_steps: int | tf.Tensor) -> bool:
         """Return whether a batch of training is computed section by section."""
-        is_known = isinstance(n_steps, int) and n_steps >= MIN_STEPS_AT_ONCE
+        is_known = isinstance(n_steps, int) and n_steps >= MIN_LAYERWISE_STEPS
         return is_known and bool(self.program.sections) and step.pure
 
     def _number_of_steps(

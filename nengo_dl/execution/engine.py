@@ -23,6 +23,7 @@ from nengo_dl.execution.places import place_of
 from nengo_dl.execution.sections import LayerwiseSteps
 from nengo_dl.execution.step import Step
 from nengo_dl.execution.variables import Variables
+from nengo_dl.graph.sections import steps_at_once
 
 # Buffers of one block take up to so many bytes ...
 BLOCK_BYTES = 2**26
@@ -31,10 +32,8 @@ MAX_BLOCK_STEPS = 1024
 # A few steps are simulated in a full-size block, which needs no compilation of its own,
 # if the buffers of the block are not larger than this (in bytes).
 SMALL_BLOCK_BYTES = 2**18
-# So many steps are computed at once by sections of a network, and a run of fewer than
-# the second number is computed step by step.
-STEPS_AT_ONCE = 64
-MIN_STEPS_AT_ONCE = 16
+# A run of fewer steps is computed step by step, and not section by section.
+MIN_LAYERWISE_STEPS = 16
 
 
 class Engine:
@@ -104,7 +103,7 @@ class Engine:
         sizes (every one of them has to be compiled).
         """
         if self._has_small_blocks and not (
-            self._has_sections and n_steps < MIN_STEPS_AT_ONCE
+            self._has_sections and n_steps < MIN_LAYERWISE_STEPS
         ):
             # without XLA, a loop takes longer than the single step in it
             is_single = n_steps <= self._unroll and not self._jit_compile
@@ -260,9 +259,11 @@ class Engine:
     def _trace(self, capacity: int) -> tf.types.experimental.ConcreteFunction:
         step, packing = self.step, self._variables.packing
         layerwise, compiles = None, self._jit_compile
-        if self._has_sections and capacity >= MIN_STEPS_AT_ONCE:
+        if self._has_sections and capacity >= MIN_LAYERWISE_STEPS:
             if self._layerwise is None:
-                self._layerwise = LayerwiseSteps(step, STEPS_AT_ONCE)
+                program = step.program
+                n_at_once = steps_at_once(program.sections, program.settings)
+                self._layerwise = LayerwiseSteps(step, n_at_once)
             layerwise, compiles = self._layerwise, self._layerwise.compiles
 
         def block(

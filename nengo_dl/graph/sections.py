@@ -47,6 +47,11 @@ MIN_INTENSITY = 16
 # Sections are faster than one loop if there are so many multiplications in batches for
 # every loop.
 MIN_PRODUCTS = 2**16
+# So many steps are computed at once, if what batches read and write in them takes up no
+# more than so many bytes. For fewer than the last number, sections do not pay.
+STEPS_AT_ONCE = 64
+MAX_BYTES = 2**28
+MIN_STEPS_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
@@ -96,7 +101,7 @@ def choose_sections(
             heavy = {op for op in operators if is_heavy(op, settings.minibatch_size)}
         if heavy is None or sum(map(n_products, heavy)) >= MIN_PRODUCTS:
             sections = find_sections(operators, heavy)
-            if heavy is None or pays(sections, heavy):
+            if heavy is None or pays(sections, heavy, settings):
                 plan = plan_sections(sections, planner)
                 if plan is not None:
                     return plan, tuple(sections)
@@ -112,12 +117,25 @@ def is_heavy(op: Operator, minibatch_size: int) -> bool:
     return n >= MIN_INTENSITY * minibatch_size * moved
 
 
-def pays(sections: Sequence[Section], heavy: Collection[Operator]) -> bool:
+def pays(
+    sections: Sequence[Section], heavy: Collection[Operator], settings: Settings
+) -> bool:
     """Return whether sections are faster than a single loop."""
+    if steps_at_once(sections, settings) < MIN_STEPS_AT_ONCE:
+        return False
     n_loops = sum(not section.is_batch for section in sections)
     batches = [section for section in sections if section.is_batch]
     in_batches = [op for section in batches for op in section.operators if op in heavy]
     return sum(map(n_products, in_batches)) >= MIN_PRODUCTS * max(1, n_loops)
+
+
+def steps_at_once(sections: Sequence[Section], settings: Settings) -> int:
+    """Return how many steps a section computes before the next one starts."""
+    batches = [op for s in sections if s.is_batch for op in s.operators]
+    arrays = {s.base for op in batches for s in op.all_signals if is_minibatched(s)}
+    n_bytes = 8 * settings.minibatch_size * sum(signal.size for signal in arrays)
+    n_fitting = max(1, MAX_BYTES // max(1, n_bytes))
+    return min(STEPS_AT_ONCE, 2 ** (n_fitting.bit_length() - 1))
 
 
 def n_products(op: Operator) -> int:

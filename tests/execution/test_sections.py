@@ -198,6 +198,6 @@ def test_short_runs_share_one_function():
     net = build(recurrent)
     with nengo_dl.Simulator(net, progress_bar=False, unroll_simulation=1) as sim:
         run = sim.tensor_graph.engine
-        assert run.capacity(engine.MIN_STEPS_AT_ONCE) == run.block_steps
-        assert run.capacity(1) < engine.MIN_STEPS_AT_ONCE
+        assert run.capacity(engine.MIN_LAYERWISE_STEPS) == run.block_steps
+        assert run.capacity(1) < engine.MIN_LAYERWISE_STEPS
         assert run.capacity(1) == 1

@@ -12,6 +12,7 @@ from nengo_dl.graph.sections import (
     is_heavy,
     n_products,
     plan_sections,
+    steps_at_once,
     strong_components,
     verify_sections,
 )
@@ -202,6 +203,15 @@ def test_choice():
     assert is_heavy(ops[2], 1) and not is_heavy(ops[2], 16)
     assert chosen(minibatch_size=16) == 0
     assert chosen(True, minibatch_size=16) == 2
+
+
+def test_steps_at_once():
+    ops = [Op(sets=[state((1000,))]), OtherOp(sets=[state((10**9,))])]
+    sections = [Section(True, (ops[0],)), Section(False, (ops[1],))]
+    sizes = (1, 1000, 2000, 2100, 30000, 10**9)
+    steps = [steps_at_once(sections, Settings(minibatch_size=n)) for n in sizes]
+    # 256 MB of 8 bytes each
+    assert steps == [64, 32, 16, 8, 1, 1]
 
 
 def test_strong_components():
