@@ -228,7 +228,15 @@ class TensorGraph(keras.layers.Layer):
         operators = [op for op in self.model.operators if isinstance(op, SimTensorNode)]
         layers = [op.func for op in operators if isinstance(op.func, keras.Layer)]
         with tf.device(self.device), seeded_building(layers, self.seed):
-            return prepare_layers(operators, self.minibatch_size, self.compute_dtype)
+            return prepare_layers(
+                operators, self.minibatch_size, self.compute_dtype, self._phases()
+            )
+
+    def _phases(self) -> tuple[bool, ...]:
+        """Return whether layers are called as in inference, as in training, or both."""
+        if self.settings.learning_phase is not None:
+            return (self.settings.learning_phase,)
+        return (False,) if self.settings.inference_only else (False, True)
 
     def _make_step(self, training: bool, avoid_xla: bool = False) -> Step:
         settings = self.settings
