@@ -31,7 +31,7 @@ from nengo_dl.graph.program import compile_model
 from nengo_dl.signals import SignalDict
 from nengo_dl.tensor_node import SimTensorNode, TensorNode, prepare_layers
 from nengo_dl.tensor_node.seeds import seeded_building
-from nengo_dl.utils import ErrorBox, describe_operator, numpy_function
+from nengo_dl.utils import ErrorBox, describe_operator, keras_names, numpy_function
 
 logger = logging.getLogger(__name__)
 
@@ -323,17 +323,18 @@ class TensorGraph(keras.layers.Layer):
             The number of steps.
         """
         batch = self.minibatch_size
-        names = io_names(self.program.nodes)
+        nodes = self.program.nodes
+        *names, last = keras_names([*io_names(nodes).values(), "n_steps"])
         inputs = {
             node: keras.Input(
                 batch_shape=(batch, None, node.size_out),
                 dtype=self.program.settings.dtype,
-                name=names[node].replace("/", "_"),
+                name=name,
             )
-            for node in self.program.nodes
+            for node, name in zip(nodes, names)
         }
         return inputs, keras.Input(
-            batch_shape=(batch, 1), dtype="int32", name="n_steps"
+            batch_shape=(batch, 1), dtype="int32", name=last
         )
 
     def compute_output_spec(
