@@ -333,9 +333,7 @@ class TensorGraph(keras.layers.Layer):
             )
             for node, name in zip(nodes, names)
         }
-        return inputs, keras.Input(
-            batch_shape=(batch, 1), dtype="int32", name=last
-        )
+        return inputs, keras.Input(batch_shape=(batch, 1), dtype="int32", name=last)
 
     def compute_output_spec(
         self,

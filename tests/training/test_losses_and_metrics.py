@@ -198,6 +198,46 @@ def test_missing_targets(Simulator):
         assert sim.data[net.conn].weights.item() == pytest.approx(5, abs=1e-3)
 
 
+def test_objectives_for_all_probes(Simulator):
+    """They count for Probes with targets; those by Probe need targets."""
+    net = two_probes()
+    p0, p1 = net.outputs
+    x = {node: np.ones((4, 1, 1)) for node in net.inputs}
+    names = ["loss", "probe_1_loss", "probe_1_mae"]
+    with Simulator(net, minibatch_size=2, unroll_simulation=1) as sim:
+        sim.compile(tf.optimizers.SGD(0.0), loss="mse", metrics="mae")
+        out = sim.predict(x, verbose=0)[p1]
+        y = {p1: out - 0.5}
+        inputs = {"a": out, "b": out, "n_steps": np.ones((4, 1), int)}
+        batches = tf.data.Dataset.from_tensor_slices((inputs, {"probe_1": y[p1]}))
+        for data in ((x, y), (batches.batch(2),)):
+            results = sim.evaluate(*data, verbose=0)
+            assert list(results) == names
+            assert np.allclose(list(results.values()), [0.25, 0.25, 0.5], atol=1e-6)
+            history = sim.fit(*data, validation_data=(x, y), verbose=0).history
+            assert sorted(history) == sorted([*names, *(f"val_{n}" for n in names)])
+            assert np.allclose(history["loss"], 0.25, atol=1e-6)
+        # with the same compilation, all of them
+        results = sim.evaluate(x, {p0: out + 1, p1: y[p1]}, verbose=0)
+        assert list(results) == [
+            "loss",
+            "probe_loss",
+            "probe_1_loss",
+            "probe_mae",
+            "probe_1_mae",
+        ]
+        assert results["loss"] == 1.25
+        with pytest.raises(ValidationError, match=r"for \['probe', 'probe_1'\]"):
+            sim.fit(x, verbose=0)
+
+        for loss, metrics in (({p0: "mse", p1: "mse"}, None), ("mse", {p0: "mae"})):
+            sim.compile(loss=loss, metrics=metrics)
+            with pytest.raises(ValidationError, match=r"targets for \['probe'\]"):
+                sim.evaluate(x, y, verbose=0)
+            with pytest.raises(ValidationError, match="Must specify 'probe'"):
+                sim.evaluate(batches.batch(2), verbose=0)
+
+
 def test_compiled_in_turns(Simulator):
     """One loss for training, another one for tests."""
     net = linear_network()
