@@ -39,6 +39,7 @@ from nengo_dl.tensor_graph import TensorGraph
 from nengo_dl.training.methods import KerasMethods
 from nengo_dl.training.trainer import Trainer
 from nengo_dl.utils import NullProgressBar, progress_bar_for, require_open
+from nengo_dl.utils.removed import RemovedAttribute
 
 logger = logging.getLogger(__name__)
 
@@ -503,6 +504,15 @@ class Simulator(KerasMethods, ParameterMethods):
             self._trainer = Trainer(self._simulation, self._names)
 
     # -- of the past ------------------------------------------------------------------
+
+    run_batch = RemovedAttribute("3; use `Simulator.predict_on_batch`")
+    sess = RemovedAttribute(
+        "3, as TensorFlow 2 has no sessions; values of parameters are in "
+        "`Simulator.data`, and variables in `Simulator.keras_model.weights`"
+    )
+    training_step = RemovedAttribute(
+        "3; the number of updates is `Simulator.keras_model.optimizer.iterations`"
+    )
 
     def train(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Raise an error: the method of NengoDL 2 is called `fit`."""

@@ -348,6 +348,15 @@ class LiveSignals(Mapping):
             ) from err
         self._simulation.set_signal(signal, new)
 
+    def update(self, values: Mapping[Signal, Any]) -> None:
+        """Change several values, one after the other."""
+        for signal, value in values.items():
+            self[signal] = value
+
+    def reset(self, signal: Signal) -> None:
+        """Give a signal the value that Nengo built."""
+        self[signal] = dense_values(signal)
+
     def _full_value(self, signal: Signal) -> np.ndarray | None:
         """Return a value with its minibatch axis; None if it was optimised away."""
         constants = self._simulation.tensor_graph.feeds.constants()

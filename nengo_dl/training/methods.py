@@ -196,7 +196,8 @@ class KerasMethods:
         Returns
         -------
         outputs : dict of {nengo.Probe: (n_items, n_steps, ...) array}
-            Values of all Probes in all steps; nothing is added to ``sim.data``.
+            Values of all Probes in all steps, whatever their ``sample_every``; nothing
+            is added to ``sim.data``.
 
         Raises
         ------

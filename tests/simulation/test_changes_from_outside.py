@@ -107,6 +107,11 @@ def test_wrong_changes_of_signals(Simulator):
             sim.signals[Signal(np.zeros(3))] = 0
         assert (sim.signals[voltage] == before).all()
 
+        sim.signals.update({voltage: before + 1, voltage[:1]: 0.5})
+        assert (sim.signals[voltage][1:] == before[1:] + 1).all()
+        sim.signals.reset(voltage)
+        assert (sim.signals[voltage] == voltage.initial_value).all()
+
 
 def test_constants_are_read_only(Simulator):
     with nengo.Network(seed=0) as net:
