@@ -58,7 +58,7 @@ def mnist(use_tensor_layer: bool = True) -> nengo.Network:
                     x = nengo_dl.Layer(neurons)(x, **kwargs)
                     continue
                 x = nengo_dl.Layer(layer)(x, shape_in=shape)
-                shape = tuple(layer.compute_output_shape((None, *shape)))[1:]
+                shape = x.shape_out
         else:
             model = keras.Sequential([keras.Input((28, 28, 1)), *layers])
             x = nengo_dl.Layer(model)(x, shape_in=(28, 28, 1))
