@@ -126,6 +126,10 @@ class Objectives:
         for name in self.names & set(y_true):
             target, output = y_true[name], y_pred[name]
             if target.shape == output.shape:
+                # (functions that have been traced cannot make variables)
+                for metric in self._metrics:
+                    if metric.probe == name:
+                        metric.build(target, output)
                 continue
             try:
                 compare.get_concrete_function(name, target, output)

@@ -109,7 +109,7 @@ def test_accuracy(Simulator):
         loss = tf.losses.SparseCategoricalCrossentropy(from_logits=True)
         sim.compile(loss=loss, metrics=["accuracy"])
         result = sim.evaluate(x, labels, verbose=0)
-        assert result["probe_accuracy"] == 0.75
+        assert result["probe_accuracy"] == 1.75
         logits = x - np.log(np.exp(x).sum(-1, keepdims=True))
         expected = -np.take_along_axis(logits, labels, -1).mean()
         assert result["loss"] == pytest.approx(expected, rel=1e-5)
@@ -229,6 +229,13 @@ def test_objectives_for_all_probes(Simulator):
         assert results["loss"] == 1.25
         with pytest.raises(ValidationError, match=r"for \['probe', 'probe_1'\]"):
             sim.fit(x, verbose=0)
+
+        # what the name of a metric means is decided for each Probe
+        sim.compile(loss="mse", metrics="accuracy")
+        for y in ({p1: out}, {p0: out, p1: out}):
+            assert sim.evaluate(x, y, verbose=0)["probe_1_accuracy"] == 1
+        assert sim.evaluate(x, y, verbose=0)["probe_accuracy"] == 1
+        y = {p1: out}
 
         for loss, metrics in (({p0: "mse", p1: "mse"}, None), ("mse", {p0: "mae"})):
             sim.compile(loss=loss, metrics=metrics)
