@@ -18,6 +18,7 @@ from nengo_dl.neurons import (
     SoftLIFRate,
     SpikingLeakyReLU,
 )
+from nengo_dl.utils.removed import REMOVED_NAMES, removed
 
 if TYPE_CHECKING:
     from nengo_dl.converter import Converter
@@ -57,6 +58,8 @@ _DEFINED_IN = {
 
 
 def __getattr__(name: str) -> Any:
+    if name in REMOVED_NAMES:
+        raise removed(f"nengo_dl.{name}", REMOVED_NAMES[name])
     if name in _DEFINED_IN:
         return getattr(import_module(f"nengo_dl.{_DEFINED_IN[name]}"), name)
     if not name.startswith("_") and find_spec(f"nengo_dl.{name}"):

@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 from nengo.exceptions import ValidationError
 
-from nengo_dl.utils import sanitize_name
+from nengo_dl.utils import readable_name
 
 if TYPE_CHECKING:
     from nengo_dl.simulator import Simulator
@@ -76,7 +76,7 @@ class NengoSummaries(keras.callbacks.Callback):
             raise ValidationError(
                 f"{obj} does not have any {attr}; leave it out", attr="objects"
             )
-        return sanitize_name(f"{kind}_{owner.label}_{attr}"), owner, attr
+        return readable_name(f"{kind}_{owner.label}_{attr}"), owner, attr
 
     def on_train_begin(self, logs: Logs = None) -> None:
         """Create the event file."""

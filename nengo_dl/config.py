@@ -68,8 +68,8 @@ def configure_settings(**settings: Any) -> None:
         Floating point type of the simulation. Defaults to ``"float32"``.
     keep_history : bool
         Default for whether probes keep the values of all steps (True, the default) or
-        only of the last one. A single probe can be configured with
-        ``net.config[my_probe].keep_history = False``.
+        only of the last one, whatever their ``sample_every``. A single probe can be
+        configured with ``net.config[my_probe].keep_history = False``.
     stateful : bool
         False makes all simulator functions start from the initial state and discard
         the final one. Defaults to True.

@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 import math
 import warnings
-from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any, NoReturn
 
@@ -24,6 +23,7 @@ from nengo.exceptions import (
     ValidationError,
 )
 from nengo.utils.numpy import maxint
+from nengo.utils.simulator import operator_dependency_graph
 
 from nengo_dl.builder import build_model
 from nengo_dl.config import Settings
@@ -39,6 +39,7 @@ from nengo_dl.tensor_graph import TensorGraph
 from nengo_dl.training.methods import KerasMethods
 from nengo_dl.training.trainer import Trainer
 from nengo_dl.utils import NullProgressBar, progress_bar_for, require_open
+from nengo_dl.utils.removed import RemovedAttribute
 
 logger = logging.getLogger(__name__)
 
@@ -181,6 +182,24 @@ class Simulator(KerasMethods, ParameterMethods):
         return self._simulation.seed
 
     @property
+    def rng(self) -> np.random.RandomState:
+        """
+        The generator that has drawn the seeds of processes, as `nengo.Simulator` does.
+
+        It starts again from `seed` in `reset`.
+        """
+        if self.closed:
+            raise SimulatorClosed(
+                "Cannot access Simulator.rng: the simulator is closed"
+            )
+        return self.tensor_graph.feeds.rng
+
+    @property
+    def dg(self) -> dict:
+        """The operators of the model that depend on each of them, as Nengo built it."""
+        return operator_dependency_graph(self.model.operators)
+
+    @property
     def minibatch_size(self) -> int:
         """Number of items that are simulated at once."""
         return self._simulation.settings.minibatch_size
@@ -216,11 +235,15 @@ class Simulator(KerasMethods, ParameterMethods):
         return float(self.n_steps * self.dt)
 
     @property
-    def signals(self) -> Mapping | None:
-        """Live values by Signal (those that are kept from step to step)."""
+    def signals(self) -> LiveSignals | None:
+        """
+        Live values by Signal (those that are kept from step to step).
+
+        As in `nengo.Simulator`, they can be changed: ``sim.signals[signal] = value``.
+        """
         if self.closed:
             return None
-        return LiveSignals(self.tensor_graph.values, self.data.minibatched)
+        return LiveSignals(self._simulation, self.data.minibatched)
 
     @property
     def step_order(self) -> list:
@@ -481,6 +504,15 @@ class Simulator(KerasMethods, ParameterMethods):
             self._trainer = Trainer(self._simulation, self._names)
 
     # -- of the past ------------------------------------------------------------------
+
+    run_batch = RemovedAttribute("3; use `Simulator.predict_on_batch`")
+    sess = RemovedAttribute(
+        "3, as TensorFlow 2 has no sessions; values of parameters are in "
+        "`Simulator.data`, and variables in `Simulator.keras_model.weights`"
+    )
+    training_step = RemovedAttribute(
+        "3; the number of updates is `Simulator.keras_model.optimizer.iterations`"
+    )
 
     def train(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Raise an error: the method of NengoDL 2 is called `fit`."""

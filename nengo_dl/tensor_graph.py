@@ -32,7 +32,7 @@ from nengo_dl.graph.program import compile_model
 from nengo_dl.signals import SignalDict
 from nengo_dl.tensor_node import SimTensorNode, TensorNode, prepare_layers
 from nengo_dl.tensor_node.seeds import seeded_building
-from nengo_dl.utils import ErrorBox, describe_operator, numpy_function
+from nengo_dl.utils import ErrorBox, describe_operator, keras_names, numpy_function
 
 logger = logging.getLogger(__name__)
 
@@ -229,7 +229,15 @@ class TensorGraph(keras.layers.Layer):
         operators = [op for op in self.model.operators if isinstance(op, SimTensorNode)]
         layers = [op.func for op in operators if isinstance(op.func, keras.Layer)]
         with tf.device(self.device), seeded_building(layers, self.seed):
-            return prepare_layers(operators, self.minibatch_size, self.compute_dtype)
+            return prepare_layers(
+                operators, self.minibatch_size, self.compute_dtype, self._phases()
+            )
+
+    def _phases(self) -> tuple[bool, ...]:
+        """Return whether layers are called as in inference, as in training, or both."""
+        if self.settings.learning_phase is not None:
+            return (self.settings.learning_phase,)
+        return (False,) if self.settings.inference_only else (False, True)
 
     def _make_step(self, training: bool, avoid_xla: bool = False) -> Step:
         settings = self.settings
@@ -316,18 +324,17 @@ class TensorGraph(keras.layers.Layer):
             The number of steps.
         """
         batch = self.minibatch_size
-        names = io_names(self.program.nodes)
+        nodes = self.program.nodes
+        *names, last = keras_names([*io_names(nodes).values(), "n_steps"])
         inputs = {
             node: keras.Input(
                 batch_shape=(batch, None, node.size_out),
                 dtype=self.program.settings.dtype,
-                name=names[node].replace("/", "_"),
+                name=name,
             )
-            for node in self.program.nodes
+            for node, name in zip(nodes, names)
         }
-        return inputs, keras.Input(
-            batch_shape=(batch, 1), dtype="int32", name="n_steps"
-        )
+        return inputs, keras.Input(batch_shape=(batch, 1), dtype="int32", name=last)
 
     def compute_output_spec(
         self,

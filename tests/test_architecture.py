@@ -273,7 +273,7 @@ SUBJECTS = {
     "neuron_builders": {"custom_neurons", "surrogate_gradient"},
     "parameters": {"nengo_params"},
     "process_builders": {"rules_from_outside"},
-    "simulation": {"memory", "threads"},
+    "simulation": {"changes_from_outside", "memory", "threads"},
     "tensor_node": {
         "compilation",
         "keras_layers",

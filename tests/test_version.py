@@ -2,9 +2,13 @@ import importlib
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
+import nengo
 import nengo.version
+import numpy as np
 import pytest
+from nengo.utils.filter_design import expm
 
 import nengo_dl
 from nengo_dl import version
@@ -45,6 +49,25 @@ def test_older_nengo_is_an_error(reload_version, monkeypatch):
         patch.setattr(nengo.version, "version_info", (3, 2, 0))
         with pytest.raises(ValueError, match="needs Nengo >= 4.0.0"):
             reload_version()
+
+
+def test_nengo_needs_an_older_numpy():
+    """
+    The upper bound of NumPy has a reason: what Nengo does here is an error in 2.4.
+
+    If this fails, Nengo has been mended. Then the bound in pyproject.toml can go, along
+    with this test, once the Nengo that is installed here is the oldest supported one.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        nengo.Lowpass(0.1).filt(np.ones(3))
+        expm(np.eye(256))
+    messages = "".join(str(warning.message) for warning in caught)
+    assert "array with ndim > 0 to a scalar is deprecated" in messages or (
+        "`in1d` is deprecated" in messages
+    )
+    project = Path(__file__).parent.parent / "pyproject.toml"
+    assert '"numpy>=1.26,<2.4",' in project.read_text()
 
 
 def test_without_nengo(reload_version, monkeypatch):

@@ -9,6 +9,7 @@ and `worker` measure, in processes of their own and possibly with other releases
 """
 
 from nengo_dl.benchmarks.command_line import main
+from nengo_dl.benchmarks.layer_networks import lmu, mnist, spaun
 from nengo_dl.benchmarks.networks import (
     basal_ganglia,
     cconv,
@@ -22,8 +23,11 @@ __all__ = [
     "basal_ganglia",
     "cconv",
     "integrator",
+    "lmu",
     "main",
+    "mnist",
     "pes",
     "random_network",
     "run_profile",
+    "spaun",
 ]

@@ -8,11 +8,12 @@ In: arguments. Out: tables on the standard output, JSON in a file, or, for the c
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
 import os
 import platform
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timezone
 from importlib import import_module
 from pathlib import Path
@@ -20,7 +21,7 @@ from typing import Any
 
 import nengo
 
-from nengo_dl.benchmarks import networks
+from nengo_dl.benchmarks import layer_networks, networks
 from nengo_dl.benchmarks.measure import Run
 from nengo_dl.benchmarks.models import MODELS
 from nengo_dl.benchmarks.plan import (
@@ -67,6 +68,18 @@ A quick run:
 """
 
 COMMANDS = ("build", "profile")
+
+# The networks that can be built.
+BUILDERS: dict[str, Callable[..., nengo.Network]] = {
+    "cconv": networks.cconv,
+    "integrator": networks.integrator,
+    "pes": networks.pes,
+    "basal_ganglia": networks.basal_ganglia,
+    "random_network": networks.random_network,
+    "mnist": layer_networks.mnist,
+    "lmu": layer_networks.lmu,
+    "spaun": layer_networks.spaun,
+}
 
 LABELS = {**NAMES, **TRAINED}
 """What the competitors are called."""
@@ -254,8 +267,7 @@ def build(arguments: Sequence[str], obj: dict[str, Any]) -> None:
     """Build one of the networks of any size and store it as ``obj["net"]``."""
     parser = argparse.ArgumentParser(prog="build", description=build.__doc__)
     add = parser.add_argument
-    choices = ("cconv", "integrator", "pes", "basal_ganglia", "random_network")
-    add("--benchmark", choices=choices, default="cconv")
+    add("--benchmark", choices=BUILDERS, default="cconv")
     add("--dimensions", type=int, default=128)
     add("--neurons_per_d", "--neurons-per-d", type=int, default=64)
     add("--neuron_type", "--neuron-type", default="RectifiedLinear")
@@ -267,15 +279,19 @@ def build(arguments: Sequence[str], obj: dict[str, Any]) -> None:
         help="further argument of the network, may be repeated",
     )
     parsed = parser.parse_args(arguments)
+    builder = BUILDERS[parsed.benchmark]
     kwargs = {
         "dimensions": parsed.dimensions,
         "neurons_per_d": parsed.neurons_per_d,
         "neuron_type": find_neuron_type(parsed.neuron_type)(),
     }
+    # the networks of layers have other arguments
+    accepted = inspect.signature(builder).parameters
+    kwargs = {key: value for key, value in kwargs.items() if key in accepted}
     for argument in parsed.kwarg:
         key, value = argument.split("=")
         kwargs[key] = int(value)
-    obj["net"] = getattr(networks, parsed.benchmark)(**kwargs)
+    obj["net"] = builder(**kwargs)
 
 
 def find_neuron_type(name: str) -> type:

@@ -15,6 +15,7 @@ import nengo
 import numpy as np
 from nengo.builder.operator import SimPyFunc
 from nengo.builder.processes import SimProcess
+from nengo.builder.signal import Signal
 
 from nengo_dl.execution.process_seeds import is_random, process_order, seed_processes
 from nengo_dl.graph.operators import Feed
@@ -34,6 +35,8 @@ class FeedGenerator:
 
     Attributes
     ----------
+    rng : numpy.random.RandomState
+        Has drawn the seeds of processes.
     process_rngs : dict of {SimProcess: list of numpy.random.RandomState}
         Random number generators of all processes of the model, one for each item of
         the minibatch.
@@ -62,9 +65,30 @@ class FeedGenerator:
 
     def reset(self, seed: int) -> None:
         """Restart all processes."""
-        self.process_rngs = seed_processes(self._order, seed, self.minibatch_size)
+        self.rng = np.random.RandomState(seed)
+        self.process_rngs = seed_processes(self._order, self.rng, self.minibatch_size)
         for source in self._process_sources():
             source.start(self.process_rngs[source.op], self.program.dt)
+
+    def constants(self) -> dict[Signal, np.ndarray]:
+        """Return the outputs of constant Nodes, ``([minibatch_size,] size)`` arrays."""
+        return {
+            feed.signal: source.value
+            for feed, source in zip(self.program.feeds, self._sources)
+            if isinstance(source, _ConstantSource)
+        }
+
+    def set_constants(self, values: Mapping[Signal, np.ndarray]) -> None:
+        """Change what `constants` returns, from the next step on."""
+        self._constants.clear()
+        for feed, source in zip(self.program.feeds, self._sources):
+            if isinstance(source, _ConstantSource) and feed.signal in values:
+                source.value = values[feed.signal]
+
+    def reset_constants(self) -> None:
+        """Give constant Nodes their initial outputs back."""
+        initial = {sig: np.ravel(sig.initial_value) for sig in self.constants()}
+        self.set_constants(initial)
 
     def _process_sources(self) -> list[_ProcessSource]:
         return [s for s in self._sources if isinstance(s, _ProcessSource)]
@@ -72,6 +96,8 @@ class FeedGenerator:
     def get_state(self) -> dict[str, Any]:
         """Return the state of all processes, for `set_state`."""
         return {
+            "constants": list(self.constants().values()),
+            "rng": self.rng.get_state(),
             "rngs": [
                 [rng.get_state() for rng in self.process_rngs[op]]
                 for op in self._random
@@ -81,6 +107,8 @@ class FeedGenerator:
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Bring all processes into a state that `get_state` returned."""
+        self.set_constants(dict(zip(self.constants(), state["constants"])))
+        self.rng.set_state(state["rng"])
         for op, rng_states in zip(self._random, state["rngs"]):
             for rng, rng_state in zip(self.process_rngs[op], rng_states):
                 rng.set_state(rng_state)
@@ -140,7 +168,7 @@ class FeedGenerator:
         functions = []
         for source, array in pairs:
             if isinstance(source, _ConstantSource):
-                array[...] = source.value
+                source.fill(array)
             elif isinstance(source, _FunctionSource):
                 functions.append((source, array))
             else:
@@ -162,7 +190,7 @@ class FeedGenerator:
         if key not in self._constants:
             shape = (self.minibatch_size, capacity, feed.signal.size)
             self._constants[key] = np.empty(shape, self._dtype)
-            self._constants[key][...] = source.value
+            source.fill(self._constants[key])
         return self._constants[key]
 
     def _call_silent(self, t: float) -> None:
@@ -311,8 +339,18 @@ class FeedGenerator:
 
 
 class _ConstantSource:
+    """The same ``([minibatch_size,] size)`` value in every step."""
+
     def __init__(self, value: Any):
         self.value = np.ravel(value)
+
+    def fill(self, array: np.ndarray) -> None:
+        if self.value.ndim == 1:
+            array[...] = self.value
+            return
+        n = len(self.value)
+        for item in range(0, len(array), n):
+            array[item : item + n] = self.value[:, None]
 
 
 class _FunctionSource:

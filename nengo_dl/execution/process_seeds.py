@@ -37,7 +37,7 @@ def is_random(process: Process) -> bool:
 
 
 def seed_processes(
-    order: Sequence[SimProcess], seed: int, minibatch_size: int
+    order: Sequence[SimProcess], rng: np.random.RandomState, minibatch_size: int
 ) -> dict[SimProcess, list[Any]]:
     """
     Make the random number generators of all processes.
@@ -49,8 +49,8 @@ def seed_processes(
     ----------
     order : list of SimProcess
         All processes, in the order in which `nengo.Simulator` makes their steps.
-    seed : int
-        Seed of the simulation.
+    rng : numpy.random.RandomState
+        Draws the seeds; of the seed of the simulation.
     minibatch_size : int
         Number of items.
 
@@ -59,7 +59,6 @@ def seed_processes(
     rngs : dict of {SimProcess: list of (numpy.random.RandomState or None)}
         One generator for each item; None if the process makes no use of it.
     """
-    rng = np.random.RandomState(seed)
     rngs: dict[SimProcess, list] = {op: [] for op in order}
     for _ in range(minibatch_size):
         for op in order:

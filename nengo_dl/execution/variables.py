@@ -14,6 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from nengo.builder.signal import Signal
+from nengo.exceptions import ValidationError
 
 from nengo_dl.execution.packing import Packing
 from nengo_dl.execution.places import place_of
@@ -343,6 +344,46 @@ class Variables:
         if signal.base not in self._program.layout.places:
             return self.removed_parameters.get(signal)
         return self.get_tensor(signal).numpy()
+
+    def set_value(self, signal: Signal, value: np.ndarray) -> None:
+        """
+        Change the live value of a signal.
+
+        Parameters
+        ----------
+        signal : nengo.builder.Signal
+            A signal of the model, or a view.
+        value : ``([minibatch_size,] ...)`` array
+            Of the shape that `live_value` has.
+
+        Raises
+        ------
+        KeyError
+            If there is no such signal.
+        nengo.exceptions.ValidationError
+            If nothing can change it, as it is compiled into the program.
+        """
+        if signal.base not in self._program.layout.places:
+            raise KeyError(
+                f"{signal} is not part of this network, or was optimised away "
+                "(`Simulator(..., optimize=False)` keeps it)"
+            )
+        place = place_of(self._program, signal)
+        if place.key not in self._state and place.key not in self.base_params:
+            raise ValidationError(
+                f"{signal} is a constant that has been compiled into the program: it "
+                "is read-only, as in Nengo",
+                attr="signals",
+            )
+        arrays = self.get_arrays()
+        array = arrays[place.key]
+        rows = (slice(None), place.positions) if place.minibatched else place.positions
+        content = array[rows]
+        flat = content.reshape((*place.full_shape[: place.minibatched], -1))
+        elements = slice(None) if place.elements is None else place.elements
+        flat[..., elements] = value.reshape((*flat.shape[:-1], -1))
+        array[rows] = flat.reshape(content.shape)
+        self.set_arrays(arrays)
 
     def get_tensor(self, signal: Signal) -> tf.Tensor:
         """

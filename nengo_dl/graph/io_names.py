@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 import nengo
 
-from nengo_dl.utils import sanitize_name
+from nengo_dl.utils import readable_name
 
 NodeOrProbe: TypeAlias = nengo.Node | nengo.Probe
 
@@ -33,14 +33,14 @@ def io_names(objects: Iterable[NodeOrProbe]) -> dict[NodeOrProbe, str]:
     Returns
     -------
     names : dict of {object: str}
-        The sanitised label, or else the class name in lower case, with ``_k`` appended
-        at the ``k``-th repetition.
+        The label (see `readable_name`), or else the class name in lower case, with
+        ``_k`` appended at the ``k``-th repetition.
     """
     taken = {name.lower() for name in RESERVED_NAMES}
     counts: dict[str, int] = {}
     names: dict[NodeOrProbe, str] = {}
     for obj in objects:
-        stem = sanitize_name(obj.label or "") or type(obj).__name__.lower()
+        stem = readable_name(obj.label or "") or type(obj).__name__.lower()
         count = counts.get(stem.lower(), 0)
         name = f"{stem}_{count}" if count else stem
         while name.lower() in taken:

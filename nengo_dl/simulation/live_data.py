@@ -16,10 +16,11 @@ import numpy as np
 from nengo.builder.connection import BuiltConnection
 from nengo.builder.ensemble import BuiltEnsemble
 from nengo.builder.signal import Signal
-from nengo.exceptions import ValidationError
+from nengo.exceptions import ReadonlyError, ValidationError
 
-from nengo_dl.execution.variables import Variables
 from nengo_dl.graph.layout import dense_values
+from nengo_dl.simulation.recording import RecordedRows
+from nengo_dl.simulation.simulation import Simulation
 from nengo_dl.utils import SETTINGS_LOCK
 
 
@@ -80,6 +81,20 @@ class SimulationData(Mapping):
                 obj=self.sim,
             )
         return params[obj]
+
+    @property
+    def raw(self) -> RawData:
+        """
+        What Nengo built, by object, and lists of recorded rows, by Probe.
+
+        As in `nengo.Simulator`, the lists can be read and emptied while the simulation
+        goes on (``del sim.data.raw[probe][:]``). Rows are ``([minibatch_size,] size)``
+        arrays.
+        """
+        return RawData(self.sim, self.minibatched)
+
+    def reset(self) -> None:
+        """Do nothing: there is no cache, which `nengo.Simulator` clears here."""
 
     def __contains__(self, obj: Any) -> bool:
         return obj in self.sim.model.params
@@ -172,6 +187,40 @@ class SimulationData(Mapping):
         return sig[obj.neurons if attr == "bias" else obj].get(attr)
 
 
+class RawData(Mapping):
+    """
+    What Nengo built, by object, and lists of recorded rows, by Probe.
+
+    Parameters
+    ----------
+    sim : nengo_dl.Simulator
+        The simulator.
+    minibatched : bool
+        Whether rows have a minibatch axis.
+    """
+
+    def __init__(self, sim: Any, minibatched: bool):
+        self._sim = sim
+        self._minibatched = minibatched
+
+    def __getitem__(self, obj: Any) -> Any:
+        built = self._sim.model.params[obj]
+        if isinstance(obj, nengo.Probe):
+            return RecordedRows(self._sim.recording, obj, self._minibatched)
+        return built
+
+    def __setitem__(self, obj: Any, rows: Any) -> None:
+        if not isinstance(obj, nengo.Probe):
+            raise ReadonlyError(attr="raw", obj=obj)
+        self[obj][:] = rows
+
+    def __iter__(self) -> Iterator:
+        return iter(self._sim.model.params)
+
+    def __len__(self) -> int:
+        return len(self._sim.model.params)
+
+
 def unscale(
     scaled: np.ndarray, built_encoders: np.ndarray, radius: float
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -236,33 +285,94 @@ def max_rates_intercepts(
 
 class LiveSignals(Mapping):
     """
-    Live values by Signal, for looking inside of a simulation.
+    Live values by Signal, for looking inside of a simulation, and for changing it.
 
-    Signals that are computed afresh in every step are not kept, and not part of the
-    mapping; record them with a Probe.
+    Values are read-only; ``sim.signals[signal] = value`` changes them, which works for
+    views as well (such as a part of the weights). Signals that are computed afresh in
+    every step are not kept, and not part of the mapping; record them with a Probe.
 
     Parameters
     ----------
-    values : Variables
-        The variables of the compiled network.
+    simulation : Simulation
+        The simulation.
     minibatched : bool
         If False, values are given without their minibatch axis.
     """
 
-    def __init__(self, values: Variables, minibatched: bool):
-        self._values = values
+    def __init__(self, simulation: Simulation, minibatched: bool):
+        self._simulation = simulation
         self._minibatched = minibatched
 
     def __getitem__(self, signal: Signal) -> np.ndarray:
-        value = self._values.live_value(signal)
+        value = self._full_value(signal)
         if value is None:
             return signal.initial_value
-        if not self._minibatched and value.ndim > dense_values(signal).ndim:
-            value = value[0]
-        return np.asarray(value, dtype=signal.dtype)
+        value = np.array(self._as_seen(signal, value), dtype=signal.dtype)
+        value.setflags(write=False)
+        return value
+
+    def __setitem__(self, signal: Signal, value: Any) -> None:
+        """
+        Change a value, from the next step on.
+
+        Parameters
+        ----------
+        signal : nengo.builder.Signal
+            A signal of the mapping, or a view.
+        value : array
+            The new value, which is broadcast to the shape of the signal: ``([
+            minibatch_size,] ...)``.
+
+        Raises
+        ------
+        KeyError
+            If there is no such signal, or it is computed afresh in every step.
+        nengo.exceptions.ValidationError
+            If the value has another shape or is no number, or the signal is read-only.
+        """
+        full = self._full_value(signal)
+        if full is None:
+            full = dense_values(signal)
+        new = np.empty(full.shape, full.dtype)
+        seen = self._as_seen(signal, new)
+        given = np.asarray(value)
+        try:
+            if given.dtype.kind not in "biuf":
+                raise ValueError("not numbers")
+            seen[...] = given
+        except ValueError as err:
+            raise ValidationError(
+                f"{signal} needs numbers of shape {seen.shape} (received shape "
+                f"{given.shape}, type `{given.dtype}`)",
+                attr="signals",
+            ) from err
+        self._simulation.set_signal(signal, new)
+
+    def update(self, values: Mapping[Signal, Any]) -> None:
+        """Change several values, one after the other."""
+        for signal, value in values.items():
+            self[signal] = value
+
+    def reset(self, signal: Signal) -> None:
+        """Give a signal the value that Nengo built."""
+        self[signal] = dense_values(signal)
+
+    def _full_value(self, signal: Signal) -> np.ndarray | None:
+        """Return a value with its minibatch axis; None if it was optimised away."""
+        constants = self._simulation.tensor_graph.feeds.constants()
+        if signal in constants:
+            size, value = self._simulation.settings.minibatch_size, constants[signal]
+            return np.broadcast_to(value, (size, *signal.shape))
+        return self._simulation.tensor_graph.values.live_value(signal)
+
+    def _as_seen(self, signal: Signal, value: np.ndarray) -> np.ndarray:
+        """Return the part of a value that the user gets to see."""
+        is_batched = value.ndim > dense_values(signal).ndim
+        return value[0] if is_batched and not self._minibatched else value
 
     def __iter__(self) -> Iterator:
-        return iter(self._values.kept_signals())
+        graph = self._simulation.tensor_graph
+        return iter([*graph.feeds.constants(), *graph.values.kept_signals()])
 
     def __len__(self) -> int:
-        return len(self._values.kept_signals())
+        return len(list(iter(self)))

@@ -13,6 +13,7 @@ from typing import Any
 
 import nengo
 import numpy as np
+from nengo.builder.signal import Signal
 
 from nengo_dl.config import Settings
 from nengo_dl.simulation.device import working_context
@@ -210,6 +211,26 @@ class Simulation:
             else:
                 self._set_python_state(python_state)
 
+    def set_signal(self, signal: Signal, value: np.ndarray) -> None:
+        """
+        Change the live value of a signal; see `Variables.set_value`.
+
+        Parameters
+        ----------
+        signal : nengo.builder.Signal
+            A signal that is kept from step to step, or the output of a constant Node.
+        value : ``([minibatch_size,] ...)`` array
+            The new value.
+        """
+        graph = self.tensor_graph
+        if signal in graph.feeds.constants():
+            graph.feeds.set_constants({signal: value})
+            return
+        with self.context():
+            graph.values.set_value(signal, value)
+        if signal.base is self.model.step:
+            self.n_steps = graph.values.n_steps()
+
     def reset(self, include_trainable: bool, include_processes: bool) -> None:
         """
         Return to the state at the time of construction.
@@ -223,6 +244,7 @@ class Simulation:
         """
         with self.context():
             self.tensor_graph.values.reset(include_trainable)
+        self.tensor_graph.feeds.reset_constants()
         self.n_steps = 0
         if include_processes:
             self.tensor_graph.feeds.reset(self.seed)

@@ -8,7 +8,7 @@ weights; and `Traits`, which decide how the step around it is compiled.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -167,7 +167,10 @@ def _input_specs(
 
 
 def prepare_layers(
-    operators: Iterable[SimTensorNode], minibatch_size: int, dtype: str
+    operators: Iterable[SimTensorNode],
+    minibatch_size: int,
+    dtype: str,
+    phases: Sequence[bool] = (False, True),
 ) -> list[keras.layers.Layer]:
     """
     Try out the operators of all TensorNodes, which builds layers that are not built.
@@ -180,6 +183,8 @@ def prepare_layers(
         Number of items in a minibatch.
     dtype : str
         Float type of the network.
+    phases : sequence of bool
+        The values of ``training`` with which layers are ever called.
 
     Returns
     -------
@@ -193,17 +198,23 @@ def prepare_layers(
     """
     layers: dict[int, keras.layers.Layer] = {}
     for op in operators:
-        op.traits = find_traits(op, minibatch_size, tf.as_dtype(dtype))
+        op.traits = find_traits(op, minibatch_size, tf.as_dtype(dtype), phases)
         if isinstance(op.func, keras.layers.Layer):
             layers[id(op.func)] = op.func
     return list(layers.values())
 
 
-def find_traits(op: SimTensorNode, minibatch_size: int, dtype: tf.DType) -> Traits:
+def find_traits(
+    op: SimTensorNode,
+    minibatch_size: int,
+    dtype: tf.DType,
+    phases: Sequence[bool] = (False, True),
+) -> Traits:
     """
     Trace the function or layer of an operator, without executing it.
 
-    It is traced once; a layer once more as in training, to see whether it adds losses.
+    It is traced once; a layer once more as in training, to see whether it adds losses,
+    if it is ever called like that.
 
     Parameters
     ----------
@@ -213,6 +224,8 @@ def find_traits(op: SimTensorNode, minibatch_size: int, dtype: tf.DType) -> Trai
         Number of items in a minibatch.
     dtype : tf.DType
         Float type of the network.
+    phases : sequence of bool
+        The values of ``training`` with which a layer is ever called.
 
     Returns
     -------
@@ -244,12 +257,13 @@ def find_traits(op: SimTensorNode, minibatch_size: int, dtype: tf.DType) -> Trai
         with explained_errors(op, minibatch_size):
             _build(op.func, minibatch_size, pass_time, op.shape_in)
     specs = _input_specs(minibatch_size, dtype, pass_time, op.shape_in)
-    function = tf.function(partial(call, False), autograph=False, jit_compile=True)
+    function = tf.function(partial(call, phases[0]), autograph=False, jit_compile=True)
     graph = function.get_concrete_function(*specs).graph
     nodes = _nodes(graph)
     if is_layer and not op.traits.has_losses:
-        train = tf.function(partial(call, True), autograph=False)
-        train.get_concrete_function(*specs)
+        for phase in phases[1:]:
+            other = tf.function(partial(call, phase), autograph=False)
+            other.get_concrete_function(*specs)
     # some variables count in training only, such as the seed of a dropout
     variables = () if layer is None else layer.variables
     return Traits(

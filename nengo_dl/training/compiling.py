@@ -41,7 +41,7 @@ def objectives_by_name(
     loss_weights: Any,
     metrics: Any,
     weighted_metrics: Any,
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, Any]:
     """
     Return losses, metrics and weights by the names of the probes.
 
@@ -54,7 +54,7 @@ def objectives_by_name(
 
     Returns
     -------
-    by_name : dict of {str: dict}
+    by_name : dict of {str: object}
         The arguments of `SimulatorModel.compile`.
 
     Raises
@@ -77,6 +77,15 @@ def objectives_by_name(
             _by_probe(weighted_metrics, "weighted_metrics", names)
         ),
         "loss_weights": {name: float(w) for name, w in given_weights.items()},
+        "shared": [
+            what
+            for what, value in (
+                ("loss", loss),
+                ("metrics", metrics),
+                ("weighted_metrics", weighted_metrics),
+            )
+            if not isinstance(value, (list, tuple, Mapping))
+        ],
     }
 
 

@@ -291,7 +291,7 @@ class TrainingData:
         for name, array in arrays.items():
             check_target_shape(name, array.shape, batch_size)
         used = used_targets(arrays, objectives.names)
-        check_none_missing(objectives.needing_targets, arrays)
+        check_none_missing(objectives.needing_targets(arrays), arrays)
         n_items = self._n_used(batch_size)
         return {name: array[:n_items] for name, array in used.items()} or None
 

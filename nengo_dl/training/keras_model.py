@@ -9,7 +9,8 @@ around our own losses and metrics.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections import namedtuple
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -46,11 +47,48 @@ class TrainingFacts:
     jit_compile: bool = False
 
 
+def outputs_type(names: Sequence[str]) -> type:
+    """
+    Return a class of tuples whose elements are found by name as well.
+
+    It is a class of named tuples, as Keras and TensorFlow look into those (the model
+    may be part of another one). Names of Probes need not be valid names of fields.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Names of the elements.
+    """
+    fields = [f"output_{i}" for i in range(len(names))]
+
+    class Outputs(namedtuple("Outputs", fields)):  # type: ignore[misc]
+        """Outputs of all Probes, and the number of steps, in order and by name."""
+
+        __slots__ = ()
+
+        def __getitem__(self, key: Any) -> Any:
+            if isinstance(key, str):
+                if key not in names:
+                    raise KeyError(f"There is no output '{key}', only {list(names)}")
+                key = names.index(key)
+            return super().__getitem__(key)
+
+        def keys(self) -> list[str]:
+            """Return the names."""
+            return list(names)
+
+        def items(self) -> list[tuple[str, Any]]:
+            """Return names and outputs."""
+            return list(zip(names, self))
+
+    return Outputs
+
+
 class SimulatorModel(keras.Model):
     """
     A `keras.Model` with losses and metrics for any of its outputs.
 
-    Made by `simulator_model`. Outputs are a dictionary by name.
+    Made by `simulator_model`. What it returns is found by position and by name.
 
     Attributes
     ----------
@@ -60,6 +98,8 @@ class SimulatorModel(keras.Model):
         Names of the Probes, and ``"steps_run"``.
     outputs_by_name : dict of {str: keras.KerasTensor}
         The outputs by name.
+    outputs_type : type
+        The class of what the model returns; see `outputs_type`.
     objectives : Objectives
         Losses and metrics; none before `compile`.
     facts : TrainingFacts
@@ -69,6 +109,7 @@ class SimulatorModel(keras.Model):
     """
 
     input_names: list[str]
+    outputs_type: type
     objectives: Objectives
     facts = TrainingFacts()
     reading = ExitStack()
@@ -80,6 +121,7 @@ class SimulatorModel(keras.Model):
         loss_weights: Mapping[str, float] | None = None,
         metrics: Mapping[str, list] | None = None,
         weighted_metrics: Mapping[str, list] | None = None,
+        shared: Sequence[str] = (),
         **kwargs: Any,
     ) -> None:
         """
@@ -89,13 +131,17 @@ class SimulatorModel(keras.Model):
         ----------
         optimizer : str or keras.optimizers.Optimizer
             The optimizer.
-        loss, loss_weights, metrics, weighted_metrics : dict by str
+        loss, loss_weights, metrics, weighted_metrics, shared
             See `Objectives`.
         kwargs
             Passed on to `keras.Model.compile`.
         """
         objectives = Objectives(
-            loss or {}, metrics or {}, loss_weights or {}, weighted_metrics or {}
+            loss or {},
+            metrics or {},
+            loss_weights or {},
+            weighted_metrics or {},
+            shared,
         )
         kwargs.setdefault("jit_compile", False)
         super().compile(optimizer=optimizer, **kwargs)
@@ -120,11 +166,25 @@ class SimulatorModel(keras.Model):
         with self._float_type(), after(data):
             return self._test(data)
 
-    def predict_step(self, data: Any) -> dict[str, tf.Tensor]:
+    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """Simulate: inputs in order or by name, outputs in order and by name."""
+        if isinstance(inputs, Mapping):
+            inputs = [inputs[name] for name in self.input_names]
+        return self.outputs_type(*super().__call__(inputs, *args, **kwargs))
+
+    def predict(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the outputs of many batches, in order and by name."""
+        return self.outputs_type(*super().predict(*args, **kwargs))
+
+    def predict_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the outputs of one batch, in order and by name."""
+        return self.outputs_type(*super().predict_on_batch(*args, **kwargs))
+
+    def predict_step(self, data: Any) -> list[tf.Tensor]:
         """Return the outputs of one batch."""
         x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         with self._float_type(), after(data):
-            return self._network_outputs(x)
+            return list(self._network_outputs(x).values())
 
     def _float_type(self) -> AbstractContextManager:
         """Return a context with the float type of the simulation for a trace."""
@@ -152,7 +212,7 @@ class SimulatorModel(keras.Model):
         if pairs:
             self.optimizer.apply_gradients(pairs)
         self.objectives.update_metrics(y, y_pred, sample_weight)
-        return self._step_results()
+        return self._step_results(y)
 
     def _network_outputs(
         self, x: Any, facts: TrainingFacts | None = None
@@ -197,10 +257,10 @@ class SimulatorModel(keras.Model):
         y_pred = self._network_outputs(x)
         self._loss(y, y_pred, sample_weight)
         self.objectives.update_metrics(y, y_pred, sample_weight)
-        return self._step_results()
+        return self._step_results(y)
 
-    def _step_results(self) -> dict[str, tf.Tensor]:
-        results = self.get_metrics_result()
+    def _step_results(self, y: Mapping) -> dict[str, tf.Tensor]:
+        results = self.objectives.results(y)
         if self.distribute_strategy.num_replicas_in_sync > 1:
             # Keras takes means of what replicas return along their first axis
             return {name: tf.reshape(value, [1]) for name, value in results.items()}
@@ -311,20 +371,21 @@ def simulator_model(tensor_graph: TensorGraph, names: Mapping) -> SimulatorModel
     node_inputs, n_steps = tensor_graph.build_inputs()
     inputs = [*node_inputs.values(), n_steps]
     output_names = [names[p] for p in tensor_graph.program.probes] + ["steps_run"]
-    outputs_by_name = dict(zip(output_names, tensor_graph(inputs)))
+    outputs = list(tensor_graph(inputs))
     # Out of sight of any `tf.distribute` strategy (a graph has one of its own): Keras
     # would build the model once more, and fails to with several workers. The strategy
     # of the time when the model is called is the one that counts.
     with tf.Graph().as_default():
         model = SimulatorModel(
             inputs=inputs,
-            outputs=outputs_by_name,
+            outputs=outputs,
             name="keras_model",
             # True would make layers of the user trainable that are not
             trainable=False if tensor_graph.inference_only else None,
         )
     model.input_names = [names[n] for n in node_inputs] + ["n_steps"]
     model.output_names = output_names
-    model.outputs_by_name = outputs_by_name
+    model.outputs_by_name = dict(zip(output_names, outputs))
+    model.outputs_type = outputs_type(output_names)
     model.objectives = Objectives({}, {}, {}, {})
     return model

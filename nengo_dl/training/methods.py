@@ -62,16 +62,16 @@ class KerasMethods:
         optimizer : str or keras.optimizers.Optimizer
             The optimizer.
         loss : str or callable or keras.losses.Loss or list or dict
-            One loss for all Probes, a list in the order of the Probes, or a dictionary
-            by Probe (or name). The total loss is the weighted sum of the losses of
-            those Probes that have one, and of the regularization losses of Keras
-            layers.
+            One loss for all Probes (of which those count that have targets), a list in
+            the order of the Probes, or a dictionary by Probe (or name). The total loss
+            is the weighted sum of the losses of those Probes that have one, and of the
+            regularization losses of Keras layers.
         loss_weights : list or dict
             Weights of the losses, by default one.
         metrics : str or callable or keras.metrics.Metric or list or dict
-            One metric for all Probes, a list in the order of the Probes, or a
-            dictionary by Probe (or name). Instead of one metric, elements of lists and
-            dictionaries may be lists of metrics.
+            One metric for all Probes (that have targets), a list in the order of the
+            Probes, or a dictionary by Probe (or name). Instead of one metric, elements
+            of lists and dictionaries may be lists of metrics.
         weighted_metrics : str or callable or keras.metrics.Metric or list or dict
             Metrics to which sample weights apply.
         kwargs
@@ -196,7 +196,8 @@ class KerasMethods:
         Returns
         -------
         outputs : dict of {nengo.Probe: (n_items, n_steps, ...) array}
-            Values of all Probes in all steps; nothing is added to ``sim.data``.
+            Values of all Probes in all steps, whatever their ``sample_every``; nothing
+            is added to ``sim.data``.
 
         Raises
         ------

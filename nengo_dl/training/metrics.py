@@ -41,6 +41,13 @@ class ProbeMetric:
         own_name = metric if self.metric is None else self.metric.name
         self.name = f"{probe}_{own_name}"
 
+    def build(self, y_true: Any, y_pred: Any) -> keras.metrics.Metric:
+        """Return the metric; the shapes of the first targets show which one it is."""
+        if self.metric is None:
+            with tf.init_scope():
+                self.metric = shape_dependent_metric(self._given, y_true, y_pred)
+        return self.metric
+
     def update(
         self,
         y_true: tf.Tensor | None,
@@ -48,13 +55,10 @@ class ProbeMetric:
         sample_weight: tf.Tensor | None = None,
     ) -> None:
         """Include a batch."""
-        if self.metric is None:
-            # the first batch shows the shape of the targets
-            with tf.init_scope():
-                self.metric = shape_dependent_metric(self._given, y_true, y_pred)
+        metric = self.build(y_true, y_pred)
         if y_true is not None:
             y_true = tf.cast(y_true, y_pred.dtype)
-        self.metric.update_state(y_true, y_pred, sample_weight=sample_weight)
+        metric.update_state(y_true, y_pred, sample_weight=sample_weight)
 
 
 # What Keras calls by one name: for binary, sparse, and one-hot targets.

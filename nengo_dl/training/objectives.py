@@ -11,7 +11,7 @@ again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -41,6 +41,9 @@ class Objectives:
         Weights of the losses in the total loss, by default one.
     weighted_metrics : dict of {str: list}
         Metrics to which sample weights apply.
+    shared : collection of str
+        Which of ``"loss"``, ``"metrics"`` and ``"weighted_metrics"`` the user gave once
+        for all probes: they are those of the probes that have targets.
     """
 
     def __init__(
@@ -49,10 +52,19 @@ class Objectives:
         metrics: Mapping[str, list],
         weights: Mapping[str, float],
         weighted_metrics: Mapping[str, list],
+        shared: Collection[str] = (),
     ):
         self.losses = {name: as_loss(name, loss) for name, loss in losses.items()}
         self.weights = dict(weights)
         self._means = Means(["loss", *(f"{name}_loss" for name in self.losses)])
+        parts = {
+            "loss": losses,
+            "metrics": metrics,
+            "weighted_metrics": weighted_metrics,
+        }
+        self._asked_for = {
+            name for part in parts if part not in shared for name in parts[part]
+        }
         used: set[int] = set()
         self._metrics = [
             ProbeMetric(name, own_metric(name, metric, used), is_weighted)
@@ -66,14 +78,29 @@ class Objectives:
         """The names of the probes that have a loss or a metric."""
         return {*self.losses, *(metric.probe for metric in self._metrics)}
 
-    @property
-    def needing_targets(self) -> set[str]:
-        """The names of the probes for which there have to be targets."""
-        return {
-            name
-            for name in self.names
-            if not isinstance(self.losses.get(name), Regularize)
-        }
+    def needing_targets(self, given: Collection[str]) -> set[str]:
+        """
+        Return the names of the probes for which there have to be targets.
+
+        Parameters
+        ----------
+        given : collection of str
+            The probes that have targets.
+
+        Returns
+        -------
+        names : set of str
+            Those that the user has named; or all, if none of them has a target.
+        """
+        candidates = self._asked_for if self.names & set(given) else self.names
+        return {name for name in candidates if not self._counts(name, ())}
+
+    def counted(self, given: Collection[str]) -> set[str]:
+        """Return the names of the probes whose losses and metrics are computed."""
+        return {name for name in self.names if self._counts(name, given)}
+
+    def _counts(self, name: str, given: Collection[str]) -> bool:
+        return name in given or isinstance(self.losses.get(name), Regularize)
 
     def check_targets(
         self, y_true: Mapping[str, tf.TensorSpec], y_pred: Mapping[str, tf.TensorSpec]
@@ -99,6 +126,10 @@ class Objectives:
         for name in self.names & set(y_true):
             target, output = y_true[name], y_pred[name]
             if target.shape == output.shape:
+                # (functions that have been traced cannot make variables)
+                for metric in self._metrics:
+                    if metric.probe == name:
+                        metric.build(target, output)
                 continue
             try:
                 compare.get_concrete_function(name, target, output)
@@ -160,6 +191,9 @@ class Objectives:
         """
         values, terms = [], []
         for name, loss in self.losses.items():
+            if not self._counts(name, y_true):
+                values.append(tf.zeros((), keras.config.floatx()))
+                continue
             value = reduced_loss(
                 loss, y_true.get(name), y_pred[name], sample_weight.get(name)
             )
@@ -180,6 +214,8 @@ class Objectives:
     ) -> None:
         """Include a batch in the results of all metrics; see `total_loss`."""
         for metric in self._metrics:
+            if not self._counts(metric.probe, y_true):
+                continue
             weight = sample_weight.get(metric.probe) if metric.is_weighted else None
             metric.update(y_true.get(metric.probe), y_pred[metric.probe], weight)
 
@@ -188,11 +224,21 @@ class Objectives:
         built = [m.metric for m in self._metrics if m.metric is not None]
         return [self._means, *built]
 
-    def results(self) -> dict[str, Any]:
-        """Return the results by name: total loss, losses, metrics."""
-        results = self._means.result()
+    def results(self, given: Collection[str] | None = None) -> dict[str, Any]:
+        """
+        Return the results by name: total loss, losses, metrics.
+
+        Parameters
+        ----------
+        given : collection of str, optional
+            The probes that have targets; others are left out. By default, all do.
+        """
+        counted = self.counted(self.names if given is None else given)
+        left_out = {f"{name}_loss" for name in set(self.losses) - counted}
+        means = self._means.result()
+        results = {name: mean for name, mean in means.items() if name not in left_out}
         for metric in self._metrics:
-            if metric.metric is not None:
+            if metric.metric is not None and metric.probe in counted:
                 results[metric.name] = metric.metric.result()
         return results
 

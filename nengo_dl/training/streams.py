@@ -120,7 +120,7 @@ class BatchCheck:
         x = _named(x, self._inputs, "Nodes", "x", "inputs", self._inputs.values())
         if self._objectives is None:
             return (x,)
-        needed = self._objectives.needing_targets
+        needed = self._objectives.needing_targets(_given_names(y, self._probes))
         y = _named(y, self._probes, "Probes", "y", "targets", needed)
         y = used_targets(y, self._objectives.names)
         if hasattr(weights, "shape"):
@@ -224,8 +224,7 @@ def _named(
     needed: Collection[str],
 ) -> dict[str, Any]:
     """Return a part of a batch by name; see `name_data`."""
-    given = by_name(values, list(names.values()))
-    given = {k if isinstance(k, str) else names.get(k, k): None for k in given}
+    given = _given_names(values, names)
     missing = [name for name in needed if name not in given]
     if missing:
         shape = ", of shape (batch size, 1)," if "n_steps" in missing else ""
@@ -237,6 +236,12 @@ def _named(
             what,
         )
     return name_data(values, names, objects)
+
+
+def _given_names(values: Any, names: Mapping[Any, str]) -> list[Any]:
+    """Return the names of the values in a part of a batch."""
+    given = by_name(values, list(names.values()))
+    return [key if isinstance(key, str) else names.get(key, key) for key in given]
 
 
 def _shape(value: Any) -> tuple[int | None, ...]:

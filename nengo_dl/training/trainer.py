@@ -161,7 +161,8 @@ class Trainer:
             with self._reading(x):
                 results = model.evaluate(x, y, return_dict=True, **kwargs)
         _warn_of_nan(results)
-        return {name: float(results[name]) for name in model.get_metrics_result()}
+        names = [name for name in model.get_metrics_result() if name in results]
+        return {name: float(results[name]) for name in names}
 
     def predict(
         self, x: Any, n_steps: int | None, stateful: bool, **kwargs: Any
@@ -351,7 +352,9 @@ class Trainer:
     ) -> None:
         """Decide how batches are compiled, and warn of parameters without gradient."""
         model, graph = self.keras_model, self._simulation.tensor_graph
-        names = model.objectives.losses
+        names = set(model.objectives.losses)
+        if isinstance(target_specs, Mapping):
+            names &= model.objectives.counted(target_specs)
         probes = [probe for probe, name in self._probe_names.items() if name in names]
         is_local = model.distribute_strategy.num_replicas_in_sync == 1
         if not is_local and KERAS_VERSION < (3, 10):

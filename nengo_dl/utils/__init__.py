@@ -10,7 +10,13 @@ from typing import Any
 
 from nengo_dl.utils.checks import are_here, require_open, xla_compiles
 from nengo_dl.utils.global_settings import SETTINGS_LOCK, GlobalSetting
-from nengo_dl.utils.names import describe_operator, function_name, sanitize_name
+from nengo_dl.utils.names import (
+    describe_operator,
+    function_name,
+    keras_names,
+    readable_name,
+    sanitize_name,
+)
 from nengo_dl.utils.progress import (
     MessageBar,
     NengoProgressBar,
@@ -41,9 +47,11 @@ __all__ = [
     "describe_operator",
     "fit_output",
     "function_name",
+    "keras_names",
     "note_origin",
     "numpy_function",
     "progress_bar_for",
+    "readable_name",
     "require_open",
     "sanitize_name",
     "xla_compiles",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from nengo.builder.neurons import SimNeurons
@@ -28,6 +28,49 @@ def sanitize_name(name: Any) -> str:
     """
     name = str(name).replace(" ", "_").replace(":", "_")
     return re.sub(r"[^A-Za-z0-9_./-]", "", name)
+
+
+def readable_name(label: Any) -> str:
+    """
+    Turn a label into a name for users, in whatever alphabet it is written.
+
+    Parameters
+    ----------
+    label : object
+        The label; made into a string if it is not one.
+
+    Returns
+    -------
+    name : str
+        As `sanitize_name` returns it, and with letters, digits and symbols that are not
+        ASCII as well. Other kinds of white space become ``_``.
+    """
+    return "".join(
+        sanitize_name(c) if c.isascii() else "_" if c.isspace() else c
+        for c in str(label)
+        if c.isascii() or c.isspace() or c.isprintable()
+    )
+
+
+def keras_names(names: Collection[str]) -> list[str]:
+    """
+    Return unique names that Keras accepts, as much like other unique names as possible.
+
+    Keras accepts what `sanitize_name` returns except for ``/``, and names of TensorFlow
+    start with a letter, a digit, or a dot.
+    """
+    accepted: list[str] = []
+    for name in names:
+        stem = re.sub(r"[^A-Za-z0-9_.-]", "_", name)
+        if not re.match("[A-Za-z0-9.]", stem):
+            stem = f"input{stem}"
+        count = 0
+        unique = stem
+        while unique in accepted or (unique != name and unique in names):
+            count += 1
+            unique = f"{stem}_{count}"
+        accepted.append(unique)
+    return accepted
 
 
 def function_name(func: Callable, sanitize: bool = True) -> str:

@@ -96,7 +96,7 @@ def test_seeds():
     rng = np.random.RandomState(7)
     expected = [op.process.get_rng(rng).get_state()[1] for op in order]
 
-    rngs = seed_processes(order, seed=7, minibatch_size=2)
+    rngs = seed_processes(order, np.random.RandomState(7), minibatch_size=2)
     for op, state in zip(order, expected):
         first, second = rngs[op]
         if is_random(op.process):
@@ -111,5 +111,5 @@ def test_seeds_of_processes():
         nengo.Node(WhiteNoise(seed=3), size_out=1)
     (op,) = process_order(build_model(net, DT))
     for seed in range(2):
-        for rng in seed_processes([op], seed, minibatch_size=2)[op]:
+        for rng in seed_processes([op], np.random.RandomState(seed), 2)[op]:
             assert rng.randint(1000) == np.random.RandomState(3).randint(1000)

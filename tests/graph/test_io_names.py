@@ -32,7 +32,14 @@ def test_names():
 
 def test_names_are_sanitized():
     assert names("a b:c", "a?!b", "a/b.c-d") == ["a_b_c", "ab", "a/b.c-d"]
-    assert names("", "???", "日本") == ["node", "node_1", "node_2"]
+    assert names("", "???", "\u200b") == ["node", "node_1", "node_2"]
+    assert names("ünï/çødé", "日本", "🎉:x", "日\u3000本", "日本") == [
+        "ünï/çødé",
+        "日本",
+        "🎉_x",
+        "日_本",
+        "日本_1",
+    ]
 
 
 def test_names_are_unique_in_any_case():

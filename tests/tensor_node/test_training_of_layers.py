@@ -7,6 +7,7 @@ import nengo
 import numpy as np
 import pytest
 import tensorflow as tf
+from nengo.exceptions import ValidationError
 from tensor_node.simulating import printing, simulate
 
 import nengo_dl
@@ -247,3 +248,44 @@ def test_gradients_through_time(net):
         np.testing.assert_allclose(history.history["loss"], [loss], rtol=1e-5)
         for old, new, gradient in zip(before, layer.get_weights(), expected):
             np.testing.assert_allclose(old - new, gradient, rtol=1e-4, atol=1e-6)
+
+
+class OnePhase(keras.layers.Layer):
+    """Works only in inference, or only in training."""
+
+    def __init__(self, phase, **kwargs):
+        super().__init__(**kwargs)
+        self.phase = phase
+
+    def call(self, inputs, training=None):
+        if bool(training) is not self.phase:
+            raise NotImplementedError("not in this phase")
+        return 2.0 * inputs
+
+
+@pytest.mark.parametrize(
+    "phase, settings",
+    [
+        (False, {"inference_only": True}),
+        (False, {"learning_phase": False}),
+        (True, {"learning_phase": True}),
+    ],
+)
+def test_layers_that_work_in_one_phase(net, phase, settings, request):
+    """They are tried as they are called."""
+    if request.config.getoption("--inference-only"):
+        pytest.skip("chooses settings of its own")
+    nengo_dl.configure_settings(**settings)
+    x = nengo.Node([1.0])
+    layer = OnePhase(phase)
+    node = nengo_dl.TensorNode(layer, (1,), (1,), pass_time=False)
+    nengo.Connection(x, node, synapse=None)
+    probe = nengo.Probe(node)
+    kwargs = {"device": "/cpu:0", "progress_bar": False}
+    with nengo_dl.Simulator(net, **kwargs) as sim:
+        sim.run_steps(2)
+        assert (sim.data[probe] == 2).all()
+    with net:
+        nengo_dl.configure_settings(inference_only=False, learning_phase=None)
+    with pytest.raises(ValidationError, match="not in this phase"):
+        nengo_dl.Simulator(net, **kwargs)

@@ -54,6 +54,64 @@ def test_keras_model(Simulator):
         assert sim.keras_model
 
 
+def test_outputs_by_position_and_by_name(Simulator):
+    with nengo.Network() as net:
+        nodes = [nengo.Node([0], label="in/x"), nengo.Node([0, 0], label="日本")]
+        for node, label in zip(nodes, ("b", "a")):
+            nengo.Probe(node, label=label)
+    x, z = np.full((2, 3, 1), 4, "float32"), np.full((2, 3, 2), 5, "float32")
+    n_steps = np.full((2, 1), 3, "int32")
+    with Simulator(net, minibatch_size=2, unroll_simulation=1) as sim:
+        model = sim.keras_model
+        inputs = [
+            keras.Input(batch_shape=(2, None, 1)),
+            keras.Input(batch_shape=(2, None, 2)),
+            keras.Input(batch_shape=(2, 1), dtype="int32"),
+        ]
+        outer = keras.Model(inputs, list(model(inputs))[::-1])
+        named = {"in/x": x, "日本": z, "n_steps": n_steps}
+        for outputs in (
+            model([x, z, n_steps]),
+            model(named),
+            tf.function(lambda: model(named))(),
+            model.predict([x, z, n_steps], verbose=0),
+            model.predict_on_batch([x, z, n_steps]),
+            outer([x, z, n_steps])[::-1],
+        ):
+            assert len(outputs) == 3
+            first, second, steps = outputs
+            assert np.array_equal(first, x) and np.array_equal(second, z)
+            assert np.array_equal(steps, [3, 3])
+            if isinstance(outputs, tuple):
+                assert outputs.keys() == ["b", "a", "steps_run"]
+                assert np.array_equal(outputs["a"], z)
+                assert dict(outputs.items())["b"] is outputs[0]
+                with pytest.raises(KeyError, match="no output 'c'"):
+                    outputs["c"]
+
+
+def test_labels_of_all_kinds(Simulator):
+    labels = ["ünï/çødé", "日本", "🎉 x", "in/x", "in_x", "_a", "/d", "d/", "日本"]
+    with nengo.Network() as net:
+        nodes = [nengo.Node([i], label=label) for i, label in enumerate(labels)]
+        probes = [nengo.Probe(n, label=f"p{n.label}") for n in nodes]
+    x = {n: np.full((2, 1, 1), i, "float32") for i, n in enumerate(nodes)}
+    y = {p: x[n] + 1 for n, p in zip(nodes, probes)}
+    with Simulator(net, minibatch_size=2, unroll_simulation=1) as sim:
+        names = [sim.get_name(n) for n in nodes]
+        assert names == [*labels[:2], "🎉_x", *labels[3:-1], "日本_1"]
+        assert sim.keras_model.input_names == [*names, "n_steps"]
+        for data in (x, {sim.get_name(n): x[n] for n in nodes}):
+            outputs = sim.predict(data, verbose=0)
+            assert all((outputs[p] == x[n]).all() for n, p in zip(nodes, probes))
+        sim.compile("sgd", loss="mse", metrics=keras.metrics.MeanAbsoluteError())
+        results = sim.evaluate(x, y, verbose=0)
+        assert results["pünï/çødé_loss"] == 1
+        assert results["p日本_1_mean_absolute_error"] == 1
+        history = sim.fit(x, y, validation_data=(x, y), verbose=0).history
+        assert history["val_p🎉_x_loss"] == [1]
+
+
 @pytest.mark.parametrize("minibatch_size", [None, 1, 3])
 def test_in_a_model_of_the_user(minibatch_size, Simulator):
     batch = minibatch_size or 1

@@ -109,7 +109,7 @@ def test_accuracy(Simulator):
         loss = tf.losses.SparseCategoricalCrossentropy(from_logits=True)
         sim.compile(loss=loss, metrics=["accuracy"])
         result = sim.evaluate(x, labels, verbose=0)
-        assert result["probe_accuracy"] == 0.75
+        assert result["probe_accuracy"] == 1.75
         logits = x - np.log(np.exp(x).sum(-1, keepdims=True))
         expected = -np.take_along_axis(logits, labels, -1).mean()
         assert result["loss"] == pytest.approx(expected, rel=1e-5)
@@ -196,6 +196,53 @@ def test_missing_targets(Simulator):
         )
         sim.fit(x, y, epochs=50, verbose=0)
         assert sim.data[net.conn].weights.item() == pytest.approx(5, abs=1e-3)
+
+
+def test_objectives_for_all_probes(Simulator):
+    """They count for Probes with targets; those by Probe need targets."""
+    net = two_probes()
+    p0, p1 = net.outputs
+    x = {node: np.ones((4, 1, 1)) for node in net.inputs}
+    names = ["loss", "probe_1_loss", "probe_1_mae"]
+    with Simulator(net, minibatch_size=2, unroll_simulation=1) as sim:
+        sim.compile(tf.optimizers.SGD(0.0), loss="mse", metrics="mae")
+        out = sim.predict(x, verbose=0)[p1]
+        y = {p1: out - 0.5}
+        inputs = {"a": out, "b": out, "n_steps": np.ones((4, 1), int)}
+        batches = tf.data.Dataset.from_tensor_slices((inputs, {"probe_1": y[p1]}))
+        for data in ((x, y), (batches.batch(2),)):
+            results = sim.evaluate(*data, verbose=0)
+            assert list(results) == names
+            assert np.allclose(list(results.values()), [0.25, 0.25, 0.5], atol=1e-6)
+            history = sim.fit(*data, validation_data=(x, y), verbose=0).history
+            assert sorted(history) == sorted([*names, *(f"val_{n}" for n in names)])
+            assert np.allclose(history["loss"], 0.25, atol=1e-6)
+        # with the same compilation, all of them
+        results = sim.evaluate(x, {p0: out + 1, p1: y[p1]}, verbose=0)
+        assert list(results) == [
+            "loss",
+            "probe_loss",
+            "probe_1_loss",
+            "probe_mae",
+            "probe_1_mae",
+        ]
+        assert results["loss"] == 1.25
+        with pytest.raises(ValidationError, match=r"for \['probe', 'probe_1'\]"):
+            sim.fit(x, verbose=0)
+
+        # what the name of a metric means is decided for each Probe
+        sim.compile(loss="mse", metrics="accuracy")
+        for y in ({p1: out}, {p0: out, p1: out}):
+            assert sim.evaluate(x, y, verbose=0)["probe_1_accuracy"] == 1
+        assert sim.evaluate(x, y, verbose=0)["probe_accuracy"] == 1
+        y = {p1: out}
+
+        for loss, metrics in (({p0: "mse", p1: "mse"}, None), ("mse", {p0: "mae"})):
+            sim.compile(loss=loss, metrics=metrics)
+            with pytest.raises(ValidationError, match=r"targets for \['probe'\]"):
+                sim.evaluate(x, y, verbose=0)
+            with pytest.raises(ValidationError, match="Must specify 'probe'"):
+                sim.evaluate(batches.batch(2), verbose=0)
 
 
 def test_compiled_in_turns(Simulator):
