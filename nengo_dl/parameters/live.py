@@ -8,8 +8,6 @@ that read and write the values.
 from __future__ import annotations
 
 import math
-import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +25,8 @@ from nengo_dl.graph.layout import (
     stored_dtype,
 )
 from nengo_dl.graph.trainability import is_minibatched, parameter_signals, scale_setting
-from nengo_dl.parameters.names import built_names, quote
+from nengo_dl.parameters.layer_names import weight_names
+from nengo_dl.parameters.names import built_names
 from nengo_dl.tensor_graph import TensorGraph
 from nengo_dl.tensor_node import TensorNode
 
@@ -170,15 +169,10 @@ def layer_weights(
     ------
     node : TensorNode
         The (first) node that holds the layer.
-    name : str
-        Keras's name of the weight, with those of the layers inside of the layer (if
-        there are any), such as ``dense_1/kernel``.
-    key : str
-        The same without the numbers that Keras gives to layers of one class, which
-        depend on what else it has made before.
+    name, key : str
+        Name of the weight, and what it is recognised by; see `.weight_names`.
     i : int
-        Position of the weight in the layer. Names and keys that are not unique are
-        ``weights[i]``.
+        Position of the weight in the layer.
     weight : keras.Variable
         The weight.
     """
@@ -186,27 +180,11 @@ def layer_weights(
     for node, layer in tensor_graph.tensor_nodes.items():
         if node not in tensor_graph.model.params:
             continue  # added since
-        names = [_weight_name(layer, weight) for weight in layer.weights]
-        keys = _unique([re.sub(r"_\d+(?=/)", "", name) for name in names])
-        parts = zip(_unique(names), keys, layer.weights)
+        parts = zip(*weight_names(layer), layer.weights)
         for i, (name, key, weight) in enumerate(parts):
             if id(weight) not in seen:
                 seen.add(id(weight))
                 yield node, name, key, i, weight
-
-
-def _weight_name(layer: keras.layers.Layer, weight: keras.Variable) -> str:
-    path = weight.path.split("/")
-    if layer.name in path[:-1]:
-        path = path[path.index(layer.name) + 1 :]
-    return "/".join(quote(part) for part in path)
-
-
-def _unique(names: Sequence[str]) -> list[str]:
-    counts = Counter(names)
-    return [
-        name if counts[name] == 1 else f"weights[{i}]" for i, name in enumerate(names)
-    ]
 
 
 def _owner_and_name(obj: Any) -> tuple[Any, str]:

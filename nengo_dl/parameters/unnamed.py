@@ -227,7 +227,8 @@ def find_slots(
             group = (is_fixed, False, source.sparse)
             place, initial = (keys.index(key), start), dense_values(source)
             # biases of converted convolutions had another form
-            if set(shape[:-1]) == {1} and kind_of(shape, 0) not in kinds:
+            is_bias = len(shape) > 2 and math.prod(shape[:-1]) == 1
+            if is_bias and not parameter.minibatched and kind_of(shape, 0) not in kinds:
                 shape = (shape[-1], 1)
         else:
             group = (not source.trainable, True, False)
