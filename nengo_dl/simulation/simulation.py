@@ -15,7 +15,7 @@ import nengo
 import numpy as np
 
 from nengo_dl.config import Settings
-from nengo_dl.simulation.device import working_context
+from nengo_dl.simulation.device import warn_of_fork, working_context
 from nengo_dl.simulation.recording import Recording
 from nengo_dl.tensor_graph import TensorGraph
 from nengo_dl.utils import NullProgressBar
@@ -63,6 +63,7 @@ class Simulation:
         self._construct(progress)
 
     def _construct(self, progress: Callable[[str, str], NullProgressBar]) -> None:
+        warn_of_fork()
         settings = self.settings
         with self.context(alone=True), progress("Optimizing graph", "Optimization"):
             self.tensor_graph = TensorGraph(
