@@ -92,7 +92,7 @@ def warn_of_other_neurons(
     differing = dict.fromkeys(
         own.name.rpartition(".")[0]
         for own, other in pairs
-        if own.name in sensitive and not _are_close(own.value, other)
+        if not _are_close(own.value, other) and own.name in sensitive
     )
     if differing:
         warnings.warn(
