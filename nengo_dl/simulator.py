@@ -88,6 +88,9 @@ class Simulator(KerasMethods, ParameterMethods):
         Whether the simulator is closed; None until it has been built.
     """
 
+    # also of what has never been built, such as a damaged pickle
+    closed: bool | None = None
+
     def __init__(
         self,
         network: nengo.Network | None,
@@ -100,7 +103,6 @@ class Simulator(KerasMethods, ParameterMethods):
         progress_bar: Any = True,
         optimize: bool = True,
     ):
-        self.closed: bool | None = None
         self._check_arguments(network, model, unroll_simulation, minibatch_size)
         self.progress_bar = progress_bar
         if seed is None:
@@ -462,11 +464,20 @@ class Simulator(KerasMethods, ParameterMethods):
     # -- life cycle -------------------------------------------------------------------
 
     def close(self) -> None:
-        """Free the resources of the simulator; recorded data stay readable."""
+        """
+        Free the resources of the simulator.
+
+        Recorded data stay readable, and so do the parameters of ensembles and
+        connections, as they are now.
+        """
         if self.closed is False:
-            self.closed = True
-            self._trainer.close()
-            self._simulation.close()
+            self.data.keep()
+            self._free()
+
+    def _free(self) -> None:
+        self.closed = True
+        self._trainer.close()
+        self._simulation.close()
 
     @require_open
     def __enter__(self) -> Simulator:
@@ -481,7 +492,7 @@ class Simulator(KerasMethods, ParameterMethods):
 
     def __del__(self) -> None:
         if self.closed is False:
-            self.close()
+            self._free()
             warnings.warn(
                 f"Simulator with model={self.model} was deallocated while open. Close "
                 "it (with `sim.close()`, or a `with` block) to free its resources.",
@@ -489,7 +500,11 @@ class Simulator(KerasMethods, ParameterMethods):
             )
 
     def __getstate__(self) -> dict[str, Any]:
-        state = {**self.__dict__, "minibatched": self.data.minibatched}
+        state = {
+            **self.__dict__,
+            "minibatched": self.data.minibatched,
+            "kept": self.data.kept,
+        }
         # what belongs to Keras stays behind; the copy has to be compiled again
         for name in ("data", "_with_block", "_trainer"):
             del state[name]
@@ -497,11 +512,14 @@ class Simulator(KerasMethods, ParameterMethods):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         state = dict(state)
+        closed = state.pop("closed")
         self.data = SimulationData(self, state.pop("minibatched"))
+        self.data.kept = state.pop("kept", None)
         self._with_block = ExitStack()
         self.__dict__.update(state)
-        if not self.closed:
+        if not closed:
             self._trainer = Trainer(self._simulation, self._names)
+        self.closed = closed
 
     # -- of the past ------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import keras
 import nengo
@@ -40,6 +40,13 @@ logger = logging.getLogger(__name__)
 # longer by the square of their number (of unlike ensembles in a row: 3 seconds for 17
 # groups, 11 for 47, 40 for 87), where TensorFlow needs 8 seconds for 87.
 MAX_COMPILED_GROUPS = 50
+
+NOT_WHOLE = (
+    "The Keras model of a Simulator cannot be saved, copied or described as a whole, as "
+    "Keras does not know the network. Save its weights (`Simulator.save_params`, or "
+    "`save_weights_only=True` and a name that ends with '.weights.h5' for "
+    "`ModelCheckpoint`), and load them into a Simulator of the same network."
+)
 
 
 class TensorGraph(keras.layers.Layer):
@@ -224,6 +231,10 @@ class TensorGraph(keras.layers.Layer):
         # `inference_only` is no reason to change the user's layers for good
         if not self.inference_only:
             keras.layers.Layer.trainable.fset(self, value)
+
+    def get_config(self) -> NoReturn:
+        """Raise an error: Keras cannot make the layer again."""
+        raise NotImplementedError(NOT_WHOLE)
 
     def _prepare_layers(self) -> list[keras.layers.Layer]:
         operators = [op for op in self.model.operators if isinstance(op, SimTensorNode)]

@@ -12,7 +12,7 @@ import numpy as np
 
 from nengo_dl.graph.layout import sparse_indices
 from nengo_dl.parameters.live import layer_weights
-from nengo_dl.parameters.names import object_names
+from nengo_dl.parameters.names import built_names
 from nengo_dl.simulation.live_data import SimulationData
 
 
@@ -29,13 +29,13 @@ def export(data: SimulationData) -> dict[str, dict[str, np.ndarray]]:
     if model.toplevel is None:
         return {}
     exported: dict[str, dict[str, np.ndarray]] = {}
-    names = object_names(model.toplevel)
+    names = built_names(model)
     for obj, name in names.items():
         if isinstance(obj, nengo.Ensemble):
             exported[name] = _ensemble(data, obj)
         elif isinstance(obj, nengo.Connection) and data.built(obj).weights is not None:
             exported[name] = _connection(data, obj)
-    for node, name, _, weight in layer_weights(data.sim.tensor_graph):
+    for node, name, _, _, weight in layer_weights(data.sim.tensor_graph):
         exported.setdefault(names[node], {})[name] = np.array(weight.numpy())
     return exported
 

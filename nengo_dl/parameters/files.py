@@ -1,25 +1,27 @@
 """
 Files of parameters: NumPy archives that say what is in them.
 
-In: parameters, and maybe the state of a simulation. Out: the same, read from a file.
-Nothing in a file is ever executed.
+In: parameters, and maybe the state of a simulation. Out: the same, from a file.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import uuid
-import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from nengo.exceptions import SimulationError
 
+from nengo_dl.parameters.archive import (
+    StoredArray,
+    explained,
+    read_archive,
+    write_archive,
+)
 from nengo_dl.version import version
 
 # Name of the array that holds the header, a text in JSON.
@@ -27,6 +29,12 @@ HEADER = "nengo_dl"
 
 # To be increased if older versions would misunderstand newer files.
 FORMAT = 1
+
+# Headers (in bytes) are not larger, which is enough for some hundred thousand objects.
+MAX_HEADER_SIZE = 2**27
+
+#: An array, or what is known of one that has not been read.
+Array: TypeAlias = np.ndarray | StoredArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,18 +53,21 @@ class SavedParameter:
         Label of the object.
     minibatched : bool
         Whether the value has a minibatch axis.
-    value : array
+    value : array or StoredArray
         The value.
-    indices : (n, 2) array of int, optional
+    indices : (n, 2) array of int or StoredArray, optional
         Where the values are in a sparse matrix.
+    key : str, optional
+        What it is recognised by, if not by its name; see `.Parameter`.
     """
 
     name: str
     position: str
     label: str | None
     minibatched: bool
-    value: np.ndarray
-    indices: np.ndarray | None = None
+    value: Array
+    indices: Array | None = None
+    key: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,13 +81,17 @@ class SavedState:
         Number of steps simulated so far.
     description : dict of {str: object}
         What each array of the state is, in terms of JSON.
-    arrays : dict of {str: array}
+    arrays : dict of {str: array or StoredArray}
         The values by the same keys.
+    python : dict of {str: array or StoredArray}, optional
+        What the description does not describe: the state of processes, and of random
+        number generators. Early files have none.
     """
 
     n_steps: int
     description: Mapping[str, Any]
-    arrays: Mapping[str, np.ndarray]
+    arrays: Mapping[str, Array]
+    python: Mapping[str, Array] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +107,10 @@ class ParameterFile:
         The state of the simulation.
     neurons : tuple of SavedParameter
         Gains and biases of neurons when they were built.
-    unnamed : tuple of array
+    scaled : bool
+        Whether values are those of the network; if not, they have been divided by the
+        ``parameter_scale`` of their objects.
+    unnamed : tuple of StoredArray
         Parameters of NengoDL 3, of which nothing but the values is known. (There are
         no others then.)
     """
@@ -100,12 +118,8 @@ class ParameterFile:
     parameters: tuple[SavedParameter, ...] = ()
     state: SavedState | None = None
     neurons: tuple[SavedParameter, ...] = ()
-    unnamed: tuple[np.ndarray, ...] = ()
-
-
-def file_path(path: str | os.PathLike) -> Path:
-    """Return the path of the file of which the user gave the name without extension."""
-    return Path(f"{path}.npz")
+    scaled: bool = False
+    unnamed: tuple[StoredArray, ...] = ()
 
 
 def write_file(path: Path, contents: ParameterFile) -> None:
@@ -132,29 +146,21 @@ def write_file(path: Path, contents: ParameterFile) -> None:
     if state is not None:
         header["state"] = {"n_steps": state.n_steps, "description": state.description}
         arrays.update({_state(key): value for key, value in state.arrays.items()})
-    _write(path, {**arrays, HEADER: np.array(json.dumps(header))})
+        if state.python is not None:
+            header["state"]["python"] = list(state.python)
+            arrays.update({_state(key): value for key, value in state.python.items()})
+    write_archive(path, {**arrays, HEADER: np.array(json.dumps(header))})
 
 
 def _entry(parameter: SavedParameter) -> dict[str, Any]:
-    return {
+    entry = {
         "name": parameter.name,
         "position": parameter.position,
         "label": parameter.label,
         "minibatched": parameter.minibatched,
         "sparse": parameter.indices is not None,
     }
-
-
-def _write(path: Path, arrays: Mapping[str, Any]) -> None:
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        with open(temporary, "xb") as file:
-            np.savez_compressed(file, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    return entry if parameter.key is None else {**entry, "key": parameter.key}
 
 
 def _indices(name: str) -> str:
@@ -165,19 +171,15 @@ def _state(key: str) -> str:
     return f"state.{key}"
 
 
-def read_file(path: Path) -> ParameterFile:
+@contextmanager
+def open_file(path: Path) -> Iterator[ParameterFile]:
     """
-    Read a file.
+    Return a context with the contents of a file, whose arrays can be read inside of it.
 
     Parameters
     ----------
     path : pathlib.Path
         Where it is.
-
-    Returns
-    -------
-    file : ParameterFile
-        All of its contents.
 
     Raises
     ------
@@ -186,72 +188,92 @@ def read_file(path: Path) -> ParameterFile:
     nengo.exceptions.SimulationError
         If it is damaged, or not a file of parameters.
     """
-    with open(path, "rb") as file, _explained(path):
-        if not zipfile.is_zipfile(file):
-            raise ValueError("it is not (or not all of) an archive")
-        file.seek(0)
-        with np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        header = json.loads(arrays[HEADER].item()) if HEADER in arrays else None
-    if header is None:
-        return _read_unnamed(path, arrays)
+    with read_archive(path) as arrays:
+        yield _contents(path, arrays)
+
+
+def _contents(path: Path, arrays: Mapping[str, StoredArray | None]) -> ParameterFile:
+    text = arrays.get(HEADER)
+    if text is None:
+        return _unnamed(path, arrays)
+    with explained(path):
+        if text.dtype.itemsize > MAX_HEADER_SIZE:
+            raise ValueError("its header is too large")
+        header = json.loads(np.asarray(text).item())
+        if not isinstance(header, dict):
+            raise ValueError("its header is no dictionary")
     if header.get("format") != FORMAT:
         raise SimulationError(
             f"`{path}` has format {header.get('format')}, and was written by NengoDL "
             f"{header.get('version')}; NengoDL {version} reads format {FORMAT} only. "
             "Install the version that wrote it."
         )
-    with _explained(path):
+    with explained(path):
         return _parse(header, arrays)
 
 
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    """Say which file it is that cannot be read."""
-    try:
-        yield
-    # what is raised depends on which of the bytes are wrong
-    except Exception as err:
-        raise SimulationError(
-            f"`{path}` cannot be read ({type(err).__name__}: {err}). It is damaged, or "
-            "was not written by `Simulator.save_params`."
-        ) from err
-
-
-def _read_unnamed(path: Path, arrays: Mapping[str, np.ndarray]) -> ParameterFile:
+def _unnamed(path: Path, arrays: Mapping[str, StoredArray | None]) -> ParameterFile:
     """Return the contents of a file of NengoDL 3, ``arr_0``, ``arr_1``, and so on."""
-    names = [f"arr_{i}" for i in range(len(arrays))]
-    if set(names) != set(arrays):
+    found = [arrays.get(f"arr_{i}") for i in range(len(arrays))]
+    unnamed = tuple(array for array in found if array is not None)
+    if len(unnamed) != len(arrays):
         raise SimulationError(
             f"`{path}` does not say which parameters it holds, only that there are "
             f"{', '.join(sorted(arrays)[:5])}. Pass a file that was written by "
             "`Simulator.save_params`."
         )
-    return ParameterFile(unnamed=tuple(arrays[name] for name in names))
+    return ParameterFile(unnamed=unnamed)
 
 
 def _parse(
-    header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
+    header: Mapping[str, Any], stored: Mapping[str, StoredArray | None]
 ) -> ParameterFile:
+    arrays = {name: array for name, array in stored.items() if array is not None}
     parameters, neurons = (
-        tuple(
-            SavedParameter(
-                entry["name"],
-                entry["position"],
-                entry["label"],
-                entry["minibatched"],
-                arrays[entry["name"]],
-                arrays[_indices(entry["name"])] if entry["sparse"] else None,
-            )
-            for entry in header[section]
-        )
+        tuple(_parameter(entry, arrays) for entry in header[section])
         for section in ("parameters", "neurons")
     )
     state = header.get("state")
     if state is not None:
-        state = SavedState(
-            state["n_steps"],
-            state["description"],
-            {key: arrays[_state(key)] for key in state["description"]},
-        )
-    return ParameterFile(parameters, state, neurons)
+        state = _parse_state(state, arrays)
+    return ParameterFile(parameters, state, neurons, header.get("scaled") is True)
+
+
+def _parameter(
+    entry: Mapping[str, Any], arrays: Mapping[str, StoredArray]
+) -> SavedParameter:
+    name = entry["name"]
+    parameter = SavedParameter(
+        name,
+        entry["position"],
+        entry["label"],
+        entry["minibatched"],
+        arrays[name],
+        arrays[_indices(name)] if entry["sparse"] else None,
+        entry.get("key"),
+    )
+    texts = (parameter.position, parameter.label or "", parameter.key or "")
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError(f"`{name}` has a name that is no text")
+    if not isinstance(parameter.minibatched, bool):
+        raise TypeError(f"`minibatched` of `{name}` is neither True nor False")
+    if parameter.minibatched and not parameter.value.shape:
+        raise ValueError(f"`{name}` has no minibatch axis")
+    return parameter
+
+
+def _parse_state(
+    state: Mapping[str, Any], arrays: Mapping[str, StoredArray]
+) -> SavedState:
+    n_steps, description = state["n_steps"], state["description"]
+    if type(n_steps) is not int or n_steps < 0:
+        raise ValueError(f"`n_steps` must be an integer of at least 0, not {n_steps!r}")
+    if not isinstance(description, dict):
+        raise TypeError("the description of its state is no dictionary")
+    python = state.get("python")
+    return SavedState(
+        n_steps,
+        description,
+        {key: arrays[_state(key)] for key in description},
+        None if python is None else {key: arrays[_state(key)] for key in python},
+    )

@@ -212,9 +212,10 @@ def _parts(data: SimulationData, objects: Sequence[Any]) -> list[Any]:
             parts.update(
                 (ens, None)
                 for ens in obj.all_ensembles
+                if ens in data
                 if not _is_direct(ens) or data[ens] is not data.built(ens)
             )
-            parts.update(dict.fromkeys(obj.all_connections))
+            parts.update(dict.fromkeys(c for c in obj.all_connections if c in data))
         else:
             parts[obj] = None
     return list(parts)

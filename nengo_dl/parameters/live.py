@@ -8,7 +8,6 @@ that read and write the values.
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,11 +18,21 @@ import numpy as np
 from nengo.builder.signal import Signal
 from nengo.exceptions import ValidationError
 
-from nengo_dl.graph.layout import dense_values, element_positions, sparse_indices
+from nengo_dl.graph.layout import (
+    dense_values,
+    element_positions,
+    sparse_indices,
+    stored_dtype,
+)
 from nengo_dl.graph.trainability import is_minibatched, parameter_signals, scale_setting
-from nengo_dl.parameters.names import object_names, quote
+from nengo_dl.parameters.layer_names import weight_names
+from nengo_dl.parameters.names import built_names
 from nengo_dl.tensor_graph import TensorGraph
 from nengo_dl.tensor_node import TensorNode
+
+
+# NumPy files do not have all types of TensorFlow.
+FILE_TYPES = {"bfloat16": "float32"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +58,11 @@ class Parameter:
         Where the values are in a sparse matrix.
     scale : array, optional
         By which factor values in the network are larger than those in files.
+    dtype : str
+        Type of the value in files.
+    key : str, optional
+        What it is recognised by in a file, if not by its name: that may have numbers in
+        it which depend on what else Keras has made before.
     """
 
     name: str
@@ -59,6 +73,8 @@ class Parameter:
     minibatched: bool = False
     indices: np.ndarray | None = None
     scale: np.ndarray | None = None
+    dtype: str = "float32"
+    key: str | None = None
 
 
 def find_parameters(tensor_graph: TensorGraph) -> list[Parameter]:
@@ -80,10 +96,10 @@ def find_parameters(tensor_graph: TensorGraph) -> list[Parameter]:
     parameters : list of Parameter
         In the order of the network.
     """
-    network = tensor_graph.model.toplevel
-    if network is None:
+    model = tensor_graph.model
+    if model.toplevel is None:
         return []
-    names = object_names(network), object_names(network, use_labels=False)
+    names = built_names(model), built_names(model, use_labels=False)
     return [
         *_signal_parameters(tensor_graph, *names),
         *_layer_parameters(tensor_graph, *names),
@@ -108,6 +124,7 @@ def _signal_parameters(
             minibatched,
             sparse_indices(signal)[0] if signal.sparse else None,
             _checked_scale(scale_setting(configs, obj), shape, obj),
+            stored_dtype(signal, tensor_graph.settings.dtype),
         )
 
 
@@ -130,19 +147,21 @@ def _checked_scale(
 def _layer_parameters(
     tensor_graph: TensorGraph, names: Mapping[Any, str], positions: Mapping[Any, str]
 ) -> Iterator[Parameter]:
-    for node, attr, i, weight in layer_weights(tensor_graph):
+    for node, attr, key, i, weight in layer_weights(tensor_graph):
         yield Parameter(
             f"{names[node]}.{attr}",
             f"{positions[node]}.weights[{i}]",
             node.label,
             weight,
             tuple(weight.shape),
+            dtype=FILE_TYPES.get(weight.dtype, weight.dtype),
+            key=f"{names[node]}.{key}",
         )
 
 
 def layer_weights(
     tensor_graph: TensorGraph,
-) -> Iterator[tuple[TensorNode, str, int, keras.Variable]]:
+) -> Iterator[tuple[TensorNode, str, str, int, keras.Variable]]:
     """
     Yield the weights of all Keras layers in TensorNodes.
 
@@ -150,8 +169,8 @@ def layer_weights(
     ------
     node : TensorNode
         The (first) node that holds the layer.
-    name : str
-        Name of the weight, or else ``weights[i]`` if it is not unique in the layer.
+    name, key : str
+        Name of the weight, and what it is recognised by; see `.weight_names`.
     i : int
         Position of the weight in the layer.
     weight : keras.Variable
@@ -159,13 +178,13 @@ def layer_weights(
     """
     seen: set[int] = set()
     for node, layer in tensor_graph.tensor_nodes.items():
-        counts = Counter(weight.name for weight in layer.weights)
-        for i, weight in enumerate(layer.weights):
+        if node not in tensor_graph.model.params:
+            continue  # added since
+        parts = zip(*weight_names(layer), layer.weights)
+        for i, (name, key, weight) in enumerate(parts):
             if id(weight) not in seen:
                 seen.add(id(weight))
-                is_unique = counts[weight.name] == 1
-                name = quote(weight.name) if is_unique else f"weights[{i}]"
-                yield node, name, i, weight
+                yield node, name, key, i, weight
 
 
 def _owner_and_name(obj: Any) -> tuple[Any, str]:
@@ -192,7 +211,7 @@ def read_values(
 def _read(tensor_graph: TensorGraph, parameter: Parameter) -> np.ndarray:
     source = parameter.source
     if not isinstance(source, Signal):
-        return source.numpy()
+        return source.numpy().astype(parameter.dtype)
     value = tensor_graph.values.live_value(source)
     if value is None:  # optimised away
         value = dense_values(source)

@@ -8,14 +8,14 @@ that says which object differs in what.
 from __future__ import annotations
 
 import warnings
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 import numpy as np
+from nengo.builder.signal import Signal
 from nengo.exceptions import SimulationError
 
-from nengo_dl.parameters.files import SavedParameter
+from nengo_dl.parameters.files import Array, SavedParameter
 from nengo_dl.parameters.live import Parameter
 
 Named = TypeVar("Named", Parameter, SavedParameter)
@@ -97,11 +97,9 @@ def pair_up(
         What is left over.
     """
     pairs: list[tuple[Named, SavedParameter]] = []
-    for kind in ("name", "position"):
-        by_key = {getattr(p, kind): p for p in saved}
-        found = {
-            p: by_key[key] for p in parameters if (key := getattr(p, kind)) in by_key
-        }
+    for key_of in (lambda p: p.key or p.name, lambda p: p.position):
+        by_key = {key_of(p): p for p in saved}
+        found = {p: by_key[key] for p in parameters if (key := key_of(p)) in by_key}
         pairs += found.items()
         used = set(found.values())
         saved = [p for p in saved if p not in used]
@@ -118,25 +116,59 @@ def listed(items: Iterable[str]) -> str:
 
 def _fitted(saved: SavedParameter, parameter: Parameter) -> np.ndarray:
     """Return the saved value, with or without a minibatch axis as it is needed."""
-    value = saved.value
     items = int(parameter.minibatched)
     item_shape = parameter.shape[items:]
-    if value.shape[int(saved.minibatched) :] != item_shape:
+    # before anything is read, which may be large
+    if saved.value.shape[int(saved.minibatched) :] != item_shape:
         raise ValueError(
-            f"has shape {value.shape[int(saved.minibatched) :]} in the file and "
+            f"has shape {saved.value.shape[int(saved.minibatched) :]} in the file and "
             f"{item_shape} in the network"
         )
     if not _are_equal(saved.indices, parameter.indices):
         raise ValueError("has its nonzero elements in other places in the file")
+    value = read_numbers(saved.value, parameter.dtype)
+    # (layers may know what to do with infinity)
+    if isinstance(parameter.source, Signal) and np.isinf(value).any():
+        raise ValueError("has infinite numbers in the file")
     if saved.minibatched and value.shape != parameter.shape:
         value = shared_value(value)
     return np.broadcast_to(value, parameter.shape)
 
 
-def _are_equal(indices: np.ndarray | None, others: np.ndarray | None) -> bool:
+def _are_equal(indices: Array | None, others: np.ndarray | None) -> bool:
     if indices is None or others is None:
         return indices is others
-    return np.array_equal(indices, others)
+    return indices.shape == others.shape and np.array_equal(indices, others)
+
+
+def read_numbers(value: Array, dtype: str) -> np.ndarray:
+    """
+    Return the values of an array of a file, if they are numbers of a type.
+
+    Parameters
+    ----------
+    value : array or StoredArray
+        The array.
+    dtype : str
+        Type of the result.
+
+    Raises
+    ------
+    ValueError
+        If they are not; also for NaN, and numbers that the type does not have.
+    """
+    if value.dtype.kind not in "biuf" or not np.can_cast(
+        value.dtype, dtype, "same_kind"
+    ):
+        raise ValueError(f"is an array of {value.dtype} in the file, not of {dtype}")
+    numbers = np.asarray(value)
+    with np.errstate(over="ignore"):
+        cast = numbers.astype(dtype)
+    if np.isnan(numbers).any():
+        raise ValueError("has NaN in the file")
+    if (np.isinf(cast) > np.isinf(numbers)).any():
+        raise ValueError(f"has numbers in the file that are too large for {dtype}")
+    return cast
 
 
 def shared_value(value: np.ndarray) -> np.ndarray:
@@ -172,58 +204,3 @@ def _warn_of_other_labels(pairs: Sequence[tuple[Parameter, SavedParameter]]) -> 
             f"Objects have other labels than in the file, and are taken for those at "
             f"the same positions: {listed(renamed)}"
         )
-
-
-def match_unnamed(
-    arrays: Sequence[np.ndarray], parameters: Sequence[Parameter]
-) -> dict[Parameter, np.ndarray]:
-    """
-    Find the value of every parameter by its shape.
-
-    Parameters
-    ----------
-    arrays : list of array
-        The contents of a file of NengoDL 3.
-    parameters : list of Parameter
-        Those of a network that are in use (there were no others in such files).
-
-    Returns
-    -------
-    values : dict of {Parameter: array}
-        Values of the shapes of the parameters.
-
-    Raises
-    ------
-    nengo.exceptions.SimulationError
-        If there is more than one possibility, or none.
-    """
-    if len(arrays) != len(parameters):
-        problem = (
-            f"the number of arrays ({len(arrays)}) != number of variables "
-            f"({len(parameters)})"
-        )
-        raise _unassignable(problem)
-    by_shape = defaultdict(list)
-    for parameter in parameters:
-        # scalars were stored in vectors
-        by_shape[parameter.shape or (1,)].append(parameter)
-    values = {}
-    for array in arrays:
-        if not np.issubdtype(array.dtype, np.number):
-            raise _unassignable(f"there is an array of {array.dtype}")
-        candidates = by_shape[array.shape]
-        if len(candidates) != 1:
-            names = listed(p.name for p in candidates) or "no parameter"
-            raise _unassignable(f"the array of shape {array.shape} can be {names}")
-        parameter = candidates.pop()
-        values[parameter] = array.reshape(parameter.shape)
-    return values
-
-
-def _unassignable(problem: str) -> SimulationError:
-    return SimulationError(
-        "The file was written by NengoDL 3, and does not say which parameters it holds;"
-        f" there are several possibilities, or none: {problem}. Load it with the "
-        "version that wrote it, and build the network with the arrays that "
-        "`Simulator.get_nengo_params` returns there."
-    )

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any
 
 import nengo
@@ -27,7 +27,27 @@ UNSAFE = re.compile(r"[\x00-\x1f\x7f'%/\\\ud800-\udfff]")
 MAX_INDICES = 8
 
 
-def object_names(network: nengo.Network, use_labels: bool = True) -> dict[Any, str]:
+def built_names(model: nengo.builder.Model, use_labels: bool = True) -> dict[Any, str]:
+    """
+    Name the objects of a network that were there when it was built.
+
+    Parameters
+    ----------
+    model : nengo.builder.Model
+        The built network.
+    use_labels : bool
+        See `object_names`.
+    """
+    if model.toplevel is None:
+        return {}
+    return object_names(model.toplevel, use_labels, model.params)
+
+
+def object_names(
+    network: nengo.Network,
+    use_labels: bool = True,
+    among: Container | None = None,
+) -> dict[Any, str]:
     """
     Name all ensembles, nodes, connections, and subnetworks of a network.
 
@@ -40,6 +60,8 @@ def object_names(network: nengo.Network, use_labels: bool = True) -> dict[Any, s
         network, and names do not depend on the order in which the objects were
         created. If False, objects are named by their positions, and names do not
         depend on labels.
+    among : container, optional
+        If given, objects that are not in it are passed over, as if they did not exist.
 
     Returns
     -------
@@ -48,8 +70,10 @@ def object_names(network: nengo.Network, use_labels: bool = True) -> dict[Any, s
         objects, they are told apart by their labels or their order.
     """
     names: dict[Any, str] = {}
-    networks = list(_name_objects(network, "", use_labels, names))
-    connections = dict.fromkeys(c for net in networks for c in net.connections)
+    networks = list(_name_objects(network, "", use_labels, among, names))
+    connections = dict.fromkeys(
+        conn for net in networks for conn in _chosen(net.connections, among)
+    )
     by_ends = defaultdict(list)
     for conn in connections:
         by_ends[_ends(conn, names)].append(conn)
@@ -60,21 +84,31 @@ def object_names(network: nengo.Network, use_labels: bool = True) -> dict[Any, s
     return names
 
 
+def _chosen(objects: Sequence[Any], among: Container | None) -> list[Any]:
+    return [obj for obj in objects if among is None or obj in among]
+
+
 def _name_objects(
-    network: nengo.Network, prefix: str, use_labels: bool, names: dict[Any, str]
+    network: nengo.Network,
+    prefix: str,
+    use_labels: bool,
+    among: Container | None,
+    names: dict[Any, str],
 ) -> Iterator[nengo.Network]:
     """Name everything but the connections, and yield all networks."""
     yield network
     subnetworks = []
     for kind in ("ensembles", "nodes", "networks"):
-        for obj, part in _distinguish(getattr(network, kind), use_labels).items():
+        objects = _chosen(getattr(network, kind), among)
+        for obj, part in _distinguish(objects, use_labels).items():
             # a network may be listed twice (in nengo.spa)
             if obj not in names:
                 names[obj] = f"{prefix}{kind}{part}"
                 if kind == "networks":
                     subnetworks.append(obj)
     for subnetwork in subnetworks:
-        yield from _name_objects(subnetwork, f"{names[subnetwork]}.", use_labels, names)
+        prefix = f"{names[subnetwork]}."
+        yield from _name_objects(subnetwork, prefix, use_labels, among, names)
 
 
 def _distinguish(objects: Sequence[Any], use_labels: bool) -> dict[Any, str]:

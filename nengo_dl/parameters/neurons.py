@@ -15,28 +15,36 @@ from collections.abc import Sequence
 
 import nengo
 import numpy as np
+from nengo.exceptions import SimulationError
 
 from nengo_dl.graph.trainability import parameter_signals, scale_setting
-from nengo_dl.parameters.files import SavedParameter
-from nengo_dl.parameters.matching import listed, pair_up
-from nengo_dl.parameters.names import object_names
+from nengo_dl.parameters.files import Array, SavedParameter
+from nengo_dl.parameters.matching import listed, pair_up, read_numbers
+from nengo_dl.parameters.names import built_names
 
 
-def built_neurons(model: nengo.builder.Model) -> list[SavedParameter]:
+def built_neurons(
+    model: nengo.builder.Model, scaled: bool = False
+) -> list[SavedParameter]:
     """
     Return the gains and biases with which the neurons of a network were built.
 
-    They are those that files contain: without the ``parameter_scale`` of the neurons.
+    Parameters
+    ----------
+    model : nengo.builder.Model
+        The built network.
+    scaled : bool
+        If False, they are divided by the ``parameter_scale`` of the neurons, as in the
+        files that we write.
     """
     if model.toplevel is None:
         return []
     scales = {
         obj.ensemble: scale_setting(configs, obj)
         for obj, _, configs in parameter_signals(model)
-        if isinstance(obj, nengo.ensemble.Neurons)
+        if isinstance(obj, nengo.ensemble.Neurons) and not scaled
     }
-    names = object_names(model.toplevel)
-    positions = object_names(model.toplevel, use_labels=False)
+    names, positions = built_names(model), built_names(model, use_labels=False)
     return [
         SavedParameter(
             f"{names[ens]}.built_{attr}",
@@ -53,7 +61,7 @@ def built_neurons(model: nengo.builder.Model) -> list[SavedParameter]:
 
 
 def warn_of_other_neurons(
-    model: nengo.builder.Model, saved: Sequence[SavedParameter]
+    model: nengo.builder.Model, saved: Sequence[SavedParameter], scaled: bool = False
 ) -> None:
     """
     Warn if the simulation will not be what it was with the same parameters.
@@ -64,20 +72,27 @@ def warn_of_other_neurons(
         The built network.
     saved : list of SavedParameter
         What `built_neurons` returned for the network that the parameters come from.
+    scaled : bool
+        Its argument.
+
+    Raises
+    ------
+    nengo.exceptions.SimulationError
+        If what was saved are no numbers.
     """
     if model.toplevel is None:
         return
-    names = object_names(model.toplevel)
+    names = built_names(model)
     sensitive = {
         f"{names[ens]}.built_{attr}"
         for ens, attr in _sensitive_values(model)
         if ens in names
     }
-    pairs, _, _ = pair_up(saved, built_neurons(model))
+    pairs, _, _ = pair_up(saved, built_neurons(model, scaled))
     differing = dict.fromkeys(
         own.name.rpartition(".")[0]
         for own, other in pairs
-        if own.name in sensitive and not _are_close(own.value, other.value)
+        if not _are_close(own.value, other) and own.name in sensitive
     )
     if differing:
         warnings.warn(
@@ -103,6 +118,12 @@ def _sensitive_values(model: nengo.builder.Model) -> list[tuple[nengo.Ensemble, 
     return found
 
 
-def _are_close(x: np.ndarray, y: np.ndarray) -> bool:
+def _are_close(own: Array, saved: SavedParameter) -> bool:
     """Return whether values agree as far as the type of numbers allows."""
-    return x.shape == y.shape and np.allclose(x, y, rtol=1e-3, atol=1e-6)
+    if own.shape != saved.value.shape:
+        return False
+    try:
+        value = read_numbers(saved.value, "float64")
+    except ValueError as err:
+        raise SimulationError(f"{saved.name} {err}; the file is damaged") from err
+    return np.allclose(own, value, rtol=1e-3, atol=1e-6)

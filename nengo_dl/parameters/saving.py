@@ -10,23 +10,23 @@ import os
 
 import numpy as np
 
+from nengo_dl.parameters.archive import archive_path
 from nengo_dl.parameters.files import (
     ParameterFile,
     SavedParameter,
-    file_path,
-    read_file,
+    open_file,
     write_file,
 )
 from nengo_dl.parameters.live import (
     Parameter,
     find_parameters,
-    is_used,
     read_values,
     write_values,
 )
-from nengo_dl.parameters.matching import match_parameters, match_unnamed
+from nengo_dl.parameters.matching import match_parameters
 from nengo_dl.parameters.neurons import built_neurons, warn_of_other_neurons
 from nengo_dl.parameters.state import checked_state, read_state, set_state
+from nengo_dl.parameters.unnamed import match_unnamed
 from nengo_dl.simulation.simulation import Simulation
 from nengo_dl.tensor_graph import TensorGraph
 
@@ -54,12 +54,13 @@ def save(simulation: Simulation, path: str | os.PathLike, include_state: bool) -
             p.minibatched,
             value if p.scale is None else (value / p.scale).astype(value.dtype),
             p.indices,
+            p.key,
         )
         for p, value in zip(parameters, read_values(tensor_graph, parameters))
     )
-    state = read_state(tensor_graph, simulation.n_steps) if include_state else None
+    state = read_state(simulation) if include_state else None
     neurons = tuple(built_neurons(tensor_graph.model))
-    write_file(file_path(path), ParameterFile(saved, state, neurons))
+    write_file(archive_path(path), ParameterFile(saved, state, neurons))
 
 
 def load(simulation: Simulation, path: str | os.PathLike, include_state: bool) -> None:
@@ -76,15 +77,14 @@ def load(simulation: Simulation, path: str | os.PathLike, include_state: bool) -
         Whether to load the state of the simulation as well.
     """
     tensor_graph = simulation.tensor_graph
-    file = read_file(file_path(path))
-    values = _match(tensor_graph, file)
-    state = checked_state(tensor_graph, file.state) if include_state else None
-    warn_of_other_neurons(tensor_graph.model, file.neurons)
+    with open_file(archive_path(path)) as file:
+        values = _match(tensor_graph, file)
+        state = checked_state(simulation, file.state) if include_state else None
+        warn_of_other_neurons(tensor_graph.model, file.neurons, file.scaled)
     # nothing has changed until here, and nothing can go wrong from here on
     write_values(tensor_graph, values)
     if state is not None:
-        set_state(tensor_graph, state)
-        simulation.n_steps = state.n_steps
+        set_state(simulation, state)
 
 
 def _match(
@@ -92,10 +92,11 @@ def _match(
 ) -> dict[Parameter, np.ndarray]:
     parameters = find_parameters(tensor_graph)
     if file.unnamed:
-        used = [p for p in parameters if is_used(tensor_graph, p)]
         # (NengoDL 3 saved values as they are in the network)
-        return match_unnamed(file.unnamed, used)
+        return match_unnamed(file.unnamed, tensor_graph, parameters)
     return {
-        parameter: value if parameter.scale is None else value * parameter.scale
+        parameter: value
+        if parameter.scale is None or file.scaled
+        else value * parameter.scale
         for parameter, value in match_parameters(file.parameters, parameters).items()
     }

@@ -8,6 +8,7 @@ after which everything is as it was before, whatever happened inside.
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -26,6 +27,9 @@ TF32 = GlobalSetting(
     tf.config.experimental.tensor_float_32_execution_enabled,
     tf.config.experimental.enable_tensor_float_32_execution,
 )
+
+# The process that has had a simulator last, if there is one.
+PROCESSES: list[int] = []
 
 
 @contextmanager
@@ -63,6 +67,22 @@ def working_context(
         nullcontext() if allow_tf32 else TF32.shown(False),
     ):
         yield
+
+
+def warn_of_fork() -> None:
+    """
+    Warn if TensorFlow may hang, as it has been used before this process was forked.
+
+    It has threads, of which there are none in the new process.
+    """
+    if PROCESSES not in ([], [os.getpid()]):
+        warnings.warn(
+            "This process was forked from one that had a Simulator. TensorFlow does "
+            "not support that: simulations may hang, or crash. Start processes with "
+            '`multiprocessing.get_context("spawn")`, or make the first Simulator after '
+            "the fork."
+        )
+    PROCESSES[:] = [os.getpid()]
 
 
 def report_device(device: str | None) -> None:

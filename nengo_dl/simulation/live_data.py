@@ -8,7 +8,8 @@ In: the values of the simulator's variables. Out: the same objects that
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import nengo
@@ -18,7 +19,8 @@ from nengo.builder.ensemble import BuiltEnsemble
 from nengo.builder.signal import Signal
 from nengo.exceptions import ReadonlyError, ValidationError
 
-from nengo_dl.graph.layout import dense_values
+from nengo_dl.execution.variables import Variables
+from nengo_dl.graph.layout import dense_values, element_positions
 from nengo_dl.simulation.recording import RecordedRows
 from nengo_dl.simulation.simulation import Simulation
 from nengo_dl.utils import SETTINGS_LOCK
@@ -39,6 +41,35 @@ class SimulationData(Mapping):
     def __init__(self, sim: Any, minibatched: bool):
         self.sim = sim
         self.minibatched = minibatched
+        self.kept: KeptValues | None = None
+
+    def keep(self) -> None:
+        """Keep the values of parameters, for when the simulator is closed."""
+        attributes = {
+            nengo.Ensemble: ("encoders", "bias"),
+            nengo.Connection: ("weights",),
+        }
+        signals = (
+            self._signal(obj, attr)
+            for obj in self
+            for kind, attrs in attributes.items()
+            if isinstance(obj, kind)
+            for attr in attrs
+        )
+        graph = self.sim.tensor_graph
+        places = {
+            signal.base: graph.program.layout.places[signal.base]
+            for signal in signals
+            if signal is not None and signal.base in graph.program.layout.places
+        }
+        arrays = graph.values.get_arrays()
+        keys = {key for key, _, _ in places.values()}.intersection(arrays)
+        self.kept = KeptValues(
+            places,
+            {key: arrays[key] for key in keys},
+            {key for key in keys if graph.program.layout.arrays[key].minibatched},
+            dict(graph.values.removed_parameters),
+        )
 
     def __getitem__(self, obj: Any) -> Any:
         """
@@ -148,23 +179,18 @@ class SimulationData(Mapping):
         Returns
         -------
         values : list of array
-            The built value itself (the same object) where it has not changed.
+            The built value itself (the same object) where it has not changed. Once the
+            simulator is closed, values are those that it had then.
         """
-        if self.sim.closed:
-            warnings.warn(
-                "The Simulator is closed: parameters have the values they had when it "
-                "was built. Read them before closing it."
-            )
         return [self._value(*request) for request in requests]
 
     def _value(self, obj: Any, attr: str) -> Any:
         built = getattr(self.sim.model.params[obj], attr)
-        if self.sim.closed or built is None:
+        if built is None:
             return built
         signal = self._signal(obj, attr)
-        value = (
-            None if signal is None else self.sim.tensor_graph.values.live_value(signal)
-        )
+        values = self.sim.tensor_graph.values if self.kept is None else self.kept
+        value = None if signal is None else values.live_value(signal)
         if value is None:  # optimised away
             return built
         initial = dense_values(signal)
@@ -219,6 +245,44 @@ class RawData(Mapping):
 
     def __len__(self) -> int:
         return len(self._sim.model.params)
+
+
+@dataclass(frozen=True, eq=False)
+class KeptValues:
+    """
+    Values of parameters without the simulation that they come from.
+
+    Parameters
+    ----------
+    places : dict of {Signal: (str, int, int)}
+        Base array, start and stop along its first axis, for the base of every signal.
+    arrays : dict of {str: array}
+        The base arrays that are kept.
+    minibatched : set of str
+        Those that have a minibatch axis.
+    removed : dict of {Signal: array}
+        See `.Variables`.
+    """
+
+    places: Mapping[Signal, tuple[str, int, int]]
+    arrays: Mapping[str, np.ndarray]
+    minibatched: Container[str]
+    removed: Mapping[Signal, np.ndarray]
+
+    def live_value(self, signal: Signal) -> np.ndarray | None:
+        """Return the value of a signal; None if it is as it was built."""
+        if signal.base not in self.places:
+            return self.removed.get(signal)
+        key, start, stop = self.places[signal.base]
+        if key not in self.arrays:
+            return None
+        has_items = key in self.minibatched
+        array = self.arrays[key] if has_items else self.arrays[key][None]
+        rows = array[:, start:stop].reshape(len(array), -1)
+        if signal.sparse:
+            return rows[0]
+        value = rows[:, element_positions(signal)].reshape(-1, *signal.shape)
+        return value if has_items else value[0]
 
 
 def unscale(

@@ -16,7 +16,7 @@ import numpy as np
 from nengo.builder.signal import Signal
 
 from nengo_dl.config import Settings
-from nengo_dl.simulation.device import working_context
+from nengo_dl.simulation.device import warn_of_fork, working_context
 from nengo_dl.simulation.recording import Recording
 from nengo_dl.tensor_graph import TensorGraph
 from nengo_dl.utils import NullProgressBar
@@ -64,6 +64,7 @@ class Simulation:
         self._construct(progress)
 
     def _construct(self, progress: Callable[[str, str], NullProgressBar]) -> None:
+        warn_of_fork()
         settings = self.settings
         with self.context(alone=True), progress("Optimizing graph", "Optimization"):
             self.tensor_graph = TensorGraph(
@@ -123,7 +124,7 @@ class Simulation:
         recorded : Recording
             What the probes recorded.
         """
-        before = self._get_python_state()
+        before = self.python_state()
         succeeded = False
         try:
             with self.context(), bar:
@@ -131,7 +132,7 @@ class Simulation:
             succeeded = True
         finally:
             if not (succeeded and keep_state):
-                self._set_python_state(before)
+                self.set_python_state(before)
         self.tensor_graph.values.commit(state, keep_state)
         if keep_state:
             self.n_steps += n_steps
@@ -190,7 +191,7 @@ class Simulation:
         values = self.tensor_graph.values
         # Keras must not change what a call further out has set
         keeps_state = bool(values.keep_state.numpy())
-        python_state = self._get_python_state()
+        python_state = self.python_state()
         state = values.packed_state()
         succeeded = False
         values.keep_state.assign(keep_state)
@@ -209,7 +210,7 @@ class Simulation:
             if succeeded and keep_state:
                 self.n_steps = values.n_steps()
             else:
-                self._set_python_state(python_state)
+                self.set_python_state(python_state)
 
     def set_signal(self, signal: Signal, value: np.ndarray) -> None:
         """
@@ -256,14 +257,15 @@ class Simulation:
         """Free everything but the facts (such as the number of steps)."""
         self.tensor_graph = None  # type: ignore[assignment]
 
-    def _get_python_state(self) -> dict[str, Any]:
+    def python_state(self) -> dict[str, Any]:
         """Return the part of the state that TensorFlow knows nothing about."""
         return {
             "feeds": self.tensor_graph.feeds.get_state(),
             "rngs": [rng.get_state() for rng in self.tensor_graph.rngs()],
         }
 
-    def _set_python_state(self, state: Mapping[str, Any]) -> None:
+    def set_python_state(self, state: Mapping[str, Any]) -> None:
+        """Return to a state that `python_state` has returned."""
         self.tensor_graph.feeds.set_state(state["feeds"])
         for rng, rng_state in zip(self.tensor_graph.rngs(), state["rngs"]):
             rng.set_state(rng_state)
@@ -273,7 +275,7 @@ class Simulation:
         del state["tensor_graph"]
         if not self.is_closed:
             state["values"] = self.tensor_graph.values.get_copy()
-            state["python_state"] = self._get_python_state()
+            state["python_state"] = self.python_state()
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -285,4 +287,4 @@ class Simulation:
         if values is not None:
             self._construct(NullProgressBar)
             self.tensor_graph.values.set_copy(values)
-            self._set_python_state(python_state)
+            self.set_python_state(python_state)

@@ -13,14 +13,14 @@ from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import keras
 import tensorflow as tf
-from nengo.exceptions import ValidationError
+from nengo.exceptions import SimulationError, ValidationError
 
 from nengo_dl.simulation.device import working_context
-from nengo_dl.tensor_graph import TensorGraph
+from nengo_dl.tensor_graph import NOT_WHOLE, TensorGraph
 from nengo_dl.training.objectives import Objectives
 from nengo_dl.training.streams import by_name
 from nengo_dl.utils import are_here, xla_compiles
@@ -155,6 +155,10 @@ class SimulatorModel(keras.Model):
     def get_metrics_result(self) -> dict[str, Any]:
         """Return the results so far by name."""
         return self.objectives.results()
+
+    def save(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Raise an error, before Keras overwrites the file that may be there."""
+        raise SimulationError(NOT_WHOLE)
 
     def train_step(self, data: Any) -> dict[str, Any]:
         """Train with one batch."""

@@ -22,7 +22,7 @@ from nengo.exceptions import SimulationError, ValidationError
 from nengo_dl.execution.places import place_of
 from nengo_dl.simulation.simulation import Simulation
 from nengo_dl.simulation.steps import warn_of_one_step
-from nengo_dl.tensor_graph import MAX_COMPILED_GROUPS
+from nengo_dl.tensor_graph import MAX_COMPILED_GROUPS, NOT_WHOLE
 from nengo_dl.training.compiling import check_optimizer, objectives_by_name
 from nengo_dl.training.data import TrainingData, number_of_steps
 from nengo_dl.training.gradients import broken_paths, compare_gradients, python_in_loops
@@ -118,6 +118,7 @@ class Trainer:
         """Train the network."""
         self._check_trainable()
         self._check_compiled("fit", self.keras_model.objectives.losses)
+        _check_checkpoints(kwargs.get("callbacks"))
         with self._keras_call("fit", stateful, kwargs) as keep_state:
             model, data = self.keras_model, self._data
             x, y, kwargs = data.prepare(x, y, n_steps, model.objectives, kwargs)
@@ -441,6 +442,14 @@ class Trainer:
             rng.set_state(rng_state)
             values.set_random_state(random_state)
             raise
+
+
+def _check_checkpoints(callbacks: Any) -> None:
+    """Check that no callback will want to save what cannot be saved."""
+    for callback in tf.nest.flatten(callbacks):
+        if isinstance(callback, keras.callbacks.ModelCheckpoint):
+            if not callback.save_weights_only:
+                raise SimulationError(NOT_WHOLE)
 
 
 def _warn_of_nan(results: Mapping[str, Any]) -> None:

@@ -103,12 +103,12 @@ def test_keras_layers(Simulator, tmp_path):
     assert saved_params["nodes[1]"].keys() == {"kernel", "bias"}
     assert "nodes[2]" not in saved_params, "the same layer as before"
     assert "moving_variance" in saved_params["nodes[3]"]
-    assert [v.shape for v in saved_params["nodes[4]"].values()] == [
-        (2, 2),
-        (2,),
-        (2, 2),
-        (2,),
-    ]
+    assert {name: v.shape for name, v in saved_params["nodes[4]"].items()} == {
+        "dense/kernel": (2, 2),
+        "dense/bias": (2,),
+        "dense_1/kernel": (2, 2),
+        "dense_1/bias": (2,),
+    }
     for name, arrays in saved_params.items():
         for attr, value in arrays.items():
             assert (params[name][attr] == value).all()

@@ -8,7 +8,7 @@ from parameters.networks import assert_unchanged, live_arrays, small_network
 
 from nengo_dl.parameters.files import SavedParameter
 from nengo_dl.parameters.live import Parameter
-from nengo_dl.parameters.matching import match_parameters, match_unnamed
+from nengo_dl.parameters.matching import match_parameters
 
 
 def test_empty_networks(Simulator, sim, path, tmp_path):
@@ -97,45 +97,3 @@ def test_minibatches():
     # that it is as large as a minibatch makes no difference
     with pytest.raises(SimulationError, match=r"shape \(3, 2\) in the file and \(2,\)"):
         match(value, (3, 2), False, True)
-
-
-def test_old_files(Simulator, tmp_path):
-    net = small_network()
-    with net:
-        nengo.Ensemble(3, 1)  # without input, it has no encoders in the program
-    arrays = np.full((5, 1), 2.0), np.full(5, 3.0), np.full(3, 4.0), np.full(1, 5.0)
-    np.savez_compressed(tmp_path / "old.npz", *arrays)
-    np.savez_compressed(tmp_path / "state.npz", *arrays, np.zeros(7))
-    np.savez_compressed(tmp_path / "shape.npz", *arrays[:3], np.zeros((2, 2)))
-    np.savez_compressed(tmp_path / "text.npz", *arrays[:3], np.array(["a"]))
-    with Simulator(net, unroll_simulation=1) as sim:
-        before = live_arrays(sim)
-        for name, message in [
-            ("state", r"number of arrays \(5\) != number of variables \(4\)"),
-            ("shape", r"array of shape \(2, 2\) can be no parameter"),
-            ("text", "array of <U1"),
-        ]:
-            with pytest.raises(SimulationError, match=f"NengoDL 3.*{message}"):
-                sim.load_params(tmp_path / name)
-        assert_unchanged(sim, before)
-        with pytest.raises(SimulationError, match="no state"):
-            sim.load_params(tmp_path / "old", include_state=True)
-        assert_unchanged(sim, before)
-
-        sim.load_params(tmp_path / "old")
-        params = sim.export_params()
-    assert (params["ensembles[0]"]["scaled_encoders"] == 2).all()
-    assert (params["ensembles[0]"]["bias"] == 3).all()
-    assert (params["ensembles[1]"]["bias"] == 4).all()
-    assert params["nodes[0] -> ensembles[0]"]["weights"] == 5
-
-
-def test_old_files_with_several_possibilities():
-    parameters = [own("a", (3,)), own("b", (3,)), own("c", (2,))]
-    arrays = [np.ones(2), np.ones(3), np.ones(3)]
-    with pytest.raises(SimulationError, match=r"shape \(3,\) can be a, b\."):
-        match_unnamed(arrays, parameters)
-    with pytest.raises(SimulationError, match=r"shape \(2,\) can be no parameter"):
-        match_unnamed([arrays[0], arrays[0]], [parameters[0], parameters[2]])
-    values = match_unnamed(arrays[:2], parameters[1:])
-    assert [values[p].shape for p in parameters[1:]] == [(3,), (2,)]

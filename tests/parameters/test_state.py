@@ -1,6 +1,9 @@
 """Files with the state of a simulation."""
 
+import json
+
 import nengo
+import numpy as np
 import pytest
 from nengo.exceptions import SimulationError
 from parameters.networks import assert_unchanged, live_arrays, small_network
@@ -25,3 +28,92 @@ def test_state_of_other_networks(Simulator, path, tmp_path):
         sim.save_params(tmp_path / "stateless")
         with pytest.raises(SimulationError, match="no state of a simulation"):
             sim.load_params(tmp_path / "stateless", include_state=True)
+
+
+def random_network():
+    processes = [
+        nengo.processes.WhiteNoise(),
+        nengo.processes.FilteredNoise(),
+        nengo.processes.BrownNoise(seed=1),
+    ]
+    with nengo.Network(seed=0) as net:
+        nodes = [nengo.Node(process, size_out=1) for process in processes]
+        stochastic = nengo.StochasticSpiking(nengo.RectifiedLinear())
+        ens = nengo.Ensemble(5, 1, noise=processes[0], neuron_type=stochastic)
+        nengo.Connection(nodes[0], ens)
+        inner = nengo.Node(RandomWalk(), size_in=1, size_out=1)
+        nengo.Connection(nodes[1], inner)
+        net.probes_ = [nengo.Probe(obj) for obj in [*nodes, ens.neurons, inner]]
+    return net
+
+
+class RandomWalk(nengo.Process):
+    """A process with input, which runs within the step."""
+
+    def make_state(self, shape_in, shape_out, dt, dtype=None):
+        return {"x": np.zeros(shape_out)}
+
+    def make_step(self, shape_in, shape_out, dt, rng, state):
+        def step(t, u):
+            state["x"] += rng.normal(size=shape_out)
+            return u + state["x"]
+
+        return step
+
+
+@pytest.mark.filterwarnings("ignore:Python is called in every step")
+@pytest.mark.parametrize("minibatch_size", [None, 2])
+def test_random_numbers_go_on(minibatch_size, Simulator, tmp_path):
+    net = random_network()
+
+    def run(sim):
+        sim.clear_probes()
+        sim.run_steps(5)
+        return [sim.data[probe] for probe in net.probes_]
+
+    kwargs = {"minibatch_size": minibatch_size, "unroll_simulation": 1}
+    with Simulator(net, **kwargs) as sim:
+        first = run(sim)
+        sim.save_params(tmp_path / "params", include_state=True)
+        expected = run(sim)
+    with Simulator(net, seed=5, **kwargs) as sim:
+        sim.run_steps(3)
+        sim.load_params(tmp_path / "params", include_state=True)
+        values = run(sim)
+        assert sim.n_steps == 10
+    for value, expected_value, before in zip(values, expected, first):
+        np.testing.assert_array_equal(value, expected_value)
+        assert not np.array_equal(value, before)
+
+
+@pytest.mark.filterwarnings("ignore:Python is called in every step")
+def test_files_without_random_numbers(Simulator, tmp_path):
+    """Early files have none; those of other networks do not fit."""
+    net = random_network()
+    with Simulator(net, unroll_simulation=1) as sim:
+        sim.run_steps(5)
+        sim.save_params(tmp_path / "params", include_state=True)
+        with np.load(tmp_path / "params.npz") as archive:
+            arrays = dict(archive)
+        header = json.loads(arrays["nengo_dl"].item())
+        keys = header["state"].pop("python")
+        arrays["nengo_dl"] = np.array(json.dumps(header))
+        np.savez(tmp_path / "early.npz", **arrays)
+        sim.reset()
+        with pytest.warns(UserWarning, match="did not save the state of processes"):
+            sim.load_params(tmp_path / "early", include_state=True)
+        assert sim.n_steps == 5
+        for wrong in (keys[1:], [*keys[:-1], keys[0]]):
+            header["state"]["python"] = wrong
+            arrays["nengo_dl"] = np.array(json.dumps(header))
+            np.savez(tmp_path / "other.npz", **arrays)
+            with pytest.raises(SimulationError, match="is nothing in the file"):
+                sim.load_params(tmp_path / "other", include_state=True)
+        header["state"]["python"] = keys
+        arrays["nengo_dl"] = np.array(json.dumps(header))
+        arrays[f"state.{keys[0]}"] = np.zeros(3, np.uint32)
+        np.savez(tmp_path / "shape.npz", **arrays)
+        before = live_arrays(sim)
+        with pytest.raises(SimulationError, match="state is that of another network"):
+            sim.load_params(tmp_path / "shape", include_state=True)
+        assert_unchanged(sim, before)

@@ -1,3 +1,5 @@
+import pickle
+
 import nengo
 import numpy as np
 import pytest
@@ -116,8 +118,7 @@ def test_live_parameters(Simulator):
 
         sim.reset()
         assert sim.data[ens] is built
-    with pytest.warns(UserWarning, match="parameters have the values.*was built"):
-        assert sim.data[ens] is built
+    assert sim.data[ens] is built
 
 
 def test_live_parameters_of_silent_neurons(Simulator):
@@ -130,6 +131,45 @@ def test_live_parameters_of_silent_neurons(Simulator):
         assert (sim.data[ens].gain == 0).all()
         assert not np.isfinite(sim.data[ens].intercepts).any()
         assert np.allclose(sim.data[ens].encoders, built.encoders)
+
+
+@pytest.mark.parametrize("minibatch_size", [None, 2])
+def test_closed(minibatch_size, Simulator):
+    """Parameters are those of the end, not those of the beginning."""
+    with nengo.Network(seed=0) as net:
+        inp = nengo.Node([0.5])
+        pre, post = nengo.Ensemble(10, 2), nengo.Ensemble(12, 1)
+        nengo.Connection(inp, pre[0])
+        learned = nengo.Connection(
+            pre, post, transform=[[1, 0]], learning_rule_type=nengo.PES()
+        )
+        nengo.Connection(inp, learned.learning_rule)
+        sparse = nengo.Sparse((12, 10), indices=[[0, 1], [5, 9]], init=[1, 2])
+        conns = [
+            nengo.Connection(pre.neurons, post.neurons, transform=sparse),
+            nengo.Connection(pre.neurons[:3], post.neurons[::4], transform=0.1),
+        ]
+        unused = nengo.Ensemble(3, 1)
+        probe = nengo.Probe(post)
+    with Simulator(net, minibatch_size=minibatch_size, unroll_simulation=1) as sim:
+        sim.run_steps(10)
+        for i, (obj, attr) in enumerate(
+            [(pre, "encoders"), (pre.neurons, "bias"), (conns[0], "weights")]
+        ):
+            set_parameter(sim, obj, attr, i + 0.5)
+        requests = [(pre, "encoders"), (pre, "bias"), (unused, "bias")]
+        requests += [(conn, "weights") for conn in (learned, *conns)]
+        expected = sim.data.get_params(*requests)
+        gain, recorded = sim.data[pre].gain, sim.data[probe]
+    copied = pickle.loads(pickle.dumps(sim))
+    objects = copied.model.toplevel
+    for value, expected_value in zip(sim.data.get_params(*requests), expected):
+        np.testing.assert_array_equal(value, expected_value)
+    assert (sim.data[pre].gain == gain).all()
+    assert np.array_equal(sim.data[probe], recorded)
+    assert not np.allclose(expected[3], sim.model.params[learned].weights)
+    bias = copied.data[objects.ensembles[0]].bias
+    assert np.allclose(bias, 1.5) and len(bias) == 10
 
 
 @pytest.mark.parametrize("minibatch_size", [None, 3])
@@ -185,8 +225,7 @@ def test_sparse_weights(use_scipy, Simulator):
         sim.run_steps(3)
         assert np.allclose(sim.data[probe], [1, 2, 3])
         assert (sim.data[conn].weights.toarray() == matrix).all()
-    with pytest.warns(UserWarning, match="closed"):
-        assert (sim.data[conn].weights.toarray() == matrix).all()
+    assert (sim.data[conn].weights.toarray() == matrix).all()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
