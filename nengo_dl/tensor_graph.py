@@ -263,8 +263,9 @@ class TensorGraph(keras.layers.Layer):
                 "Python is called in every step, as there is no native TensorFlow "
                 f"implementation of {', '.join(names[:3])}{more}. It runs slower, not "
                 "on a GPU, and no gradient flows through it in training. To change "
-                "that, write functions as TensorNodes, and add TFNeuronBuilders for "
-                "neurons to `SimNeuronsBuilder.TF_NEURON_IMPL`."
+                "that, write functions as TensorNodes, add TFNeuronBuilders for "
+                "neurons to `SimNeuronsBuilder.TF_NEURON_IMPL`, and register "
+                "OpBuilders for operators with `nengo_dl.builder.Builder.register`."
             )
 
     def _cpu_only(self) -> bool:
@@ -286,8 +287,12 @@ class TensorGraph(keras.layers.Layer):
     def build_post(self) -> None:
         """(Re)start whatever is outside of the compiled step."""
         for step in self._all_steps():
-            step.signals.process_rngs = self.feeds.process_rngs
-            step.builder.build_post(step.signals)
+            self._start(step)
+
+    def _start(self, step: Step) -> None:
+        step.signals.process_rngs = self.feeds.process_rngs
+        step.signals.operator_steps = self.feeds.operators.steps
+        step.builder.build_post(step.signals)
 
     def rngs(self) -> list[np.random.RandomState]:
         """Return the random number generators of Python functions in the step."""
@@ -514,8 +519,7 @@ class TensorGraph(keras.layers.Layer):
                 # the same warnings as for the inference step
                 warnings.simplefilter("ignore")
                 step = self._make_step(training, avoid_xla)
-                step.signals.process_rngs = self.step.signals.process_rngs
-                step.builder.build_post(step.signals)
+                self._start(step)
                 self._steps[key] = step
         return self._steps[key]
 
