@@ -129,7 +129,7 @@ class TensorGraph(keras.layers.Layer):
         self._warn_of_python()
         # only steps that are trained are compiled along with a model around them
         missing = self.feeds.missing(self.program.nodes)
-        self.supports_jit = self.step.pure and not missing
+        self.supports_jit = self.step.can_compile and not missing
         self._steps: dict[tuple[bool, bool], Step] = {}
         logger.debug("%s", self.program)
 
@@ -475,7 +475,12 @@ class TensorGraph(keras.layers.Layer):
         pays = n_steps > 1 or not self._cpu_only()
         pays = pays and len(self.plan) <= MAX_COMPILED_GROUPS
         runs_python = self.feeds.missing(given) or self.feeds.calls_silent(given)
-        return self.supports_jit and self.step.compiles and pays and not runs_python
+        compiles = self.supports_jit and self.step.compiles
+        if not (compiles and pays) or runs_python:
+            return False
+        # training versions may be made of other operations
+        step = self._uncompiled_step(self.is_training(True), n_steps == 1)
+        return step.can_compile
 
     def _number_of_steps(
         self, node_values: Sequence[tf.Tensor], counts: tf.Tensor, known: int | None

@@ -31,6 +31,14 @@ from nengo.builder.transforms import ConvInc, ConvTransposeInc
 from nengo.dists import Choice, Uniform
 from nengo.synapses import LinearFilter, Triangle
 
+from numpy_operators import (
+    SimDelay,
+    SimFunctionRule,
+    SimLeastSquares,
+    SimManyChannels,
+    other_packages,
+)
+
 import nengo_dl
 from nengo_dl.graph.joining import JoinColumns
 from nengo_dl.graph.operators import (
@@ -430,6 +438,12 @@ ROWS = [
         LinearFilter([1, 0.04, 1], [1, 0.4, 2]),
     ),
     Row("NumPy process", (SimProcess,), python_process, pure=False),
+    Row(
+        "NumPy operators",
+        (SimManyChannels, SimLeastSquares, SimFunctionRule, SimDelay),
+        other_packages,
+        pure=False,
+    ),
 ]
 
 
