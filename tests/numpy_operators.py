@@ -1,5 +1,5 @@
 """
-Operators that have only Nengo's NumPy step, in the shapes that other packages give them.
+Operators that have only Nengo's NumPy step, in the shapes of those of other packages.
 
 They are no test dependencies of ours; what their operators have in common with these is
 said in the docstrings.
@@ -53,6 +53,9 @@ class ManyChannels(nengo.neurons.NeuronType):
     def max_rates_intercepts(self, gain, bias):
         return gain, bias
 
+    def rates(self, x, gain, bias):
+        return 300 * np.maximum(self.current(x, gain, bias), 0)
+
 
 class SimManyChannels(PlainOperator):
     def make_step(self, signals, dt, rng):
@@ -84,7 +87,9 @@ def build_many_channels(model, neuron_type, neurons):
 class LeastSquares(LearningRuleType):
     modifies = "decoders"
     probeable = ("error", "delta", "inverse")
-    pre_synapse = SynapseParam("pre_synapse", default=nengo.Lowpass(tau=0.005))
+    pre_synapse = SynapseParam(
+        "pre_synapse", default=nengo.Lowpass(0.005), readonly=True
+    )
 
     def __init__(self, learning_rate=Default, pre_synapse=Default):
         super().__init__(learning_rate, size_in="post_state")
@@ -124,7 +129,7 @@ def build_least_squares(model, rule_type, rule):
 class FunctionRule(LearningRuleType):
     modifies = "weights"
     probeable = ("delta",)
-    learning_rate = NumberParam("learning_rate", low=0, default=1e-5)
+    learning_rate = NumberParam("learning_rate", low=0, default=1e-5, readonly=True)
 
     def __init__(self, learning_rate=Default, function=np.tanh):
         super().__init__(learning_rate, size_in=0)
@@ -216,7 +221,7 @@ def other_packages(stim):
     out = nengo.Node(size_in=2)
     nengo.Connection(stim[:2], channels, synapse=Delay(3))
     nengo.Connection(stim[:2], rates, synapse=Delay(5))
-    squares = nengo.Connection(rates, out, learning_rule_type=LeastSquares(0.1))
+    squares = nengo.Connection(rates, out, learning_rule_type=LeastSquares(1e-3))
     nengo.Connection(out, squares.learning_rule, synapse=0.01)
     weights = nengo.Connection(
         channels,

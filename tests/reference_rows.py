@@ -30,7 +30,6 @@ from nengo.builder.processes import SimProcess
 from nengo.builder.transforms import ConvInc, ConvTransposeInc
 from nengo.dists import Choice, Uniform
 from nengo.synapses import LinearFilter, Triangle
-
 from numpy_operators import (
     SimDelay,
     SimFunctionRule,
