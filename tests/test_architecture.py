@@ -273,7 +273,7 @@ SUBJECTS = {
     "neuron_builders": {"custom_neurons", "surrogate_gradient"},
     "parameters": {"nengo_params"},
     "process_builders": {"rules_from_outside"},
-    "simulation": {"memory", "threads"},
+    "simulation": {"memory", "nengo_gui", "threads"},
     "tensor_node": {
         "compilation",
         "keras_layers",

@@ -191,7 +191,8 @@ class OperatorSignals(NengoSignalDict):
 def _new_array(base: Signal) -> Any:
     value = base.initial_value
     if base.sparse:
-        return value.allocate() if isinstance(value, SparseMatrix) else value.copy()
+        value = value.allocate() if isinstance(value, SparseMatrix) else value
+        return value.copy()
     return np.array(value, order="C")
 
 
