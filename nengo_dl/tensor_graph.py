@@ -137,7 +137,7 @@ class TensorGraph(keras.layers.Layer):
         self._warn_of_python()
         # only steps that are trained are compiled along with a model around them
         missing = self.feeds.missing(self.program.nodes)
-        self.supports_jit = self.step.pure and not missing
+        self.supports_jit = self.step.can_compile and not missing
         self._steps: dict[tuple[bool, bool], Step] = {}
         logger.debug("%s", self.program)
 
@@ -283,8 +283,9 @@ class TensorGraph(keras.layers.Layer):
                 "Python is called in every step, as there is no native TensorFlow "
                 f"implementation of {', '.join(names[:3])}{more}. It runs slower, not "
                 "on a GPU, and no gradient flows through it in training. To change "
-                "that, write functions as TensorNodes, and add TFNeuronBuilders for "
-                "neurons to `SimNeuronsBuilder.TF_NEURON_IMPL`."
+                "that, write functions as TensorNodes, add TFNeuronBuilders for "
+                "neurons to `SimNeuronsBuilder.TF_NEURON_IMPL`, and register "
+                "OpBuilders for operators with `nengo_dl.builder.Builder.register`."
             )
 
     def _cpu_only(self) -> bool:
@@ -306,8 +307,12 @@ class TensorGraph(keras.layers.Layer):
     def build_post(self) -> None:
         """(Re)start whatever is outside of the compiled step."""
         for step in self._all_steps():
-            step.signals.process_rngs = self.feeds.process_rngs
-            step.builder.build_post(step.signals)
+            self._start(step)
+
+    def _start(self, step: Step) -> None:
+        step.signals.process_rngs = self.feeds.process_rngs
+        step.signals.operator_steps = self.feeds.operators.steps
+        step.builder.build_post(step.signals)
 
     def rngs(self) -> list[np.random.RandomState]:
         """Return the random number generators of Python functions in the step."""
@@ -495,7 +500,12 @@ class TensorGraph(keras.layers.Layer):
         pays = n_steps > 1 or not self._cpu_only()
         pays = pays and len(self.plan) <= MAX_COMPILED_GROUPS
         runs_python = self.feeds.missing(given) or self.feeds.calls_silent(given)
-        return self.supports_jit and self.step.compiles and pays and not runs_python
+        compiles = self.supports_jit and self.step.compiles
+        if not (compiles and pays) or runs_python:
+            return False
+        # training versions may be made of other operations
+        step = self._uncompiled_step(self.is_training(True), n_steps == 1)
+        return step.can_compile
 
     def _trains_layerwise(self, step: Step, n_steps: int | tf.Tensor) -> bool:
         """Return whether a batch of training is computed section by section."""
@@ -544,8 +554,7 @@ class TensorGraph(keras.layers.Layer):
                 # the same warnings as for the inference step
                 warnings.simplefilter("ignore")
                 step = self._make_step(training, avoid_xla)
-                step.signals.process_rngs = self.step.signals.process_rngs
-                step.builder.build_post(step.signals)
+                self._start(step)
                 self._steps[key] = step
         return self._steps[key]
 

@@ -13,8 +13,9 @@ import tensorflow as tf
 from nengo.builder.signal import Signal
 from nengo.builder.signal import SignalDict as NengoSignalDict
 
-from nengo_dl.builder import BuildConfig
+from nengo_dl.builder import BuildConfig, Builder
 from nengo_dl.config import Settings
+from nengo_dl.execution.operator_steps import NumpyOperators
 from nengo_dl.execution.step import Step
 from nengo_dl.graph.layout import lay_out, sparse_indices
 from nengo_dl.graph_optimizer import mergeable
@@ -61,7 +62,16 @@ def make_step(ops, minibatch_size, dtype="float64", cpu_only=True):
         rng=np.random.RandomState(0),
         training=False,
     )
-    return Step(program, config, ErrorBox())
+    step = Step(program, config, ErrorBox())
+    in_numpy = [op for op in ops if Builder.runs_in_numpy(op)]
+    if in_numpy:
+        operators = NumpyOperators(in_numpy, minibatch_size, program.dt)
+        for item in range(minibatch_size):
+            for op in in_numpy:
+                operators.make_step(op, item, np.random.RandomState(item))
+        step.signals.operator_steps = operators.steps
+        step.builder.build_post(step.signals)
+    return step
 
 
 def random_values(signals, minibatch_size, rng):

@@ -30,6 +30,13 @@ from nengo.builder.processes import SimProcess
 from nengo.builder.transforms import ConvInc, ConvTransposeInc
 from nengo.dists import Choice, Uniform
 from nengo.synapses import LinearFilter, Triangle
+from numpy_operators import (
+    SimDelay,
+    SimFunctionRule,
+    SimLeastSquares,
+    SimManyChannels,
+    other_packages,
+)
 
 import nengo_dl
 from nengo_dl.graph.joining import JoinColumns
@@ -430,6 +437,12 @@ ROWS = [
         LinearFilter([1, 0.04, 1], [1, 0.4, 2]),
     ),
     Row("NumPy process", (SimProcess,), python_process, pure=False),
+    Row(
+        "NumPy operators",
+        (SimManyChannels, SimLeastSquares, SimFunctionRule, SimDelay),
+        other_packages,
+        pure=False,
+    ),
 ]
 
 

@@ -273,7 +273,7 @@ SUBJECTS = {
     "neuron_builders": {"custom_neurons", "surrogate_gradient"},
     "parameters": {"nengo_params"},
     "process_builders": {"rules_from_outside"},
-    "simulation": {"changes_from_outside", "memory", "threads"},
+    "simulation": {"changes_from_outside", "memory", "nengo_gui", "threads"},
     "tensor_node": {
         "compilation",
         "keras_layers",

@@ -65,7 +65,7 @@ def test_failed_construction_leaves_no_open_simulator(net):
 
 def test_unknown_operator(Simulator):
     class Op(nengo.builder.operator.Reset):
-        pass
+        make_step = nengo.builder.Operator.make_step
 
     model = nengo.builder.Model()
     model.add_op(Op(nengo.builder.signal.Signal(shape=(1,))))

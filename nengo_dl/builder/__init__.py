@@ -11,6 +11,7 @@ from nengo_dl.builder.registry import (
     Builder,
     NengoBuilder,
     OpBuilder,
+    is_from_outside,
     load_builders,
 )
 
@@ -21,6 +22,7 @@ __all__ = [
     "NengoModel",
     "OpBuilder",
     "build_model",
+    "is_from_outside",
     "load_builders",
     "nengo_precision",
 ]

@@ -2,7 +2,8 @@
 The registries: who builds an operator, and who builds a Nengo object.
 
 In: a Nengo operator. Out: the :class:`OpBuilder` class that turns a group of merged
-operators into TensorFlow operations. Nothing in this file creates a tensor.
+operators into TensorFlow operations, or else runs their NumPy steps. Nothing in this
+file creates a tensor.
 """
 
 from __future__ import annotations
@@ -105,6 +106,11 @@ class OpBuilder:
     def __init__(self, ops: Sequence[Operator]):
         self.ops = ops
 
+    @property
+    def implementation(self) -> Any:
+        """The builder that does the work: this one, unless it leaves it to another."""
+        return self
+
     def build_pre(self, signals: SignalDict, config: BuildConfig) -> None:
         """Prepare what the step needs (constants, combined signals)."""
         self.config = config
@@ -174,7 +180,7 @@ class OpBuilder:
         """
         Say whether ``y`` can join a group of operators that contains ``x``.
 
-        Called only for operators that pass the general checks of
+        Called only for two different operators that pass the general checks of
         `nengo_dl.graph_optimizer.mergeable`. By default nothing is merged.
         """
         return False
@@ -194,7 +200,8 @@ class Builder:
     builders : dict
         Class attribute: ``{operator type: OpBuilder subclass}``. Types are looked up
         exactly, so that a subclass that changes its maths is never built as its
-        parent.
+        parent. The builder of `nengo.builder.Operator` itself is for all types that
+        are not listed: it calls their NumPy step.
     op_builds : dict
         ``{group: OpBuilder instance}`` for the groups of ``plan``, in plan order.
     """
@@ -208,22 +215,34 @@ class Builder:
     @classmethod
     def builder_of(cls, op: Operator) -> type[OpBuilder]:
         """
-        Return the builder class registered for the type of ``op``.
+        Return the builder class for an operator.
+
+        It is the one registered for the type of ``op``, or else the one that calls the
+        NumPy step of any operator.
 
         Raises
         ------
         nengo.exceptions.BuildError
-            If there is none.
+            If there is no builder, and the operator has no step either.
         """
         load_builders()
-        try:
+        if type(op) in cls.builders:
             return cls.builders[type(op)]
-        except KeyError:
-            raise BuildError(
-                f"No registered builder for operators of type "
-                f"`{type(op).__name__}` ({op}); write an `nengo_dl.builder.OpBuilder` "
-                "for it and register it with `@nengo_dl.builder.Builder.register`"
-            ) from None
+        if cls.runs_in_numpy(op):
+            return cls.builders[Operator]
+        raise BuildError(
+            f"No registered builder for operators of type `{type(op).__name__}` "
+            f"({op}), which have no NumPy step (`make_step`) either; write an "
+            "`nengo_dl.builder.OpBuilder` for it and register it with "
+            "`@nengo_dl.builder.Builder.register`, or give it a `make_step`"
+        )
+
+    @classmethod
+    def runs_in_numpy(cls, op: Operator) -> bool:
+        """Return whether an operator has no builder of its own, but a NumPy step."""
+        load_builders()
+        step = getattr(op.make_step, "__func__", None)
+        return type(op) not in cls.builders and step is not Operator.make_step
 
     def build_pre(
         self, signals: SignalDict, config: BuildConfig, progress: Any = None
@@ -317,6 +336,11 @@ class NengoBuilder(CoreBuilder):
             if obj_cls in CoreBuilder.builders:
                 break
         return CoreBuilder.build(model, obj, *args, **kwargs)
+
+
+def is_from_outside(builder: Any) -> bool:
+    """Return whether a builder is none of those that come with the package."""
+    return type(builder).__module__.partition(".")[0] != "nengo_dl"
 
 
 _loaded = False

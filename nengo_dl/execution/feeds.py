@@ -17,6 +17,7 @@ from nengo.builder.operator import SimPyFunc
 from nengo.builder.processes import SimProcess
 from nengo.builder.signal import Signal
 
+from nengo_dl.execution.operator_steps import NumpyOperators
 from nengo_dl.execution.process_seeds import is_random, process_order, seed_processes
 from nengo_dl.graph.operators import Feed
 from nengo_dl.graph.program import Program
@@ -40,13 +41,18 @@ class FeedGenerator:
     process_rngs : dict of {SimProcess: list of numpy.random.RandomState}
         Random number generators of all processes of the model, one for each item of
         the minibatch.
+    operators : NumpyOperators
+        The operators that only NumPy can run.
     """
 
     def __init__(self, program: Program):
         self.program = program
         self.minibatch_size = program.settings.minibatch_size
         self._order = process_order(program.model)
-        self._random = [op for op in self._order if is_random(op.process)]
+        processes = [op for op in self._order if isinstance(op, SimProcess)]
+        self._random = [op for op in processes if is_random(op.process)]
+        operators = [op for op in self._order if not isinstance(op, SimProcess)]
+        self.operators = NumpyOperators(operators, self.minibatch_size, program.dt)
         self._dtype = np.dtype(program.settings.dtype)
         self._sources = [self._source(feed) for feed in program.feeds]
         with_output = {feed.source for feed in program.feeds}
@@ -64,9 +70,12 @@ class FeedGenerator:
         return _ConstantSource(feed.signal.initial_value)
 
     def reset(self, seed: int) -> None:
-        """Restart all processes."""
+        """Restart all processes, and operators that only NumPy can run."""
+        self.operators.clear()
         self.rng = np.random.RandomState(seed)
-        self.process_rngs = seed_processes(self._order, self.rng, self.minibatch_size)
+        self.process_rngs = seed_processes(
+            self._order, self.rng, self.minibatch_size, self.operators.make_step
+        )
         for source in self._process_sources():
             source.start(self.process_rngs[source.op], self.program.dt)
 
@@ -102,6 +111,7 @@ class FeedGenerator:
                 [rng.get_state() for rng in self.process_rngs[op]]
                 for op in self._random
             ],
+            "operator_rngs": [rng.get_state() for rng in self.operators.rngs],
             "states": [copy.deepcopy(s.states) for s in self._process_sources()],
         }
 
@@ -112,6 +122,8 @@ class FeedGenerator:
         for op, rng_states in zip(self._random, state["rngs"]):
             for rng, rng_state in zip(self.process_rngs[op], rng_states):
                 rng.set_state(rng_state)
+        for rng, rng_state in zip(self.operators.rngs, state["operator_rngs"]):
+            rng.set_state(rng_state)
         for source, states in zip(self._process_sources(), state["states"]):
             source.set_states(states)
 

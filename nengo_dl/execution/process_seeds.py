@@ -1,10 +1,11 @@
 """
-Which random numbers the processes of a model get.
+Which random numbers the processes of a model get, and operators that NumPy runs.
 
 In: a built Nengo model and the seed of the simulation. Out: random number generators
-for all processes, in the states in which `nengo.Simulator` hands them out.
+for all of them, in the states in which `nengo.Simulator` hands them out.
 
-Nengo draws a seed for every process, in the order in which the operators run. The order
+Nengo draws a seed for every process, and hands its generator to every other operator
+that asks for it, in the order in which the operators run. The order
 here is that of ``nengo.Simulator(..., optimize=False)``. How Nengo's optimizer merges
 operators depends on where they are in memory, so that with it, the numbers of unseeded
 processes may differ from one `nengo.Simulator` of a network to the next.
@@ -12,17 +13,21 @@ processes may differ from one `nengo.Simulator` of a network to the next.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from nengo.builder import Model
+from nengo.builder.operator import Operator
 from nengo.builder.processes import SimProcess
 from nengo.processes import Piecewise, PresentInput, Process
 from nengo.synapses import Alpha, LinearFilter, Lowpass, Triangle
 from nengo.utils.graphs import toposort
 from nengo.utils.numpy import maxint
 from nengo.utils.simulator import operator_dependency_graph
+
+from nengo_dl.builder import Builder
 
 # The steps of processes that make no use of random numbers.
 DETERMINISTIC = {
@@ -37,7 +42,10 @@ def is_random(process: Process) -> bool:
 
 
 def seed_processes(
-    order: Sequence[SimProcess], rng: np.random.RandomState, minibatch_size: int
+    order: Sequence[Operator],
+    rng: np.random.RandomState,
+    minibatch_size: int,
+    make_step: Callable[[Operator, int, np.random.RandomState], None] | None = None,
 ) -> dict[SimProcess, list[Any]]:
     """
     Make the random number generators of all processes.
@@ -47,22 +55,34 @@ def seed_processes(
 
     Parameters
     ----------
-    order : list of SimProcess
-        All processes, in the order in which `nengo.Simulator` makes their steps.
+    order : list of Operator
+        All processes, in the order in which `nengo.Simulator` makes their steps, with
+        the operators that NumPy runs among them.
     rng : numpy.random.RandomState
         Draws the seeds; of the seed of the simulation.
     minibatch_size : int
         Number of items.
+    make_step : callable, optional
+        Called for operators that are no processes, and every item, with the generator
+        of the item, from which the operator may draw now and in every step.
 
     Returns
     -------
     rngs : dict of {SimProcess: list of (numpy.random.RandomState or None)}
         One generator for each item; None if the process makes no use of it.
     """
-    rngs: dict[SimProcess, list] = {op: [] for op in order}
-    for _ in range(minibatch_size):
+    rngs: dict[SimProcess, list] = {
+        op: [] for op in order if isinstance(op, SimProcess)
+    }
+    for item in range(minibatch_size):
+        if item > 0 and len(rngs) < len(order):
+            # the numbers that are still to come belong to the item before
+            rng = np.random.RandomState(copy.deepcopy(rng).randint(maxint))
         for op in order:
-            if is_random(op.process):
+            if op not in rngs:
+                if make_step is not None:
+                    make_step(op, item, rng)
+            elif is_random(op.process):
                 rngs[op].append(op.process.get_rng(rng))
             else:
                 rngs[op].append(None)
@@ -71,18 +91,30 @@ def seed_processes(
     return rngs
 
 
-def process_order(model: Model) -> list[SimProcess]:
+def process_order(model: Model) -> list[Operator]:
     """
-    Return the processes of a model in the order in which Nengo seeds them.
+    Return what draws random numbers, in the order in which Nengo makes the steps.
 
     It takes time to find out that order, which is only spent if there are random
     numbers to be drawn.
+
+    Returns
+    -------
+    order : list of Operator
+        The processes of a model, and the operators that NumPy runs.
     """
-    processes = [op for op in model.operators if isinstance(op, SimProcess)]
+    operators = [op for op in model.operators if _may_draw(op)]
     unseeded = [
-        op for op in processes if op.process.seed is None and is_random(op.process)
+        op
+        for op in operators
+        if not isinstance(op, SimProcess)
+        or (op.process.seed is None and is_random(op.process))
     ]
-    if not unseeded or len(processes) == 1:
-        return processes
+    if not unseeded or len(operators) == 1:
+        return operators
     graph = operator_dependency_graph(model.operators)
-    return [op for op in toposort(graph) if isinstance(op, SimProcess)]
+    return [op for op in toposort(graph) if _may_draw(op)]
+
+
+def _may_draw(op: Operator) -> bool:
+    return isinstance(op, SimProcess) or Builder.runs_in_numpy(op)

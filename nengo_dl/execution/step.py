@@ -9,18 +9,18 @@ of the probed signals.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cached_property, partial
 from itertools import groupby
 
 import numpy as np
 import tensorflow as tf
 from nengo.builder.signal import Signal
 
-from nengo_dl.builder import BuildConfig, Builder, OpBuilder
+from nengo_dl.builder import BuildConfig, Builder, OpBuilder, is_from_outside
 from nengo_dl.execution.places import place_of, probe_specs
 from nengo_dl.graph.program import Program
 from nengo_dl.signals import SignalDict, TensorSignal
-from nengo_dl.utils import ErrorBox, numpy_function
+from nengo_dl.utils import ErrorBox, numpy_function, xla_compiles
 
 # Segments of fewer groups are not worth compiling: a call of a compiled function takes
 # about as long as the few operations of a group.
@@ -76,6 +76,7 @@ class Step:
         self.signals = self._place_signals()
         builds = list(self.builder.op_builds.values())
         self.pure = all(build.pure for build in builds)
+        self._trials: dict[OpBuilder, bool] = {}
         self.adds_losses = any(build.adds_losses for build in builds)
         segments = [(c, list(g)) for c, g in groupby(builds, key=self._is_compiled)]
         self.compiles = all(is_compiled for is_compiled, _ in segments)
@@ -86,11 +87,51 @@ class Step:
         self._used_after = self._find_used_after()
 
     def _is_compiled(self, build: OpBuilder) -> bool:
-        if self.jit_compile == "auto":
-            return build.pure and build.runs_faster_in_xla(
-                self.config.cpu_only, self.program.settings.minibatch_size
-            )
-        return bool(self.jit_compile) and build.pure
+        if not (self.jit_compile and build.pure):
+            return False
+        is_worth_it = self.jit_compile is True or build.runs_faster_in_xla(
+            self.config.cpu_only, self.program.settings.minibatch_size
+        )
+        return is_worth_it and self._can_compile(build)
+
+    @cached_property
+    def can_compile(self) -> bool:
+        """Whether XLA can compile all groups, and reach all that they use."""
+        return self.pure and all(
+            map(self._can_compile, self.builder.op_builds.values())
+        )
+
+    def _can_compile(self, build: OpBuilder) -> bool:
+        """
+        Return whether XLA can compile a group that does not call Python.
+
+        What comes with the package was made for XLA. Others are tried out: there are
+        operations of TensorFlow that XLA does not know, or not for all arguments.
+        """
+        if build not in self._trials:
+            outside = is_from_outside(build.implementation)
+            self._trials[build] = not outside or self._try_to_compile(build)
+        return self._trials[build]
+
+    def _try_to_compile(self, build: OpBuilder) -> bool:
+        layout, signals = self.program.layout, self.signals
+        used = [signal.base for op in build.ops for signal in op.all_signals]
+        arrays = [layout.arrays[layout.places[base][0]] for base in used]
+        arrays = list(dict.fromkeys(arrays))
+
+        def group(*values: tf.Tensor) -> list[tf.Tensor]:
+            signals.bases = {array.key: v for array, v in zip(arrays, values)}
+            signals.step, signals.losses = tf.constant(1), []
+            self._start_trace()
+            self._prepare([build])
+            self._run([build])
+            return [signals.bases[array.key] for array in arrays]
+
+        size = signals.minibatch_size
+        specs = [tf.TensorSpec(a.full_shape(size), a.dtype) for a in arrays]
+        with tf.init_scope():
+            function = tf.function(group, jit_compile=True, autograph=False)
+            return xla_compiles(function, specs)
 
     def _place_signals(self) -> SignalDict:
         settings, layout = self.program.settings, self.program.layout
@@ -145,11 +186,16 @@ class Step:
         """
         self._arrays = {k: v for k, v in constants.items() if isinstance(v, np.ndarray)}
         self._constants = {k: tf.convert_to_tensor(v) for k, v in constants.items()}
-        self.signals.dt = tf.constant(self.program.dt, self.signals.dtype)
-        self.signals.random_key = (tf.cast(seed, tf.uint32), tf.cast(stream, tf.uint32))
+        self._start_trace(seed, stream)
         for is_compiled, builds in self._segments:
             if not is_compiled:
                 self._prepare(builds)
+
+    def _start_trace(
+        self, seed: int | tf.Tensor = 0, stream: int | tf.Tensor = 0
+    ) -> None:
+        self.signals.dt = tf.constant(self.program.dt, self.signals.dtype)
+        self.signals.random_key = (tf.cast(seed, tf.uint32), tf.cast(stream, tf.uint32))
 
     def __call__(
         self,

@@ -17,7 +17,7 @@ from collections.abc import Hashable, Sequence
 from nengo.builder.operator import Operator
 from nengo.builder.signal import Signal
 
-from nengo_dl.builder import Builder
+from nengo_dl.builder import Builder, OpBuilder
 from nengo_dl.graph.signal_io import ACCESSES
 from nengo_dl.graph.trainability import is_minibatched, is_trainable
 
@@ -86,8 +86,7 @@ def merge_classes(operators: Sequence[Operator]) -> list[int]:
 
     Equal to asking `mergeable` for all pairs, provided that a builder's ``mergeable``
     is an equivalence relation. Operators are compared with one representative of each
-    class only. One that cannot even be merged with itself is in a class of its own,
-    and nothing is compared with it.
+    class only, and not at all where the builder merges nothing.
 
     Parameters
     ----------
@@ -110,7 +109,7 @@ def merge_classes(operators: Sequence[Operator]) -> list[int]:
         number = next(like_op, n_classes)
         if number == n_classes:
             n_classes += 1
-            if builder.mergeable(op, op):
+            if builder.mergeable is not OpBuilder.mergeable:
                 representatives[key].append((number, op))
         classes.append(number)
     return classes

@@ -74,12 +74,12 @@ def mark_signals(
     Notes
     -----
     - Encoders, biases and connection weights are parameters, trained by default; those
-      modified by a learning rule are not trained by default.
+      modified by a learning rule, or any other operator, are not trained by default.
     - The config option ``trainable`` overrides that: settings of inner networks win
       over those of outer networks, settings of objects over those of classes, and
       `nengo.ensemble.Neurons` follow their ensemble unless they have a setting of
       their own.
-    - Parameters are shared by the items of a minibatch unless a learning rule modifies
+    - Parameters are shared by the items of a minibatch unless something modifies
       them. Other signals have a minibatch axis unless nothing ever writes them.
     """
     written = {
@@ -106,12 +106,12 @@ def mark_signals(
     learned = set(_learned_signals(model))
     for obj, signal, configs in parameter_signals(model):
         setting = trainable_setting(configs, obj)
-        is_learned = signal in learned
+        is_learned = signal in learned or signal.base in written
         if is_learned and setting:
             warnings.warn(
-                f"{obj} is modified by a learning rule, and marked as trainable: it "
-                "will be changed by both. Set its `trainable` option to False (or "
-                "None) if this is not intended."
+                f"{obj} is modified by a learning rule (or another operator), and "
+                "marked as trainable: it will be changed by both. Set its `trainable` "
+                "option to False (or None) if this is not intended."
             )
         trainable = not is_learned if setting is None else setting
         signal.base.trainable = trainable and not inference_only

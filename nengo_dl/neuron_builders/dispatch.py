@@ -138,6 +138,11 @@ class SimNeuronsBuilder(OpBuilder):
             return registered
         return loihi_builder(neuron_type) or registered
 
+    @property
+    def implementation(self) -> Any:
+        """The builder that does the work."""
+        return self.built_neurons
+
     def build_pre(self, signals: SignalDict, config: BuildConfig) -> None:
         """Prepare the step."""
         super().build_pre(signals, config)

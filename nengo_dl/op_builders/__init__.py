@@ -21,6 +21,7 @@ from nengo_dl.op_builders.basic import (
 )
 from nengo_dl.op_builders.itemwise import ItemwiseCalls
 from nengo_dl.op_builders.matvec import sparse_matmul, stacked_matvec
+from nengo_dl.op_builders.numpy_step import GenericOperatorBuilder
 from nengo_dl.op_builders.products import (
     DotIncBuilder,
     ElementwiseIncBuilder,
@@ -35,6 +36,7 @@ __all__ = [
     "ElementwiseIncBuilder",
     "ElementwiseSet",
     "FeedBuilder",
+    "GenericOperatorBuilder",
     "ItemwiseCalls",
     "OverwritingBuilder",
     "ResetBuilder",

@@ -9,6 +9,7 @@ from nengo.builder.operator import Operator
 from nengo.builder.signal import Signal
 
 from nengo_dl.builder import OpBuilder
+from nengo_dl.graph.layout import dense_values
 from nengo_dl.graph.operators import is_increment
 from nengo_dl.signals import SignalDict, TensorSignal
 
@@ -29,7 +30,13 @@ def write_mode(op: Operator, signal: Signal) -> str:
 
 def combined_length(signal: Signal) -> int:
     """Return the length of the first axis of a signal where signals are combined."""
-    return signal.shape[0] if signal.ndim else 1
+    shape = stored_shape(signal)
+    return shape[0] if shape else 1
+
+
+def stored_shape(signal: Signal) -> tuple[int, ...]:
+    """Return the shape of what is stored of a signal: ``(n,)`` for a sparse one."""
+    return dense_values(signal).shape if signal.sparse else signal.shape
 
 
 def gather_batch(signals: SignalDict, signal: TensorSignal) -> tf.Tensor:

@@ -16,7 +16,7 @@ from nengo.builder.operator import Operator
 from nengo.builder.signal import Signal
 from nengo.exceptions import SimulationError
 
-from nengo_dl.op_builders.base import combined_length, gather_batch
+from nengo_dl.op_builders.base import combined_length, gather_batch, stored_shape
 from nengo_dl.signals import SignalDict, TensorSignal
 from nengo_dl.utils import note_origin, numpy_function
 
@@ -172,5 +172,5 @@ def _parts(
         for own, sig in zip(parts, column):
             if sig is not None:
                 start, stop = stop, stop + combined_length(sig)
-                own.append((k, slice(start, stop), sig.shape))
+                own.append((k, slice(start, stop), stored_shape(sig)))
     return parts

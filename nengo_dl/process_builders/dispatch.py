@@ -68,6 +68,11 @@ class SimProcessBuilder(OpBuilder):
                 return builder
         return GenericProcessBuilder
 
+    @property
+    def implementation(self) -> Any:
+        """The builder that does the work."""
+        return self.built_process
+
     def build_pre(self, signals: SignalDict, config: BuildConfig) -> None:
         """Prepare the step."""
         super().build_pre(signals, config)

@@ -67,6 +67,9 @@ class SignalDict(Mapping):
         the step is built.
     process_rngs : dict of {SimProcess: list of numpy.random.RandomState}
         Random number generators of processes, for every item of the minibatch.
+    operator_steps : dict of {Operator: list of callable}
+        Steps of operators that only NumPy can run, for every item of the minibatch; see
+        `nengo_dl.execution.operator_steps`.
     """
 
     dt: tf.Tensor
@@ -83,6 +86,7 @@ class SignalDict(Mapping):
         self.step: Any = None
         self.errors: ErrorBox | None = None
         self.process_rngs: dict[Operator, list[np.random.RandomState]] = {}
+        self.operator_steps: Mapping[Operator, Sequence[Callable]] = {}
 
     @property
     def zero(self) -> tf.Tensor:
@@ -227,7 +231,8 @@ class SignalDict(Mapping):
         op_sizes : list of int
             How many elements each of them stands for.
         attr : str
-            Name of the attribute.
+            Name of the attribute: a number, or an array. An array of as many values
+            has one for each element, others are repeated for each element.
         dtype : tf.DType
             Type of the constant.
         shape : tuple of int
@@ -236,13 +241,14 @@ class SignalDict(Mapping):
         Returns
         -------
         constant : tf.Tensor
-            A scalar if all objects agree, else an array of ``sum(op_sizes)`` values.
+            A scalar if all objects have the same number, else an array of
+            ``sum(op_sizes)`` numbers (or arrays).
         """
         values = [getattr(op, attr) for op in ops]
         np_dtype = tf.as_dtype(dtype).as_numpy_dtype
         if all(np.ndim(v) == 0 for v in values) and len(set(values)) == 1:
             return tf.constant(values[0], dtype=dtype)
-        values = [np.broadcast_to(v, (n,)) for v, n in zip(values, op_sizes)]
+        values = [_repeated(np.asarray(v), n) for v, n in zip(values, op_sizes)]
         return tf.constant(np.concatenate(values).astype(np_dtype).reshape(shape))
 
     # -- reads ------------------------------------------------------------------------
@@ -368,3 +374,10 @@ class SignalDict(Mapping):
         """Return the number of elements of a piece (of one minibatch item)."""
         key, start, stop = piece
         return (stop - start) * math.prod(self.arrays.row_shape(key, axis))
+
+
+def _repeated(value: np.ndarray, n: int) -> np.ndarray:
+    """Return a value for each of ``n`` elements, flattened."""
+    if value.shape in ((), (1,), (n,)):
+        return np.broadcast_to(value, (n,))
+    return np.broadcast_to(value, (n, *value.shape)).ravel()

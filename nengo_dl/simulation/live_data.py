@@ -19,7 +19,6 @@ from nengo.builder.ensemble import BuiltEnsemble
 from nengo.builder.signal import Signal
 from nengo.exceptions import ReadonlyError, ValidationError
 
-from nengo_dl.execution.variables import Variables
 from nengo_dl.graph.layout import dense_values, element_positions
 from nengo_dl.simulation.recording import RecordedRows
 from nengo_dl.simulation.simulation import Simulation

@@ -103,4 +103,8 @@ def describe_operator(op: Operator) -> str:
         return f"the neurons {op.neurons} ({op.output.name})"
     if isinstance(op, SimProcess):
         return f"the process {op.process} ({op.output.name})"
-    return str(op.tag or op)
+    if op.tag:
+        return str(op.tag)
+    signals = op.sets + op.incs + op.updates + op.reads
+    where = f" ({signals[0].name})" if signals else ""
+    return f"the operator `{type(op).__name__}`{where}"

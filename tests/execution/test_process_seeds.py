@@ -4,11 +4,17 @@ import pytest
 from nengo.builder import optimizer
 from nengo.builder.processes import SimProcess
 from nengo.processes import FilteredNoise, Piecewise, PresentInput, WhiteNoise
+from numpy_operators import PlainOperator
 
 from nengo_dl.builder import build_model
 from nengo_dl.execution.process_seeds import is_random, process_order, seed_processes
 
 DT = 0.001
+
+
+class Drawing(PlainOperator):
+    def make_step(self, signals, dt, rng):
+        raise NotImplementedError
 
 
 def noisy_network(n_noisy, n_others=0):
@@ -104,6 +110,33 @@ def test_seeds():
             assert (second.get_state()[1] != state).any()
         else:
             assert first is second is None
+
+
+def test_operators_that_numpy_runs_draw_in_between():
+    model = build_model(noisy_network(n_noisy=2), DT)
+    model.add_op(Drawing(reads=[model.time]))
+    order = process_order(model)
+    (drawing,) = (op for op in order if isinstance(op, Drawing))
+    drawn, generators = [], []
+
+    def make_step(op, item, rng):
+        assert op is drawing and item == len(drawn)
+        drawn.append(rng.randint(1000))
+        generators.append(rng)
+
+    rngs = seed_processes(order, 7, 2, make_step)
+    assert drawing not in rngs
+    rng = np.random.RandomState(7)
+    for op in order:
+        if op is drawing:
+            assert drawn[0] == rng.randint(1000)
+        else:
+            state = op.process.get_rng(rng).get_state()[1]
+            if is_random(op.process):
+                assert (rngs[op][0].get_state()[1] == state).all()
+    # steps may go on to draw, each item numbers of its own
+    assert generators[0].randint(1000) == rng.randint(1000)
+    assert generators[1].randint(1000) != rng.randint(1000)
 
 
 def test_seeds_of_processes():

@@ -7,9 +7,11 @@ import threading
 import nengo
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import nengo_dl
 from nengo_dl import transform_builders
+from nengo_dl.neuron_builders import RectifiedLinearBuilder, SimNeuronsBuilder
 
 N_STEPS = 12
 
@@ -107,3 +109,75 @@ def test_loop_over_steps_with_python(unroll):
             assert threads == {threading.get_ident()}
         for probe in net.all_probes:
             np.testing.assert_allclose(sim.data[probe], expected.data[probe], 1e-10)
+
+
+# -- builders from outside ------------------------------------------------------------
+
+
+class Binary(nengo.RectifiedLinear):
+    """Puts out one, or nothing."""
+
+    def step(self, dt, J, output):
+        output[...] = J > 0
+
+
+class BinaryBuilder(RectifiedLinearBuilder):
+    """Uses tensors whose shapes depend on values, which XLA does not know."""
+
+    def step(self, J, dt):
+        ones = tf.ones(tf.math.count_nonzero(J > 0), J.dtype)
+        return tf.tensor_scatter_nd_add(tf.zeros_like(J), tf.where(J > 0), ones)
+
+
+class BinaryInPython(RectifiedLinearBuilder):
+    """Calls Python, and does not say so."""
+
+    def step(self, J, dt):
+        output = tf.numpy_function(lambda J: np.float64(J > 0), [J], J.dtype)
+        return tf.ensure_shape(output, J.shape)
+
+
+class BinaryInTraining(RectifiedLinearBuilder):
+    spiking = True
+
+    def step(self, J, dt):
+        return tf.cast(J > 0, J.dtype)
+
+    training_step = BinaryBuilder.step
+
+
+@pytest.fixture
+def binary_net():
+    with nengo.Network(seed=0) as net:
+        stim = nengo.Node([0.5])
+        for seed in range(2):
+            ens = nengo.Ensemble(10, 1, neuron_type=Binary(), seed=seed)
+            nengo.Connection(stim, ens, synapse=0.01)
+        nengo.Probe(ens.neurons)
+    return net
+
+
+@pytest.mark.parametrize("builder", [BinaryBuilder, BinaryInPython])
+def test_what_xla_cannot_compile(binary_net, monkeypatch, builder):
+    monkeypatch.setitem(SimNeuronsBuilder.TF_NEURON_IMPL, Binary, builder)
+    step, data = run(binary_net)
+    assert step.pure and not step.compiles and not step.can_compile
+    compiled = [ops for is_compiled, ops in step._segments if is_compiled]
+    assert compiled  # what is around it
+    np.testing.assert_array_equal(data, reference(binary_net))
+
+
+def test_what_xla_can_compile(binary_net, monkeypatch):
+    builder = BinaryInTraining
+    monkeypatch.setitem(SimNeuronsBuilder.TF_NEURON_IMPL, Binary, builder)
+    with binary_net:
+        nengo_dl.configure_settings(dtype="float64")
+    with nengo_dl.Simulator(binary_net, progress_bar=False) as sim:
+        graph = sim.tensor_graph
+        assert graph.step.compiles and graph.supports_jit
+        # whose training version is not compiled
+        nodes = graph.program.nodes
+        assert not graph.compiles_training(5, nodes)
+        monkeypatch.setattr(builder, "training_step", builder.step)
+        graph._steps.clear()
+        assert graph.compiles_training(5, nodes)

@@ -15,6 +15,7 @@ from nengo.builder.operator import Copy
 from nengo.exceptions import BuildError
 from nengo.transforms import SparseMatrix
 
+from nengo_dl.builder import OpBuilder
 from nengo_dl.graph.merge import merge_classes
 from nengo_dl.graph_optimizer import mergeable
 
@@ -129,8 +130,17 @@ def test_operators_are_compared_with_representatives_only(builders):
         @staticmethod
         def mergeable(x, y):
             calls.append((x, y))
-            return False
+            return x.tag == y.tag
 
     builders[Op] = Counting
-    assert merge_classes([Op(reads=[signal()]) for _ in range(100)]) == list(range(100))
-    assert len(calls) == 100
+    ops = [Op(reads=[signal()], tag=i % 2) for i in range(100)]
+    assert merge_classes(ops) == 50 * [0, 1]
+    # the first two with each other, all others with one or both; none with itself
+    assert len(calls) == 1 + 49 + 2 * 49
+    assert not any(x is y for x, y in calls)
+
+
+def test_builders_that_merge_nothing_are_not_asked(builders):
+    builders[Op] = type("Lonely", (OpBuilder,), {})
+    assert OpBuilder.mergeable is builders[Op].mergeable
+    assert merge_classes([Op(reads=[signal()]) for _ in range(3)]) == [0, 1, 2]

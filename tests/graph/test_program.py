@@ -5,7 +5,7 @@ import sys
 import nengo
 import numpy as np
 import pytest
-from nengo.builder.operator import Copy, Reset, SimPyFunc
+from nengo.builder.operator import Copy, Operator, Reset, SimPyFunc
 from nengo.builder.processes import SimProcess
 from nengo.builder.signal import Signal
 from nengo.exceptions import BuildError
@@ -107,7 +107,7 @@ def test_model_is_not_changed():
 
 def test_unknown_operator():
     class Op(Reset):
-        pass
+        make_step = Operator.make_step
 
     model = build_model(nengo.Network(), dt=0.001)
     model.add_op(Op(Signal(shape=(1,))))

@@ -246,6 +246,12 @@ def test_op_constant(dtype):
         assert constant.shape == expected
         assert constant.numpy().ravel().tolist() == [2, 0, 1, 2]
 
+    matrices = [Op(np.arange(6).reshape(2, 3)), Op(np.arange(4))]
+    constant = signals.op_constant(matrices[:1], [1], "attr", dtype, (1, -1, 1))
+    assert constant.shape == (1, 6, 1)
+    constant = signals.op_constant(matrices, [1, 2], "attr", dtype, (-1,))
+    assert constant.numpy().tolist() == [*range(6), *range(4), *range(4)]
+
 
 # -- the mapping ----------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from nengo.builder.operator import Operator, Reset
 
+from nengo_dl.builder import Builder
 from nengo_dl.graph.increments import facts_of, is_exactly
 from nengo_dl.graph.operators import is_increment, is_zero
 from nengo_dl.graph.signal_io import SignalIO, covers
@@ -70,6 +71,8 @@ def _replacement(reset: Reset, io: SignalIO) -> dict[Operator, Operator]:
         if not (covers(target, reset.dst) and covers(reset.dst, target)):
             continue
         facts = facts_of(op)
+        if facts is None and Builder.runs_in_numpy(op):
+            continue
         if facts is None:
             warnings.warn(
                 f"Unknown incer type `{type(op).__name__}`: it is not known how to "
