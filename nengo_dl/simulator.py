@@ -38,7 +38,12 @@ from nengo_dl.simulation.steps import whole_iterations
 from nengo_dl.tensor_graph import TensorGraph
 from nengo_dl.training.methods import KerasMethods
 from nengo_dl.training.trainer import Trainer
-from nengo_dl.utils import NullProgressBar, progress_bar_for, require_open
+from nengo_dl.utils import (
+    NullProgressBar,
+    progress_bar_for,
+    require_open,
+    shortens_tracebacks,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -253,6 +258,7 @@ class Simulator(KerasMethods, ParameterMethods):
 
     # -- simulation -------------------------------------------------------------------
 
+    @shortens_tracebacks
     def run(self, time_in_seconds: float, **kwargs: Any) -> None:
         """
         Simulate for some time.
@@ -289,6 +295,7 @@ class Simulator(KerasMethods, ParameterMethods):
         )
         self.run_steps(steps, **kwargs)
 
+    @shortens_tracebacks
     def step(self, **kwargs: Any) -> None:
         """
         Simulate one step (``unroll_simulation`` steps, if that is more).
@@ -301,6 +308,7 @@ class Simulator(KerasMethods, ParameterMethods):
         kwargs.setdefault("progress_bar", False)
         self.run_steps(self.unroll, **kwargs)
 
+    @shortens_tracebacks
     @require_open
     def run_steps(
         self,

@@ -19,7 +19,13 @@ from nengo.builder.processes import SimProcess
 from nengo_dl.execution.process_seeds import is_random, process_order, seed_processes
 from nengo_dl.graph.operators import Feed
 from nengo_dl.graph.program import Program
-from nengo_dl.utils import align_func, fit_output, function_name, note_origin
+from nengo_dl.utils import (
+    align_func,
+    calls_users_code,
+    fit_output,
+    function_name,
+    note_origin,
+)
 
 
 class FeedGenerator:
@@ -325,6 +331,7 @@ class _FunctionSource:
         self.size = size
         self._takes_time = op.t is not None
 
+    @calls_users_code
     def __call__(self, t: float) -> np.ndarray | None:
         try:
             value = self._func(*([t] if self._takes_time else []))
@@ -362,6 +369,7 @@ class _ProcessSource:
             for name, value in new.items():
                 own[name][...] = value
 
+    @calls_users_code
     def fill(self, values: np.ndarray, times: np.ndarray) -> None:
         # assigned as Nengo does, with the same errors for values that do not fit
         output = np.zeros(self.op.output.shape, self.op.output.dtype)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 import keras
@@ -240,17 +240,13 @@ class Trainer:
 
     # -- of a call --------------------------------------------------------------------
 
-    @contextmanager
     def _keras_call(
         self, name: str | None, stateful: bool, kwargs: dict[str, Any]
-    ) -> Iterator[bool]:
+    ) -> AbstractContextManager[bool]:
         """
         Return a context to call Keras in, after checks that all calls share.
 
-        Yields
-        ------
-        keep_state : bool
-            Whether the state at the end of a minibatch is kept.
+        The context returns whether the state at the end of a minibatch is kept.
         """
         settings = self._simulation.settings
         if "batch_size" in kwargs:
@@ -268,8 +264,7 @@ class Trainer:
                     "`stateful=False`"
                 )
         keep_state = bool(stateful and settings.stateful)
-        with self._simulation.keras_call(keep_state):
-            yield keep_state
+        return self._simulation.keras_call(keep_state)
 
     def _batches(self, x: Any, y: Any, kwargs: dict[str, Any]) -> tuple[Any, Any]:
         """Return batches in place of arrays; those for validation are in ``kwargs``."""

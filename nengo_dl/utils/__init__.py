@@ -26,6 +26,7 @@ from nengo_dl.utils.python_calls import (
     note_origin,
     numpy_function,
 )
+from nengo_dl.utils.tracebacks import calls_users_code, shortens_tracebacks
 
 __all__ = [
     "SETTINGS_LOCK",
@@ -38,6 +39,7 @@ __all__ = [
     "SubProgressBar",
     "align_func",
     "are_here",
+    "calls_users_code",
     "describe_operator",
     "fit_output",
     "function_name",
@@ -46,6 +48,7 @@ __all__ = [
     "progress_bar_for",
     "require_open",
     "sanitize_name",
+    "shortens_tracebacks",
     "xla_compiles",
 ]
 
