@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import Any
 
+import numpy as np
 from nengo import Connection, Ensemble, Network, Probe
 from nengo.builder import Model
 from nengo.config import Config
@@ -183,8 +184,19 @@ def _functions(value: Any, name: str) -> Any:
 
 
 def _float_type_name(value: Any, name: str) -> Any:
+    if isinstance(value, type):  # `np.float32`, `float`
+        return np.dtype(value).name
     # `tf.float32` and `np.dtype("float32")` know the name that is stored
     return getattr(value, "name", value)
+
+
+def _finite(value: Any, name: str) -> Any:
+    # Nengo compares NaN with the limits of a parameter, and fails
+    if isinstance(value, (float, np.floating)) and not np.isfinite(value):
+        raise ValidationError(
+            f"must be a finite number above 0, or None (received {value})", attr=name
+        )
+    return value
 
 
 def _auto_or_bool(value: Any, name: str) -> Any:
@@ -266,7 +278,9 @@ class Settings:
     sorter: Callable | None = _setting(None, Parameter, _function)
     simplifications: tuple[Callable, ...] | None = _setting(None, Parameter, _functions)
     inference_only: bool = _setting(False, BoolParam)
-    lif_smoothing: float | None = _setting(None, NumberParam, low=0, low_open=True)
+    lif_smoothing: float | None = _setting(
+        None, NumberParam, _finite, low=0, low_open=True
+    )
     dtype: str = _setting(
         "float32",
         EnumParam,

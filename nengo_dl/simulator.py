@@ -9,7 +9,6 @@ Nengo object. What users pass in is checked by `nengo_dl.simulation.inputs`, and
 from __future__ import annotations
 
 import logging
-import math
 import warnings
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -29,17 +28,19 @@ from nengo_dl.builder import build_model
 from nengo_dl.config import Settings
 from nengo_dl.graph.io_names import io_names
 from nengo_dl.parameters import ParameterMethods
-from nengo_dl.simulation.device import report_device, working_context
+from nengo_dl.simulation.device import check_device, report_device, working_context
 from nengo_dl.simulation.inputs import inputs_by_node
 from nengo_dl.simulation.live_data import LiveSignals, SimulationData
 from nengo_dl.simulation.recording import Recording
 from nengo_dl.simulation.simulation import Simulation
-from nengo_dl.simulation.steps import whole_iterations
+from nengo_dl.simulation.steps import steps_of_time, whole_iterations
 from nengo_dl.tensor_graph import TensorGraph
 from nengo_dl.training.methods import KerasMethods
 from nengo_dl.training.trainer import Trainer
 from nengo_dl.utils import (
     NullProgressBar,
+    as_number,
+    is_integer,
     progress_bar_for,
     require_open,
     shortens_tracebacks,
@@ -92,6 +93,9 @@ class Simulator(KerasMethods, ParameterMethods):
         Whether the simulator is closed; None until it has been built.
     """
 
+    # also where the construction has failed
+    closed: bool | None = None
+
     def __init__(
         self,
         network: nengo.Network | None,
@@ -104,8 +108,13 @@ class Simulator(KerasMethods, ParameterMethods):
         progress_bar: Any = True,
         optimize: bool = True,
     ):
-        self.closed: bool | None = None
         self._check_arguments(network, model, unroll_simulation, minibatch_size)
+        _check_dt(dt, model)
+        if not isinstance(optimize, (bool, np.bool_)):
+            raise ValidationError(
+                f"must be True or False (received {optimize!r})", "optimize"
+            )
+        progress_bar_for(progress_bar)  # (checks it)
         self.progress_bar = progress_bar
         if seed is None:
             if network is not None and network.seed is not None:
@@ -113,6 +122,7 @@ class Simulator(KerasMethods, ParameterMethods):
             else:
                 seed = np.random.randint(maxint)
         _check_seed(seed)
+        check_device(device)
         report_device(device)
 
         with self._progress("Building network", "Build") as bar:
@@ -144,13 +154,23 @@ class Simulator(KerasMethods, ParameterMethods):
                 "There is nothing to simulate: pass a network, or a built model",
                 attr="network",
             )
+        for name, value, kind in (
+            ("network", network, nengo.Network),
+            ("model", model, nengo.builder.Model),
+        ):
+            if value is not None and not isinstance(value, kind):
+                raise ValidationError(
+                    f"must be a `nengo.{kind.__qualname__}` or None (received "
+                    f"{value!r})",
+                    attr=name,
+                )
         for name, value in (
             ("unroll_simulation", unroll_simulation),
             ("minibatch_size", minibatch_size),
         ):
             if value is None and name == "minibatch_size":
                 continue
-            if not isinstance(value, (int, np.integer)) or value < 1:
+            if not is_integer(value) or value < 1:
                 raise ValidationError(
                     f"`{name}` must be an integer of at least 1 (received {value!r})",
                     attr=name,
@@ -273,14 +293,9 @@ class Simulator(KerasMethods, ParameterMethods):
         Raises
         ------
         nengo.exceptions.ValidationError
-            If the time is negative or not finite.
+            If the time is no number, negative, not finite, or too long.
         """
-        if not 0 <= time_in_seconds < math.inf:
-            raise ValidationError(
-                f"Must be positive and finite (got {time_in_seconds:g})",
-                attr="time_in_seconds",
-            )
-        steps = int(np.round(float(time_in_seconds) / self.dt))
+        steps = steps_of_time(time_in_seconds, self.dt)
         if steps == 0:
             warnings.warn(
                 f"{time_in_seconds:g} seconds are 0 timesteps of {self.dt:g} seconds: "
@@ -461,8 +476,10 @@ class Simulator(KerasMethods, ParameterMethods):
         return self
 
     def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
-        self._with_block.close()
-        self.close()
+        try:
+            self._with_block.close()
+        finally:
+            self.close()
 
     def __del__(self) -> None:
         if self.closed is False:
@@ -505,8 +522,22 @@ class Simulator(KerasMethods, ParameterMethods):
         )
 
 
+def _check_dt(dt: Any, model: nengo.builder.Model | None) -> None:
+    """Check the length of a step, which is that of the model if there is one."""
+    number = as_number(dt, "dt")
+    used = number if model is None else model.dt
+    # what is smaller or larger has no exact inverse in single precision
+    limits = np.finfo(np.float32)
+    if not limits.tiny <= used <= limits.max:
+        raise ValidationError(
+            f"must be a positive, finite number of seconds, not below "
+            f"{limits.tiny:.2g} (received {used!r})",
+            "dt",
+        )
+
+
 def _check_seed(seed: Any) -> None:
-    if not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**32:
+    if not is_integer(seed) or not 0 <= seed < 2**32:
         raise ValidationError(
             f"must be an integer from 0 to 2**32 - 1 (received {seed!r})", "seed"
         )

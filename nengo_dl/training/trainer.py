@@ -58,6 +58,8 @@ class Trainer:
         self._data = TrainingData(node_names, self._probe_names, simulation)
         self._keras_model: SimulatorModel | None = None
         self._node_inputs: dict[nengo.Node, keras.KerasTensor] | None = None
+        batch = simulation.settings.minibatch_size
+        self._input_shapes = {node: (batch, None, node.size_out) for node in node_names}
         self._jit_compile: bool | str = "auto"
         self._compiled: Compiled | None = None
         # what training functions were made for, and by what they depend on
@@ -78,7 +80,13 @@ class Trainer:
     def node_inputs(self) -> dict[nengo.Node, keras.KerasTensor]:
         """The inputs of the Keras model by Node."""
         # they stay readable when the simulation is closed, and the model gone
-        if self._node_inputs is None:
+        if self._node_inputs is None and self._simulation.is_closed:
+            dtype = self._simulation.settings.dtype
+            self._node_inputs = {
+                node: keras.Input(batch_shape=shape, dtype=dtype)
+                for node, shape in self._input_shapes.items()
+            }
+        elif self._node_inputs is None:
             inputs = self.keras_model.inputs
             return dict(zip(self._simulation.tensor_graph.program.nodes, inputs))
         return self._node_inputs

@@ -11,6 +11,7 @@ from typing import Any
 from nengo_dl.utils.checks import are_here, require_open, xla_compiles
 from nengo_dl.utils.global_settings import SETTINGS_LOCK, GlobalSetting
 from nengo_dl.utils.names import describe_operator, function_name, sanitize_name
+from nengo_dl.utils.numbers import RealParam, as_number, is_integer
 from nengo_dl.utils.progress import (
     MessageBar,
     NengoProgressBar,
@@ -36,13 +37,16 @@ __all__ = [
     "NengoProgressBar",
     "NullProgressBar",
     "ProgressBar",
+    "RealParam",
     "SubProgressBar",
     "align_func",
     "are_here",
+    "as_number",
     "calls_users_code",
     "describe_operator",
     "fit_output",
     "function_name",
+    "is_integer",
     "note_origin",
     "numpy_function",
     "progress_bar_for",

@@ -241,15 +241,33 @@ def align_func(output_dtype: Any) -> Callable[[Callable], Callable]:
                     f"(received: {output!r})"
                 ) from err
             if not np.isfinite(aligned).all():
-                raise SimulationError(
-                    f"Function `{name}` returned non-finite values (received: "
-                    f"{output!r}); make sure that it returns finite numbers only"
-                )
+                raise SimulationError(_what_is_wrong(name, output, aligned.dtype))
             return aligned
 
         return aligned_func
 
     return decorator
+
+
+def _what_is_wrong(name: str, output: Any, dtype: np.dtype) -> str:
+    """Return the text of an error about output that is not finite as a type."""
+    received = f"(received: {output!r})"
+    array = np.asarray(output)
+    if array.dtype.kind not in "fiub":
+        return (
+            f"Function `{name}` returned objects of dtype `{array.dtype}` {received}; "
+            "make sure that it returns numbers only"
+        )
+    if np.isfinite(array).all():
+        return (
+            f"Function `{name}` returned numbers that are too large for {dtype} "
+            f"{received}; configure the network with a larger type, such as "
+            '`nengo_dl.configure_settings(dtype="float64")`'
+        )
+    return (
+        f"Function `{name}` returned non-finite values {received}; make sure that it "
+        "returns finite numbers only"
+    )
 
 
 def fit_output(value: np.ndarray, size: int, name: str) -> np.ndarray:

@@ -44,7 +44,7 @@ def shortens_tracebacks(method: Callable[..., Any]) -> Callable[..., Any]:
             users = users_traceback(err)
             if users is None or not nengo.rc["exceptions"].getboolean("simplified"):
                 raise
-            raise err.with_traceback(users)
+            raise err.with_traceback(users)  # noqa: B904
 
     _SHORTENERS.add(short_method.__code__)
     return functools.wraps(method)(short_method)

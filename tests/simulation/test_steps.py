@@ -44,7 +44,7 @@ def test_round_up(n_steps, unroll, whole):
 
 @pytest.mark.parametrize("n_steps", [-1, -0.5, np.inf, np.nan, "5", [5], None, 1j])
 def test_bad_number_of_steps(n_steps):
-    with pytest.raises(ValidationError, match="must be a number of at least 0"):
+    with pytest.raises(ValidationError, match="must be a number"):
         whole_iterations(n_steps, 1)
 
 

@@ -1,4 +1,4 @@
-"""Exceptions of users' functions reach their callers as they are, with short tracebacks."""
+"""Exceptions of users' functions arrive as they are, with short tracebacks."""
 
 import threading
 import traceback
@@ -196,7 +196,7 @@ def test_causes_stay(has_input, Simulator):
     def function(*args):
         try:
             if args[0] > 0:
-                {}["key"]  # noqa: B018
+                {}["key"]
             return 1
         except KeyError as err:
             if cause:
