@@ -26,12 +26,13 @@ class TensorFuncParam(Parameter):
 
     def coerce(self, instance: nengo.Node, value: Any) -> Any:
         """Check that the value can be called on tensors."""
-        is_class = isinstance(value, type)
-        if is_class or not callable(value):
-            hint = f"create an instance, such as `{value.__name__}(...)`" * is_class
+        if isinstance(value, type) or not callable(value):
+            hint = "pass something that can be called"
+            if isinstance(value, type):
+                hint = f"create an instance, such as `{value.__name__}(...)`"
             raise ValidationError(
                 "A TensorNode needs a TensorFlow function or Keras Layer (received: "
-                f"{value!r}); {hint or 'pass something that can be called'}",
+                f"{value!r}); {hint}",
                 attr=self.name,
                 obj=instance,
             )

@@ -47,6 +47,21 @@ def test_contexts_may_be_left_in_any_order(setting, values, first, second):
     assert values[-1] == "changed outside"
 
 
+def test_changes_from_outside_stay(setting, values):
+    """What the user sets in the meantime is valid after the contexts."""
+    with setting.shown("a"):
+        with setting.shown("b"):
+            values.append("of the user")
+        assert values[-1] == "a"
+        assert setting.outside() == "of the user"
+    assert values[-1] == "of the user"
+    with setting.shown("a"):
+        values.append("later")
+        with setting.fixed("b"):
+            assert values[-1] == "b"
+    assert values[-1] == setting.outside() == "later"
+
+
 def test_shown_values_block_nobody(setting, values):
     def show():
         with setting.shown("b"):
