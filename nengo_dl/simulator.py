@@ -527,11 +527,11 @@ def _check_dt(dt: Any, model: nengo.builder.Model | None) -> None:
     number = as_number(dt, "dt")
     used = number if model is None else model.dt
     # what is smaller or larger has no exact inverse in single precision
-    limits = np.finfo(np.float32)
-    if not limits.tiny <= used <= limits.max:
+    low, high = (float(getattr(np.finfo("float32"), name)) for name in ("tiny", "max"))
+    if not low <= used <= high:
         raise ValidationError(
-            f"must be a positive, finite number of seconds, not below "
-            f"{limits.tiny:.2g} (received {used!r})",
+            "must be a positive, finite number of seconds, not below "
+            f"{low:.2g} (received {used!r})",
             "dt",
         )
 

@@ -66,7 +66,7 @@ def test_wrong_arguments(net, name, values):
 
 
 def test_wrong_dt_of_a_model(Simulator):
-    with pytest.warns(nengo.exceptions.NengoWarning), pytest.raises(ValidationError):
+    with pytest.raises(ValidationError, match="^dt: must be .*received -1.0"):
         Simulator(None, model=nengo.builder.Model(dt=-1.0))
 
 

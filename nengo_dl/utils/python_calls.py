@@ -234,7 +234,7 @@ def align_func(output_dtype: Any) -> Callable[[Callable], Callable]:
             try:
                 # a copy, because the function may go on to change its array
                 aligned = np.array(output, dtype=dtype)
-            except (TypeError, ValueError) as err:
+            except (TypeError, ValueError, OverflowError) as err:
                 raise SimulationError(
                     f"Function `{name}` returned a value of type "
                     f"`{type(output).__name__}` that cannot be cast to {dtype} "
@@ -253,12 +253,12 @@ def _what_is_wrong(name: str, output: Any, dtype: np.dtype) -> str:
     """Return the text of an error about output that is not finite as a type."""
     received = f"(received: {output!r})"
     array = np.asarray(output)
-    if array.dtype.kind not in "fiub":
+    if any(item is None for item in array.ravel()):
         return (
-            f"Function `{name}` returned objects of dtype `{array.dtype}` {received}; "
-            "make sure that it returns numbers only"
+            f"Function `{name}` returned objects, not numbers {received}; make sure "
+            "that it returns numbers only"
         )
-    if np.isfinite(array).all():
+    if np.isfinite(array.astype("float64")).all():
         return (
             f"Function `{name}` returned numbers that are too large for {dtype} "
             f"{received}; configure the network with a larger type, such as "

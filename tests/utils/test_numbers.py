@@ -31,8 +31,8 @@ def test_integers():
 
 
 class Numbers(FrozenObject):
-    finite = RealParam("finite", low=0, default=0)
-    number = RealParam("number", high=0, finite=False, optional=True, default=None)
+    finite = RealParam("finite", low=0)
+    number = RealParam("number", high=0, finite=False, optional=True)
 
     def __init__(self, finite=0.0, number=None):
         super().__init__()

@@ -88,7 +88,8 @@ class BrokenTerminal:
     def write(self, text):
         raise BrokenPipeError
 
-    flush = write
+    def flush(self):
+        raise BrokenPipeError
 
     def isatty(self):
         return True
