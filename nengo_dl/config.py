@@ -42,7 +42,8 @@ def configure_settings(**settings: Any) -> None:
         of this network are optimized by ``sim.fit``. This adds a ``trainable``
         parameter to the network's config, so that single objects or types can be
         configured too, as in ``net.config[my_ensemble].trainable = False`` or
-        ``net.config[nengo.Connection].trainable = False``. With None, NengoDL
+        ``net.config[nengo.Connection].trainable = False``. (Without it, Nengo raises
+        "type object 'Ensemble' has no attribute 'trainable'".) With None, NengoDL
         decides: everything but the targets of learning rules is trainable.
     parameter_scale : None
         Adds a ``parameter_scale`` to the config of neurons and connections of this

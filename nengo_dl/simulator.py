@@ -70,18 +70,22 @@ class Simulator(KerasMethods, ParameterMethods):
         A built model. The network, if there is one, is built into it.
     device : str, optional
         Where to simulate, such as ``"/cpu:0"`` or ``"/gpu:0"``. TensorFlow decides by
-        default.
+        default, and, with a warning, where there is no such device.
     unroll_simulation : int
         Number of steps per iteration of the simulation loop, of which all runs are
-        multiples. There is nothing to gain from it if XLA compiles the loop.
+        multiples. There is nothing to gain from it if XLA compiles the loop. Otherwise,
+        the time and memory that it takes to build grow with it (minutes and gigabytes
+        for hundreds of operators that are not merged, say).
     minibatch_size : int, optional
         Number of items that are simulated at once. By default one, and recorded data
         have no minibatch axis.
     progress_bar : bool or nengo.utils.progress.ProgressBar
-        Whether to show progress.
+        Whether to show progress on the standard output. (To keep it out of the output
+        of a program, pass False, or set ``progress_bar = none`` in the section
+        ``[progress]`` of Nengo's configuration file.)
     optimize : bool
-        If False, operators are neither simplified nor merged. This builds faster, runs
-        much slower, and helps to find out what goes wrong in a custom operator.
+        If False, operators are neither simplified nor merged. This builds and runs much
+        slower, and helps to find out what goes wrong in a custom operator.
 
     Attributes
     ----------
@@ -91,6 +95,17 @@ class Simulator(KerasMethods, ParameterMethods):
         Recorded data and parameters by Nengo object.
     closed : bool or None
         Whether the simulator is closed; None until it has been built.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If an argument has a wrong type or an impossible value.
+
+    Notes
+    -----
+    What functions of the network raise arrives as it is, with a traceback from the call
+    of the simulator to the function. ``nengo.rc["exceptions"]["simplified"] = "False"``
+    keeps what is in between.
     """
 
     # also where the construction has failed

@@ -9,7 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 from nengo_dl.utils.checks import are_here, require_open, xla_compiles
-from nengo_dl.utils.global_settings import SETTINGS_LOCK, GlobalSetting
+from nengo_dl.utils.global_settings import (
+    SETTINGS_LOCK,
+    GlobalSetting,
+    without_warnings,
+)
 from nengo_dl.utils.names import describe_operator, function_name, sanitize_name
 from nengo_dl.utils.numbers import RealParam, as_number, is_integer
 from nengo_dl.utils.progress import (
@@ -53,6 +57,7 @@ __all__ = [
     "require_open",
     "sanitize_name",
     "shortens_tracebacks",
+    "without_warnings",
     "xla_compiles",
 ]
 

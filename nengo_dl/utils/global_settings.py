@@ -8,6 +8,7 @@ value, after which it is as it was before, in whatever order threads leave them.
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,6 +17,14 @@ from typing import Any
 # something is built or traced, and never while a compiled function runs: Python that is
 # called from there, maybe in a thread of TensorFlow, may use other simulators.
 SETTINGS_LOCK = threading.RLock()
+
+
+@contextmanager
+def without_warnings() -> Iterator[None]:
+    """Ignore all warnings; other threads have to wait, as their filters are the same."""
+    with SETTINGS_LOCK, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 class GlobalSetting:

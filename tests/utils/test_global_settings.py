@@ -1,8 +1,9 @@
 import threading
+import warnings
 
 import pytest
 
-from nengo_dl.utils import GlobalSetting
+from nengo_dl.utils import GlobalSetting, without_warnings
 
 
 @pytest.fixture
@@ -60,6 +61,22 @@ def test_changes_from_outside_stay(setting, values):
         with setting.fixed("b"):
             assert values[-1] == "b"
     assert values[-1] == setting.outside() == "later"
+
+
+def test_warnings_are_those_of_all_threads():
+    """Filters are put back in order, by whichever thread."""
+    before = list(warnings.filters)
+
+    def ignore():
+        with without_warnings():
+            warnings.warn("is ignored")
+
+    with without_warnings():
+        thread = in_thread(ignore)
+        assert thread.is_alive()
+        warnings.warn("is ignored, too")
+    thread.join(timeout=10)
+    assert warnings.filters == before
 
 
 def test_shown_values_block_nobody(setting, values):
