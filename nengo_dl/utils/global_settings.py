@@ -21,7 +21,7 @@ SETTINGS_LOCK = threading.RLock()
 
 @contextmanager
 def without_warnings() -> Iterator[None]:
-    """Ignore all warnings; other threads have to wait, as their filters are the same."""
+    """Ignore warnings; other threads, whose filters are the same, have to wait."""
     with SETTINGS_LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
