@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import Any
 
+import numpy as np
 from nengo import Connection, Ensemble, Network, Probe
 from nengo.builder import Model
 from nengo.config import Config
@@ -41,7 +42,8 @@ def configure_settings(**settings: Any) -> None:
         of this network are optimized by ``sim.fit``. This adds a ``trainable``
         parameter to the network's config, so that single objects or types can be
         configured too, as in ``net.config[my_ensemble].trainable = False`` or
-        ``net.config[nengo.Connection].trainable = False``. With None, NengoDL
+        ``net.config[nengo.Connection].trainable = False``. (Without it, Nengo raises
+        "type object 'Ensemble' has no attribute 'trainable'".) With None, NengoDL
         decides: everything but the targets of learning rules is trainable.
     parameter_scale : None
         Adds a ``parameter_scale`` to the config of neurons and connections of this
@@ -188,8 +190,19 @@ def _functions(value: Any, name: str) -> Any:
 
 
 def _float_type_name(value: Any, name: str) -> Any:
+    if isinstance(value, type):  # `np.float32`, `float`
+        return np.dtype(value).name
     # `tf.float32` and `np.dtype("float32")` know the name that is stored
     return getattr(value, "name", value)
+
+
+def _finite(value: Any, name: str) -> Any:
+    # Nengo compares NaN with the limits of a parameter, and fails
+    if isinstance(value, (float, np.floating)) and not np.isfinite(value):
+        raise ValidationError(
+            f"must be a finite number above 0, or None (received {value})", attr=name
+        )
+    return value
 
 
 def _auto_or_bool(value: Any, name: str) -> Any:
@@ -271,7 +284,9 @@ class Settings:
     sorter: Callable | None = _setting(None, Parameter, _function)
     simplifications: tuple[Callable, ...] | None = _setting(None, Parameter, _functions)
     inference_only: bool = _setting(False, BoolParam)
-    lif_smoothing: float | None = _setting(None, NumberParam, low=0, low_open=True)
+    lif_smoothing: float | None = _setting(
+        None, NumberParam, _finite, low=0, low_open=True
+    )
     dtype: str = _setting(
         "float32",
         EnumParam,

@@ -11,7 +11,12 @@ from typing import Any
 
 import numpy as np
 from nengo.dists import Distribution, Uniform
-from nengo.params import EnumParam, NumberParam
+from nengo.params import EnumParam
+
+from nengo_dl.utils import RealParam
+
+# Below this ratio of limit and standard deviation, few normal samples are inside.
+_SMALL_LIMIT = 0.1
 
 
 class TruncatedNormal(Distribution):
@@ -31,9 +36,9 @@ class TruncatedNormal(Distribution):
         Largest distance from the mean (positive). Defaults to ``2 * stddev``.
     """
 
-    mean = NumberParam("mean")
-    stddev = NumberParam("stddev", low=0)
-    limit = NumberParam("limit", low=0, low_open=True, optional=True)
+    mean: Any = RealParam("mean")
+    stddev: Any = RealParam("stddev", low=0)
+    limit: Any = RealParam("limit", low=0, low_open=True, optional=True, finite=False)
 
     def __init__(self, mean: float = 0, stddev: float = 1, limit: float | None = None):
         super().__init__()
@@ -60,14 +65,29 @@ class TruncatedNormal(Distribution):
             The samples, one-dimensional if ``d`` is None.
         """
         limit = 2 * self.stddev if self.limit is None else self.limit
-        samples = np.asarray(
-            rng.normal(self.mean, self.stddev, size=self._sample_shape(n, d))
-        )
-        outside = np.abs(samples - self.mean) > limit
-        while np.any(outside):
-            samples[outside] = rng.normal(self.mean, self.stddev, size=outside.sum())
-            outside = np.abs(samples - self.mean) > limit
-        return samples
+        if limit < _SMALL_LIMIT * self.stddev:
+            draw = self._draw_from_uniform
+        else:
+            draw = self._draw_from_normal
+        deviations = np.full(self._sample_shape(n, d), np.nan)
+        missing = np.isnan(deviations)
+        while np.any(missing):
+            deviations[missing] = draw(missing.sum(), limit, rng)
+            missing = np.isnan(deviations)
+        return self.mean + deviations
+
+    def _draw_from_normal(self, n: int, limit: float, rng: Any) -> np.ndarray:
+        """Return distances from the mean, NaN in place of those beyond the limit."""
+        deviations = rng.normal(0, self.stddev, size=n)
+        deviations[np.abs(deviations) > limit] = np.nan
+        return deviations
+
+    def _draw_from_uniform(self, n: int, limit: float, rng: Any) -> np.ndarray:
+        """Return the same from candidates that are all within the limit."""
+        deviations = rng.uniform(-limit, limit, size=n)
+        density = np.exp(-((deviations / self.stddev) ** 2) / 2)
+        deviations[rng.uniform(size=n) > density] = np.nan
+        return deviations
 
 
 class VarianceScaling(Distribution):
@@ -89,7 +109,7 @@ class VarianceScaling(Distribution):
         deviation :math:`\sqrt v` and limit :math:`2 \sqrt v`.
     """
 
-    scale = NumberParam("scale", low=0)
+    scale: Any = RealParam("scale", low=0)
     mode = EnumParam("mode", values=("fan_in", "fan_out", "fan_avg"))
     distribution = EnumParam("distribution", values=("uniform", "normal"))
 

@@ -9,7 +9,6 @@ Nengo object. What users pass in is checked by `nengo_dl.simulation.inputs`, and
 from __future__ import annotations
 
 import logging
-import math
 import warnings
 from contextlib import ExitStack
 from typing import Any, NoReturn
@@ -29,16 +28,23 @@ from nengo_dl.builder import build_model
 from nengo_dl.config import Settings
 from nengo_dl.graph.io_names import io_names
 from nengo_dl.parameters import ParameterMethods
-from nengo_dl.simulation.device import report_device, working_context
+from nengo_dl.simulation.device import check_device, report_device, working_context
 from nengo_dl.simulation.inputs import inputs_by_node
 from nengo_dl.simulation.live_data import LiveSignals, SimulationData
 from nengo_dl.simulation.recording import Recording
 from nengo_dl.simulation.simulation import Simulation
-from nengo_dl.simulation.steps import whole_iterations
+from nengo_dl.simulation.steps import steps_of_time, whole_iterations
 from nengo_dl.tensor_graph import TensorGraph
 from nengo_dl.training.methods import KerasMethods
 from nengo_dl.training.trainer import Trainer
-from nengo_dl.utils import NullProgressBar, progress_bar_for, require_open
+from nengo_dl.utils import (
+    NullProgressBar,
+    as_number,
+    is_integer,
+    progress_bar_for,
+    require_open,
+    shortens_tracebacks,
+)
 from nengo_dl.utils.removed import RemovedAttribute
 
 logger = logging.getLogger(__name__)
@@ -65,18 +71,22 @@ class Simulator(KerasMethods, ParameterMethods):
         A built model. The network, if there is one, is built into it.
     device : str, optional
         Where to simulate, such as ``"/cpu:0"`` or ``"/gpu:0"``. TensorFlow decides by
-        default.
+        default, and, with a warning, where there is no such device.
     unroll_simulation : int
         Number of steps per iteration of the simulation loop, of which all runs are
-        multiples. There is nothing to gain from it if XLA compiles the loop.
+        multiples. There is nothing to gain from it if XLA compiles the loop. Otherwise,
+        the time and memory that it takes to build grow with it (minutes and gigabytes
+        for hundreds of operators that are not merged, say).
     minibatch_size : int, optional
         Number of items that are simulated at once. By default one, and recorded data
         have no minibatch axis.
     progress_bar : bool or nengo.utils.progress.ProgressBar
-        Whether to show progress.
+        Whether to show progress on the standard output. (To keep it out of the output
+        of a program, pass False, or set ``progress_bar = none`` in the section
+        ``[progress]`` of Nengo's configuration file.)
     optimize : bool
-        If False, operators are neither simplified nor merged. This builds faster, runs
-        much slower, and helps to find out what goes wrong in a custom operator.
+        If False, operators are neither simplified nor merged. This builds and runs much
+        slower, and helps to find out what goes wrong in a custom operator.
 
     Attributes
     ----------
@@ -86,9 +96,20 @@ class Simulator(KerasMethods, ParameterMethods):
         Recorded data and parameters by Nengo object.
     closed : bool or None
         Whether the simulator is closed; None until it has been built.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If an argument has a wrong type or an impossible value.
+
+    Notes
+    -----
+    What functions of the network raise arrives as it is, with a traceback from the call
+    of the simulator to the function. ``nengo.rc["exceptions"]["simplified"] = "False"``
+    keeps what is in between.
     """
 
-    # also of what has never been built, such as a damaged pickle
+    # also where the construction has failed, or of a damaged pickle
     closed: bool | None = None
 
     def __init__(
@@ -104,6 +125,12 @@ class Simulator(KerasMethods, ParameterMethods):
         optimize: bool = True,
     ):
         self._check_arguments(network, model, unroll_simulation, minibatch_size)
+        _check_dt(dt, model)
+        if not isinstance(optimize, (bool, np.bool_)):
+            raise ValidationError(
+                f"must be True or False (received {optimize!r})", "optimize"
+            )
+        progress_bar_for(progress_bar)  # (checks it)
         self.progress_bar = progress_bar
         if seed is None:
             if network is not None and network.seed is not None:
@@ -111,6 +138,7 @@ class Simulator(KerasMethods, ParameterMethods):
             else:
                 seed = np.random.randint(maxint)
         _check_seed(seed)
+        check_device(device)
         report_device(device)
 
         with self._progress("Building network", "Build") as bar:
@@ -142,13 +170,23 @@ class Simulator(KerasMethods, ParameterMethods):
                 "There is nothing to simulate: pass a network, or a built model",
                 attr="network",
             )
+        for name, value, kind in (
+            ("network", network, nengo.Network),
+            ("model", model, nengo.builder.Model),
+        ):
+            if value is not None and not isinstance(value, kind):
+                raise ValidationError(
+                    f"must be a `nengo.{kind.__qualname__}` or None (received "
+                    f"{value!r})",
+                    attr=name,
+                )
         for name, value in (
             ("unroll_simulation", unroll_simulation),
             ("minibatch_size", minibatch_size),
         ):
             if value is None and name == "minibatch_size":
                 continue
-            if not isinstance(value, (int, np.integer)) or value < 1:
+            if not is_integer(value) or value < 1:
                 raise ValidationError(
                     f"`{name}` must be an integer of at least 1 (received {value!r})",
                     attr=name,
@@ -278,6 +316,7 @@ class Simulator(KerasMethods, ParameterMethods):
 
     # -- simulation -------------------------------------------------------------------
 
+    @shortens_tracebacks
     def run(self, time_in_seconds: float, **kwargs: Any) -> None:
         """
         Simulate for some time.
@@ -292,14 +331,9 @@ class Simulator(KerasMethods, ParameterMethods):
         Raises
         ------
         nengo.exceptions.ValidationError
-            If the time is negative or not finite.
+            If the time is no number, negative, not finite, or too long.
         """
-        if not 0 <= time_in_seconds < math.inf:
-            raise ValidationError(
-                f"Must be positive and finite (got {time_in_seconds:g})",
-                attr="time_in_seconds",
-            )
-        steps = int(np.round(float(time_in_seconds) / self.dt))
+        steps = steps_of_time(time_in_seconds, self.dt)
         if steps == 0:
             warnings.warn(
                 f"{time_in_seconds:g} seconds are 0 timesteps of {self.dt:g} seconds: "
@@ -314,6 +348,7 @@ class Simulator(KerasMethods, ParameterMethods):
         )
         self.run_steps(steps, **kwargs)
 
+    @shortens_tracebacks
     def step(self, **kwargs: Any) -> None:
         """
         Simulate one step (``unroll_simulation`` steps, if that is more).
@@ -326,6 +361,7 @@ class Simulator(KerasMethods, ParameterMethods):
         kwargs.setdefault("progress_bar", False)
         self.run_steps(self.unroll, **kwargs)
 
+    @shortens_tracebacks
     @require_open
     def run_steps(
         self,
@@ -487,8 +523,10 @@ class Simulator(KerasMethods, ParameterMethods):
         return self
 
     def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
-        self._with_block.close()
-        self.close()
+        try:
+            self._with_block.close()
+        finally:
+            self.close()
 
     def __del__(self) -> None:
         if self.closed is False:
@@ -547,8 +585,22 @@ class Simulator(KerasMethods, ParameterMethods):
         )
 
 
+def _check_dt(dt: Any, model: nengo.builder.Model | None) -> None:
+    """Check the length of a step, which is that of the model if there is one."""
+    number = as_number(dt, "dt")
+    used = number if model is None else model.dt
+    # what is smaller or larger has no exact inverse in single precision
+    low, high = (float(getattr(np.finfo("float32"), name)) for name in ("tiny", "max"))
+    if not low <= used <= high:
+        raise ValidationError(
+            "must be a positive, finite number of seconds, not below "
+            f"{low:.2g} (received {used!r})",
+            "dt",
+        )
+
+
 def _check_seed(seed: Any) -> None:
-    if not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**32:
+    if not is_integer(seed) or not 0 <= seed < 2**32:
         raise ValidationError(
             f"must be an integer from 0 to 2**32 - 1 (received {seed!r})", "seed"
         )

@@ -32,7 +32,13 @@ from nengo_dl.graph.program import compile_model
 from nengo_dl.signals import SignalDict
 from nengo_dl.tensor_node import SimTensorNode, TensorNode, prepare_layers
 from nengo_dl.tensor_node.seeds import seeded_building
-from nengo_dl.utils import ErrorBox, describe_operator, keras_names, numpy_function
+from nengo_dl.utils import (
+    ErrorBox,
+    describe_operator,
+    keras_names,
+    numpy_function,
+    without_warnings,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -550,9 +556,8 @@ class TensorGraph(keras.layers.Layer):
         """Return a step for functions that Keras compiles, or nobody does."""
         key = (training, avoid_xla)
         if key not in self._steps:
-            with warnings.catch_warnings():
-                # the same warnings as for the inference step
-                warnings.simplefilter("ignore")
+            # the same warnings as for the inference step
+            with without_warnings():
                 step = self._make_step(training, avoid_xla)
                 self._start(step)
                 self._steps[key] = step

@@ -116,6 +116,10 @@ def test_only_given_settings_change():
         ("simplifications", [5]),
         ("inference_only", "yes"),
         ("lif_smoothing", 0),
+        ("lif_smoothing", np.nan),
+        ("lif_smoothing", np.float32(np.inf)),
+        ("dtype", np.int32),
+        ("dtype", list),
         ("dtype", "float31"),
         ("dtype", None),
         ("keep_history", 5),
@@ -138,9 +142,10 @@ def test_none_stands_for_the_default(setting):
     assert get_setting(net, setting, default="default") == "default"
 
 
-def test_dtype_objects():
+@pytest.mark.parametrize("dtype", [np.dtype("float64"), np.float64, float, "float64"])
+def test_dtype_objects(dtype):
     with nengo.Network() as net:
-        configure_settings(dtype=np.dtype("float64"))
+        configure_settings(dtype=dtype)
     assert get_setting(net, "dtype") == "float64"
 
 

@@ -68,6 +68,23 @@ def test_truncated_normal(mean, stddev, limit, rng):
     assert np.allclose(np.var(samples), expected.var(), rtol=5e-3)
 
 
+@pytest.mark.parametrize("limit", [0.09, 1e-3, 1e-12, 1e-320])
+def test_small_limits(limit, rng):
+    """They take no longer than others; within them, the density hardly changes."""
+    samples = TruncatedNormal(limit=limit).sample(20000, rng=rng)
+    assert np.all(np.abs(samples) <= limit)
+    if limit > 1e-300:
+        assert np.allclose(np.mean(samples) / limit, 0, atol=0.02)
+        assert np.allclose(np.var(samples / limit), 1 / 3, rtol=0.02)
+    assert np.all(TruncatedNormal(3, limit=limit).sample(10, 2) - 3 <= 2 * limit)
+
+
+def test_no_limit(rng):
+    samples = TruncatedNormal(limit=np.inf).sample(20000, rng=rng)
+    assert np.allclose(np.var(samples), 1, rtol=0.05)
+    assert np.abs(samples).max() > 2
+
+
 @pytest.mark.parametrize(
     "dist",
     [TruncatedNormal(), VarianceScaling(), Glorot(), He(), TruncatedNormal(stddev=0)],
@@ -86,7 +103,15 @@ def test_seeding(dist, seed):
     [
         (TruncatedNormal, {"stddev": -1}),
         (TruncatedNormal, {"limit": 0}),
+        (TruncatedNormal, {"limit": np.nan}),
+        (TruncatedNormal, {"mean": np.nan}),
+        (TruncatedNormal, {"mean": np.inf}),
+        (TruncatedNormal, {"stddev": np.inf}),
+        (TruncatedNormal, {"stddev": np.nan}),
         (VarianceScaling, {"scale": -1}),
+        (VarianceScaling, {"scale": np.inf}),
+        (Glorot, {"scale": np.nan}),
+        (He, {"scale": np.nan}),
         (VarianceScaling, {"mode": "fan"}),
         (VarianceScaling, {"distribution": "poisson"}),
         (Glorot, {"scale": -1}),

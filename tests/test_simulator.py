@@ -38,10 +38,36 @@ def test_nothing_to_simulate(Simulator):
 
 
 @pytest.mark.parametrize("argument", ["unroll_simulation", "minibatch_size"])
-@pytest.mark.parametrize("value", [0, -1, 1.5, "2"])
+@pytest.mark.parametrize("value", [0, -1, 1.5, "2", True])
 def test_bad_arguments(Simulator, net, argument, value):
     with pytest.raises(ValidationError, match=f"`{argument}` must be.*received"):
         Simulator(net, **{argument: value})
+
+
+@pytest.mark.parametrize(
+    "name, values",
+    [
+        ("network", ["net", 5, nengo.Ensemble(1, 1, add_to_container=False)]),
+        ("model", ["m", nengo.Network(add_to_container=False)]),
+        ("dt", ["0.001", None, True, [0.001]]),
+        ("dt", [0, -0.001, np.nan, np.inf, 1e-320, 1e39, 10**40]),
+        ("seed", ["1", 1.0, -1, True]),
+        ("device", [5, "nonsense"]),
+        ("progress_bar", ["yes", 1]),
+        ("optimize", [None, "yes"]),
+    ],
+)
+def test_wrong_arguments(net, name, values):
+    """They are refused before anything is built."""
+    for value in values:
+        arguments = {"network": net, "device": "/cpu:0", name: value}
+        with pytest.raises(ValidationError, match=f"^{name}: must be .*received"):
+            nengo_dl.Simulator(**arguments)
+
+
+def test_wrong_dt_of_a_model(Simulator):
+    with pytest.raises(ValidationError, match="^dt: must be .*received -1.0"):
+        Simulator(None, model=nengo.builder.Model(dt=-1.0))
 
 
 def test_unroll_must_be_given(Simulator, net):
@@ -61,6 +87,13 @@ def test_failed_construction_leaves_no_open_simulator(net):
         warnings.simplefilter("error")
         nengo_dl.Simulator(net, minibatch_size=0)
     gc.collect()
+
+
+def test_no_arguments_at_all(capsys):
+    with pytest.raises(TypeError):
+        nengo_dl.Simulator()
+    gc.collect()
+    assert "ignored" not in capsys.readouterr().err
 
 
 def test_unknown_operator(Simulator):
@@ -238,10 +271,25 @@ def test_closed_simulators(net, Simulator):
     assert sim.signals is None
 
     # these are still available
+    assert sim.node_inputs[net.inp].shape == (1, None, 1)
+    assert sim.node_inputs is sim.node_inputs
     assert sim.n_steps == 5 and len(sim.trange()) == 5
     assert sim.data[net.probe].shape == (5, 1)
     assert sim.get_name(net.inp) == "node"
     assert sim.seed == 1
+
+
+def test_blocks_may_end_in_any_order(net, Simulator):
+    before = keras.config.floatx()
+    first, second = Simulator(net, device="/cpu:0"), Simulator(net, device="/cpu:0")
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert first.closed
+    second.run_steps(5)
+    second.__exit__(None, None, None)
+    assert second.closed
+    assert keras.config.floatx() == before
 
 
 def test_close_within_the_block(net, Simulator):

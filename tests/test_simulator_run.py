@@ -212,12 +212,14 @@ def test_invalid_times(time, Simulator):
         assert sim.n_steps == 0
 
 
-@pytest.mark.parametrize("n_steps", [-1, np.nan, "2", None])
+@pytest.mark.parametrize("n_steps", [-1, np.nan, "2", None, True, 1e30, 10**30])
 def test_invalid_numbers_of_steps(n_steps, Simulator):
     with nengo.Network() as net:
         pass
     with Simulator(net) as sim:
-        with pytest.raises(ValidationError, match="n_steps.*number of at least 0"):
+        with pytest.raises(
+            ValidationError, match="n_steps.*(must be a number|too many)"
+        ):
             sim.run_steps(n_steps)
         assert sim.n_steps == 0
 
@@ -245,6 +247,22 @@ def test_no_steps(Simulator):
     with Simulator(net) as sim:
         sim.run_steps(0)
         assert sim.n_steps == 0 and sim.data[probe] == []
+
+
+def test_no_samples(Simulator):
+    """A Probe that has recorded nothing has an empty array, as Nengo's."""
+    with nengo.Network() as net:
+        probe = nengo.Probe(nengo.Node([0, 0]), sample_every=1.0)
+    with nengo.Simulator(net, progress_bar=False) as ref:
+        ref.run_steps(2)
+    for minibatch_size, shape in ((None, ()), (3, (3,))):
+        with Simulator(net, unroll_simulation=1, minibatch_size=minibatch_size) as sim:
+            sim.run_steps(2)
+            data = sim.data[probe]
+            assert isinstance(data, np.ndarray) and not data.flags.writeable
+            assert data.shape == (*shape, *ref.data[probe].shape)
+            sim.clear_probes()
+            assert sim.data[probe] == []
 
 
 def test_nothing_to_see(Simulator):

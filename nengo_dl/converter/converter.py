@@ -29,6 +29,7 @@ from nengo_dl.converter.registry import CONVERTERS, register
 from nengo_dl.converter.report import ConversionReport, make_report
 from nengo_dl.converter.updating import fingerprint, update_objects
 from nengo_dl.converter.verification import checked_inputs, default_inputs, verify
+from nengo_dl.utils import without_warnings
 
 
 class Converter(Conversion):
@@ -175,8 +176,7 @@ class Converter(Conversion):
         """
         twin = copy.copy(self)
         twin._layer_converters, twin.neurons, twin.connections = {}, {}, {}
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # they were seen before
+        with without_warnings():  # they were seen before
             with nengo.Network(add_to_container=False) as twin._net:
                 configure_settings(trainable=None)
                 twin._convert_model()

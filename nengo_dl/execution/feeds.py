@@ -21,7 +21,13 @@ from nengo_dl.execution.operator_steps import NumpyOperators
 from nengo_dl.execution.process_seeds import is_random, process_order, seed_processes
 from nengo_dl.graph.operators import Feed
 from nengo_dl.graph.program import Program
-from nengo_dl.utils import align_func, fit_output, function_name, note_origin
+from nengo_dl.utils import (
+    align_func,
+    calls_users_code,
+    fit_output,
+    function_name,
+    note_origin,
+)
 
 
 class FeedGenerator:
@@ -375,6 +381,7 @@ class _FunctionSource:
         self.size = size
         self._takes_time = op.t is not None
 
+    @calls_users_code
     def __call__(self, t: float) -> np.ndarray | None:
         try:
             value = self._func(*([t] if self._takes_time else []))
@@ -412,6 +419,7 @@ class _ProcessSource:
             for name, value in new.items():
                 own[name][...] = value
 
+    @calls_users_code
     def fill(self, values: np.ndarray, times: np.ndarray) -> None:
         # assigned as Nengo does, with the same errors for values that do not fit
         output = np.zeros(self.op.output.shape, self.op.output.dtype)

@@ -26,7 +26,7 @@ from nengo_dl.graph.planners import noop_planner, tree_planner
 from nengo_dl.graph.sections import Section, choose_sections, verify_sections
 from nengo_dl.graph.simplify import default_simplifications, simplify
 from nengo_dl.graph.trainability import mark_signals
-from nengo_dl.graph.verify import verify_plan
+from nengo_dl.graph.verify import verify_order, verify_plan
 
 
 @dataclass(frozen=True)
@@ -171,14 +171,18 @@ def compile_model(model: Model, settings: Settings) -> Program:
     planner, sorter, simplifications = chosen_stages(settings)
     inputs = feed_inputs(model)
     mark_signals(model, inputs.operators, settings.inference_only)
-    operators = simplify(inputs.operators, simplifications)
+    needed = [model.step, model.time, *(model.sig[p]["in"] for p in model.probes)]
+    operators = simplify(inputs.operators, simplifications, needed)
     constants = [op for op in operators if isinstance(op, Constant)]
     operators = [op for op in operators if not isinstance(op, Constant)]
     plan, sections = choose_sections(operators, planner, settings)
     verify_plan(operators, plan)
     if sections:
         verify_sections(sections, plan)
-    signals, plan = sorter(plan)
+    ordered = sorter(plan)
+    if sorter is not order_signals:
+        verify_order(sorter, operators, ordered)
+    signals, plan = ordered
     layout = lay_out(signals, plan, constants, settings.dtype)
     carried, unwritten = classify_arrays(layout, plan)
     return Program(

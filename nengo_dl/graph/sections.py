@@ -188,9 +188,7 @@ def find_sections(
     return [
         Section(kind, tuple(operators[node] for node in sorted(nodes)))
         for kind, chosen in min(schedules, key=len)
-        if (
-            nodes := [node for c in chosen for node in components[c] if node < n]
-        )
+        if (nodes := [node for c in chosen for node in components[c] if node < n])
     ]
 
 
@@ -292,9 +290,7 @@ def _order(
     """
     sets, incs, reads, updates = by_access = signal_io_dicts(operators)
     carried = {
-        signal.base
-        for op in operators
-        for signal in Builder.builder_of(op).carried(op)
+        signal.base for op in operators for signal in Builder.builder_of(op).carried(op)
     }
     for base in dict.fromkeys(base for accesses in by_access for base in accesses):
         setters, incers, readers, updaters = (a.get(base, []) for a in by_access)

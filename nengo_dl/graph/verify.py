@@ -1,22 +1,28 @@
 """
-Check a plan before anything is built from it.
+Check what planners and other functions of users return, before anything is built from
+it.
 
-In: operators and a plan for them. Out: nothing, or an error. Plans can come from
-planners that users supply; a wrong one would lead to wrong results without any sign.
+In: operators, and what has been made of them. Out: nothing, or an error. A wrong plan
+would lead to wrong results without any sign.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from nengo.builder.operator import Operator
+from nengo.builder.signal import Signal
 from nengo.exceptions import BuildError
 
 from nengo_dl.graph.dependencies import dependency_graph
+from nengo_dl.utils import function_name
 
 
 def verify_plan(
-    operators: Sequence[Operator], plan: Sequence[Sequence[Operator]]
+    operators: Sequence[Operator],
+    plan: Sequence[Sequence[Operator]],
+    author: str = "planner",
 ) -> None:
     """
     Make sure that a plan runs all operators, once, after those they depend on.
@@ -27,14 +33,22 @@ def verify_plan(
         The operators that were planned.
     plan : sequence of sequence of nengo.builder.Operator
         The groups in the order of execution.
+    author : str
+        Who has made the plan, for the error.
 
     Raises
     ------
     nengo.exceptions.BuildError
-        If an operator is missing, is planned repeatedly or was not asked for; or if an
-        operator runs before, or together with, one that it depends on.
+        If it is no plan; if an operator is missing, is planned repeatedly or was not
+        asked for; or if an operator runs before, or together with, one that it depends
+        on.
     """
-    group_of = _find_groups(operators, plan)
+    if not (_is_list(plan) and all(map(_is_list_of_operators, plan))):
+        raise BuildError(
+            "A plan must be a list of groups, which are tuples of operators (received "
+            f"{_short(plan)}); correct the {author}"
+        )
+    group_of = _find_groups(operators, plan, author)
     graph = dependency_graph(operators)
     # the last group that has to run before a node, and the operator in it
     latest = [(-1, -1)] * len(graph.successors)
@@ -48,7 +62,7 @@ def verify_plan(
                     f"An operator must run in a later group than those it depends on, "
                     f"but `{op}` is in group {group_of[op]} and depends on "
                     f"`{graph.operators[dependency]}` in group {before}; correct the "
-                    "planner"
+                    f"{author}"
                 )
             passed_on = (group_of[op], node)
         for successor in graph.successors[node]:
@@ -56,7 +70,7 @@ def verify_plan(
 
 
 def _find_groups(
-    operators: Sequence[Operator], plan: Sequence[Sequence[Operator]]
+    operators: Sequence[Operator], plan: Sequence[Sequence[Operator]], author: str
 ) -> dict[Operator, int]:
     """Return the index of the group of each operator."""
     group_of: dict[Operator, int] = {}
@@ -65,7 +79,7 @@ def _find_groups(
             if op in group_of:
                 raise BuildError(
                     f"A plan must run every operator once, but `{op}` is in groups "
-                    f"{group_of[op]} and {number}; correct the planner"
+                    f"{group_of[op]} and {number}; correct the {author}"
                 )
             group_of[op] = number
     known = set(operators)
@@ -75,6 +89,91 @@ def _find_groups(
         what = "missing from the plan" if wrong[0] in known else "not to be planned"
         raise BuildError(
             f"A plan must run the operators it is made for, but `{wrong[0]}` is {what}"
-            f" ({len(wrong)} operators in total); correct the planner"
+            f" ({len(wrong)} operators in total); correct the {author}"
         )
     return group_of
+
+
+def verify_simplified(
+    simplification: Callable, operators: Any, signals: Iterable[Signal]
+) -> None:
+    """
+    Make sure that a simplification has returned operators, and not too few.
+
+    Parameters
+    ----------
+    simplification : callable
+        The simplification.
+    operators : sequence of nengo.builder.Operator
+        What it has returned.
+    signals : iterable of nengo.builder.Signal
+        Signals that are needed.
+
+    Raises
+    ------
+    nengo.exceptions.BuildError
+        If it has returned anything else, or no operator accesses one of the signals.
+    """
+    name = function_name(simplification, sanitize=False)
+    if not _is_list_of_operators(operators):
+        raise BuildError(
+            f"The simplification `{name}` must return a list of operators (received "
+            f"{_short(operators)})"
+        )
+    known = {signal.base for op in operators for signal in op.all_signals}
+    missing = [signal for signal in signals if signal.base not in known]
+    if missing:
+        raise BuildError(
+            f"The simplification `{name}` must return operators that do the same, but "
+            f"none of them accesses {missing[0]} ({len(operators)} operators received)"
+        )
+
+
+def verify_order(sorter: Callable, operators: Sequence[Operator], ordered: Any) -> None:
+    """
+    Make sure that a sorter has returned all signals, and a valid plan.
+
+    Parameters
+    ----------
+    sorter : callable
+        The sorter.
+    operators : sequence of nengo.builder.Operator
+        The operators of the plan that it was given.
+    ordered : tuple
+        What it has returned, signals and a plan.
+
+    Raises
+    ------
+    nengo.exceptions.BuildError
+        If it has returned anything else, or if something is missing.
+    """
+    name = function_name(sorter, sanitize=False)
+    if not (_is_list(ordered) and len(ordered) == 2 and all(map(_is_list, ordered))):
+        raise BuildError(
+            f"The sorter `{name}` must return signals and a plan (received "
+            f"{_short(ordered)})"
+        )
+    signals, plan = ordered
+    verify_plan(operators, plan, author=f"sorter `{name}`")
+    known = set(signals)
+    needed = {signal.base: None for op in operators for signal in op.all_signals}
+    missing = [signal for signal in needed if signal not in known]
+    if missing:
+        raise BuildError(
+            f"The sorter `{name}` must return all signals, but {missing[0]} is missing "
+            f"({len(missing)} signals in total)"
+        )
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, (list, tuple))
+
+
+def _is_list_of_operators(value: Any) -> bool:
+    return _is_list(value) and all(isinstance(item, Operator) for item in value)
+
+
+def _short(value: Any) -> str:
+    """Return a value as a text that is not too long."""
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:97]}..."

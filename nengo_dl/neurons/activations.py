@@ -15,7 +15,9 @@ from typing import Any
 import numpy as np
 from nengo.exceptions import ValidationError
 from nengo.neurons import NeuronType
-from nengo.params import BoolParam, NumberParam
+from nengo.params import BoolParam
+
+from nengo_dl.utils import RealParam
 
 # From Klambauer et al. (2017); see `SELU`.
 SELU_SCALE = 1.0507009873554804934193349852946
@@ -41,7 +43,7 @@ class Activation(NeuronType):
         Initial values of state variables (these neurons have none).
     """
 
-    amplitude = NumberParam("amplitude", low=0, low_open=True)
+    amplitude: Any = RealParam("amplitude", low=0, low_open=True)
 
     def __init__(
         self, amplitude: float = 1, initial_state: dict[str, Any] | None = None
@@ -114,7 +116,7 @@ class CELU(Activation):
         See `Activation`.
     """
 
-    alpha = NumberParam("alpha", low=0, low_open=True)
+    alpha: Any = RealParam("alpha", low=0, low_open=True)
 
     def __init__(
         self,
@@ -145,7 +147,7 @@ class ELU(Activation):
         See `Activation`.
     """
 
-    alpha = NumberParam("alpha")
+    alpha: Any = RealParam("alpha")
 
     def __init__(
         self,
@@ -284,7 +286,7 @@ class Squareplus(Activation):
 
     negative = False
 
-    b = NumberParam("b", low=0, low_open=True)
+    b: Any = RealParam("b", low=0, low_open=True)
 
     def __init__(
         self,

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from nengo.params import NumberParam
 
 from nengo_dl.neurons.activations import Activation
+from nengo_dl.utils import RealParam
 
 
 class HardShrink(Activation):
@@ -28,7 +28,7 @@ class HardShrink(Activation):
         See `Activation`.
     """
 
-    threshold = NumberParam("threshold")
+    threshold: Any = RealParam("threshold", finite=False)
 
     def __init__(
         self,
@@ -93,9 +93,9 @@ class ReLU(Activation):
         See `Activation`.
     """
 
-    max_value = NumberParam("max_value", low=0, optional=True)
-    negative_slope = NumberParam("negative_slope")
-    threshold = NumberParam("threshold", low=0)
+    max_value: Any = RealParam("max_value", low=0, optional=True, finite=False)
+    negative_slope: Any = RealParam("negative_slope")
+    threshold: Any = RealParam("threshold", low=0, finite=False)
 
     def __init__(
         self,
@@ -132,7 +132,7 @@ class SoftShrink(Activation):
         See `Activation`.
     """
 
-    threshold = NumberParam("threshold", low=0)
+    threshold: Any = RealParam("threshold", low=0, finite=False)
 
     def __init__(
         self,
@@ -189,8 +189,8 @@ class Threshold(Activation):
         See `Activation`.
     """
 
-    threshold = NumberParam("threshold")
-    default_value = NumberParam("default_value")
+    threshold: Any = RealParam("threshold", finite=False)
+    default_value: Any = RealParam("default_value", finite=False)
 
     def __init__(
         self,

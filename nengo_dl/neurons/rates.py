@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 from nengo.neurons import LIFRate, RectifiedLinear
-from nengo.params import NumberParam
+
+from nengo_dl.utils import RealParam
 
 
 class SoftLIFRate(LIFRate):
@@ -43,7 +44,7 @@ class SoftLIFRate(LIFRate):
        neurons. arXiv preprint arXiv:1510.08829.
     """
 
-    sigma = NumberParam("sigma", low=0, low_open=True)
+    sigma: Any = RealParam("sigma", low=0, low_open=True)
 
     def __init__(
         self,
@@ -104,7 +105,7 @@ class LeakyReLU(RectifiedLinear):
         Initial values of state variables (these neurons have none).
     """
 
-    negative_slope = NumberParam("negative_slope")
+    negative_slope: Any = RealParam("negative_slope")
 
     def __init__(
         self,

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from nengo.dists import Choice
 from nengo.neurons import RectifiedLinear, SpikingRectifiedLinear
-from nengo.params import BoolParam, IntParam, NumberParam
+from nengo.params import BoolParam, IntParam
 
 from nengo_dl.neurons.rates import leaky_relu
+from nengo_dl.utils import RealParam
 
 
 class SpikingLeakyReLU(SpikingRectifiedLinear):
@@ -37,7 +38,7 @@ class SpikingLeakyReLU(SpikingRectifiedLinear):
         ``Uniform(0, 1)``.
     """
 
-    negative_slope = NumberParam("negative_slope")
+    negative_slope: Any = RealParam("negative_slope")
 
     def __init__(
         self,
@@ -131,7 +132,7 @@ class IntegrateAndFire(RectifiedLinear):
 
     max_spikes = IntParam("max_spikes", low=1, optional=True)
     retract = BoolParam("retract")
-    min_voltage = NumberParam("min_voltage", high=0, optional=True)
+    min_voltage: Any = RealParam("min_voltage", high=0, optional=True, finite=False)
 
     def __init__(
         self,

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from typing import Any
 
 import keras
 import tensorflow as tf
+from nengo.exceptions import ValidationError
 
 from nengo_dl.utils import SETTINGS_LOCK, GlobalSetting
 
@@ -63,7 +66,7 @@ def working_context(
         keras.config.dtype_policy()
     with (
         FLOAT_TYPE.fixed(dtype) if alone else FLOAT_TYPE.shown(dtype),
-        nullcontext() if device is None else tf.device(device),
+        nullcontext() if device is None else _device_scope(device),
         nullcontext() if allow_tf32 else TF32.shown(False),
     ):
         yield
@@ -83,6 +86,74 @@ def warn_of_fork() -> None:
             "the fork."
         )
     PROCESSES[:] = [os.getpid()]
+
+
+class _Scopes(threading.local):
+    """The device scopes of a thread, each with whether it has been left."""
+
+    def __init__(self) -> None:
+        self.stack: list[list[Any]] = []
+
+
+_SCOPES = _Scopes()
+
+
+@contextmanager
+def _device_scope(device: str) -> Iterator[None]:
+    """Work on a device, in a context that may end before those within it do."""
+    scope, stack = [tf.device(device), False], _SCOPES.stack
+    scope[0].__enter__()
+    stack.append(scope)
+    try:
+        yield
+    finally:
+        # TensorFlow's own scopes have to be left in order
+        scope[1] = True
+        while stack and stack[-1][1]:
+            stack.pop()[0].__exit__(None, None, None)
+
+
+def check_device(device: Any) -> None:
+    """
+    Check the name of a device, and whether there is such a device.
+
+    Parameters
+    ----------
+    device : str or None
+        The device that the user asked for.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If it is no name of a device.
+
+    Warns
+    -----
+    UserWarning
+        If there is none, so that TensorFlow is going to take another one.
+    """
+    if device is None:
+        return
+    rule = 'must be None, or the name of a device, such as "/cpu:0"'
+    if not isinstance(device, str):
+        raise ValidationError(f"{rule} (received {device!r})", "device")
+    try:
+        wanted = tf.DeviceSpec.from_string(device)
+    except ValueError as err:
+        raise ValidationError(f"{rule} (received {device!r})", "device") from err
+    names = [d.name for d in tf.config.list_logical_devices()]
+    if not any(_is_device(wanted, tf.DeviceSpec.from_string(name)) for name in names):
+        warnings.warn(
+            f"TensorFlow has no device {device!r} here, and takes another one. There "
+            f"are: {', '.join(repr(n.removeprefix('/device:')) for n in names)}. Pass "
+            "the name of one of them, or None to let TensorFlow decide."
+        )
+
+
+def _is_device(wanted: tf.DeviceSpec, there: tf.DeviceSpec) -> bool:
+    """Return whether a device is one that is wanted, as far as that is specified."""
+    same_type = wanted.device_type in (None, there.device_type)
+    return same_type and wanted.device_index in (None, there.device_index)
 
 
 def report_device(device: str | None) -> None:

@@ -83,7 +83,8 @@ class SimulationData(Mapping):
         -------
         data : object
             The read-only ``([minibatch_size,] n_steps, size)`` array recorded by a
-            Probe, the `~nengo.builder.ensemble.BuiltEnsemble` of an Ensemble, the
+            Probe (an empty list if nothing has been simulated), the
+            `~nengo.builder.ensemble.BuiltEnsemble` of an Ensemble, the
             `~nengo.builder.connection.BuiltConnection` of a Connection.
 
         Raises
@@ -137,8 +138,12 @@ class SimulationData(Mapping):
 
     def _probe_data(self, probe: nengo.Probe) -> np.ndarray | list:
         data = self.sim.recording.data(probe)
-        if data is None:
+        if data is None and self.sim.recording.is_new:
             return []
+        if data is None:
+            # as of Nengo, for each item: without the shape of what a step records
+            data = np.empty((self.sim.recording.minibatch_size, 0))
+            data.setflags(write=False)
         return data if self.minibatched else data[0]
 
     def _ensemble(self, ens: nengo.Ensemble, built: BuiltEnsemble) -> BuiltEnsemble:

@@ -31,6 +31,8 @@ class Recording:
     ----------
     chunks : dict of {nengo.Probe: list of (minibatch_size, n, ...) array}
         What has been recorded, in chunks along the second axis.
+    is_new : bool
+        Whether nothing has been simulated since the data were dropped last.
     """
 
     def __init__(self, program: Program):
@@ -45,6 +47,7 @@ class Recording:
 
     def clear(self) -> None:
         """Drop everything."""
+        self.is_new = True
         self.chunks = {probe: [] for probe in self._shapes}
 
     def add(self, outputs: Sequence[np.ndarray], first_step: int, n_steps: int) -> None:
@@ -61,6 +64,7 @@ class Recording:
         n_steps : int
             Number of steps in the block.
         """
+        self.is_new = False
         steps = first_step + np.arange(n_steps)
         for probe, output in zip(self._shapes, outputs):
             keeps_history = probe not in self._without_history
@@ -73,6 +77,7 @@ class Recording:
 
     def extend(self, other: Recording) -> None:
         """Add what has been recorded after this."""
+        self.is_new = self.is_new and other.is_new
         for probe, chunks in other.chunks.items():
             self._append(probe, chunks)
 

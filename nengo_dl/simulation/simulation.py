@@ -7,8 +7,8 @@ run either succeeds or changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
 import nengo
@@ -174,8 +174,7 @@ class Simulation:
         keeps_state = bool(graph.values.keep_state.numpy())
         return graph.feeds.generate(self.n_steps, n_steps, n_items, given, keeps_state)
 
-    @contextmanager
-    def keras_call(self, keep_state: bool) -> Iterator[None]:
+    def keras_call(self, keep_state: bool) -> AbstractContextManager[bool]:
         """
         Return a context in which Keras runs the network.
 
@@ -187,30 +186,9 @@ class Simulation:
         ----------
         keep_state : bool
             Whether the state at the end of every batch is where the next one starts.
+            The context returns it.
         """
-        values = self.tensor_graph.values
-        # Keras must not change what a call further out has set
-        keeps_state = bool(values.keep_state.numpy())
-        python_state = self.python_state()
-        state = values.packed_state()
-        succeeded = False
-        values.keep_state.assign(keep_state)
-        try:
-            with self.context(), self.tensor_graph.errors.unwrap():
-                yield
-            succeeded = True
-        except BaseException as err:
-            reached = values.packed_state()
-            values.commit(state, stateful=True)
-            if not isinstance(err, Exception):
-                values.commit(reached, stateful=False)
-            raise
-        finally:
-            values.keep_state.assign(keeps_state)
-            if succeeded and keep_state:
-                self.n_steps = values.n_steps()
-            else:
-                self.set_python_state(python_state)
+        return _KerasCall(self, keep_state)
 
     def set_signal(self, signal: Signal, value: np.ndarray) -> None:
         """
@@ -288,3 +266,52 @@ class Simulation:
             self._construct(NullProgressBar)
             self.tensor_graph.values.set_copy(values)
             self.set_python_state(python_state)
+
+
+class _KerasCall:
+    """
+    The context of `Simulation.keras_call`.
+
+    It is no generator, as these cannot raise the `StopIteration` of a user's function.
+    """
+
+    def __init__(self, simulation: Simulation, keep_state: bool):
+        self._simulation = simulation
+        self._keep_state = keep_state
+
+    def __enter__(self) -> bool:
+        simulation, graph = self._simulation, self._simulation.tensor_graph
+        self._values = graph.values
+        # Keras must not change what a call further out has set
+        self._keeps_state = bool(graph.values.keep_state.numpy())
+        self._python_state = simulation.python_state()
+        self._state = graph.values.packed_state()
+        self._inner = ExitStack()
+        self._inner.enter_context(simulation.context())
+        self._inner.enter_context(graph.errors.unwrap())
+        graph.values.keep_state.assign(self._keep_state)
+        return self._keep_state
+
+    def __exit__(self, *details: Any) -> None:
+        error = details[1]
+        try:
+            self._inner.__exit__(*details)
+        except BaseException as own:
+            error = own
+            raise
+        finally:
+            self._end(error)
+
+    def _end(self, error: BaseException | None) -> None:
+        """Leave the state that there should be."""
+        values, simulation = self._values, self._simulation
+        if error is not None:
+            reached = values.packed_state()
+            values.commit(self._state, stateful=True)
+            if not isinstance(error, Exception):
+                values.commit(reached, stateful=False)
+        values.keep_state.assign(self._keeps_state)
+        if error is None and self._keep_state:
+            simulation.n_steps = values.n_steps()
+        else:
+            simulation.set_python_state(self._python_state)

@@ -18,6 +18,40 @@ from nengo.exceptions import ValidationError
 
 from nengo_dl.config import Settings
 from nengo_dl.simulation.arrays import as_array
+from nengo_dl.utils import as_number, is_integer
+
+# Compiled loops count in 32 bits.
+MAX_STEPS = 2**31 - 1
+
+
+def steps_of_time(time_in_seconds: Any, dt: float) -> int:
+    """
+    Return how many steps a simulation takes.
+
+    Parameters
+    ----------
+    time_in_seconds : float
+        How long it is, in seconds.
+    dt : float
+        Length of a step in seconds.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If that is no number, negative, not finite, or too long.
+    """
+    seconds = as_number(time_in_seconds, "time_in_seconds")
+    if not 0 <= seconds < math.inf:
+        raise ValidationError(
+            f"Must be positive and finite (got {seconds:g})", attr="time_in_seconds"
+        )
+    if seconds / dt > MAX_STEPS:
+        raise ValidationError(
+            f"{seconds:g} seconds are too many steps of {dt:g} seconds; at most "
+            f"{MAX_STEPS} steps can be simulated at a time",
+            attr="time_in_seconds",
+        )
+    return int(np.round(seconds / dt))
 
 
 def whole_iterations(n_steps: Any, unroll: int, use_loop: bool = True) -> int:
@@ -48,12 +82,13 @@ def whole_iterations(n_steps: Any, unroll: int, use_loop: bool = True) -> int:
     RuntimeWarning
         If the number had to be changed.
     """
-    number = np.asarray(n_steps)
-    if number.ndim > 0 or number.dtype.kind not in "fiu" or not 0 <= number < math.inf:
+    number = as_number(n_steps, "n_steps")
+    if not 0 <= number < math.inf:
         raise ValidationError(
             f"must be a number of at least 0 (received {n_steps!r})", attr="n_steps"
         )
-    whole = math.ceil(n_steps / unroll) * unroll
+    _check_limit(number)
+    whole = math.ceil(number / unroll) * unroll
     if not use_loop and whole not in (0, unroll):
         raise ValidationError(
             f"With use_loop=False exactly unroll_simulation={unroll} steps can be "
@@ -67,6 +102,15 @@ def whole_iterations(n_steps: Any, unroll: int, use_loop: bool = True) -> int:
             RuntimeWarning,
         )
     return whole
+
+
+def _check_limit(n_steps: float) -> None:
+    if n_steps > MAX_STEPS:
+        raise ValidationError(
+            f"That is too many steps: at most {MAX_STEPS} can be simulated at a time "
+            f"(received {n_steps:g})",
+            attr="n_steps",
+        )
 
 
 def check_n_steps(n_steps: int | None, settings: Settings) -> int:
@@ -97,10 +141,11 @@ def check_n_steps(n_steps: int | None, settings: Settings) -> int:
             "number of steps to simulate",
             "n_steps",
         )
-    if not isinstance(n_steps, (int, np.integer)) or n_steps < 1:
+    if not is_integer(n_steps) or n_steps < 1:
         raise ValidationError(
             f"must be an integer of at least 1 (received {n_steps!r})", "n_steps"
         )
+    _check_limit(n_steps)
     if not settings.use_loop and n_steps != unroll:
         raise ValidationError(
             f"With use_loop=False exactly unroll_simulation={unroll} steps "

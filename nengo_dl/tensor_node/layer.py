@@ -14,6 +14,8 @@ from typing import Any
 
 import nengo
 import numpy as np
+from nengo.base import NengoObject, ObjView
+from nengo.exceptions import ValidationError
 
 from nengo_dl.config import configure_settings
 from nengo_dl.tensor_node.calling import tensor_func_name
@@ -44,9 +46,31 @@ class Layer:
     ----------
     layer_func : callable or keras.layers.Layer or nengo.neurons.NeuronType
         What to apply. A Keras layer that is applied twice has its weights once.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If it is a class, or cannot be applied.
     """
 
     def __init__(self, layer_func: Callable | nengo.neurons.NeuronType):
+        if isinstance(layer_func, type) or not (
+            callable(layer_func) or isinstance(layer_func, nengo.neurons.NeuronType)
+        ):
+            hint = ""
+            if isinstance(layer_func, type):
+                hint = f"; create an instance, such as `{layer_func.__name__}(...)`"
+            raise ValidationError(
+                "must be a function, a Keras layer, or a neuron type (received "
+                f"{layer_func!r}){hint}",
+                attr="layer_func",
+            )
+        if isinstance(layer_func, nengo.Direct):
+            raise ValidationError(
+                "Direct mode has no neurons to apply; pass another neuron type, or the "
+                "function itself",
+                attr="layer_func",
+            )
         self.layer_func = layer_func
 
     def __call__(
@@ -83,7 +107,18 @@ class Layer:
             The layer's output.
         conn : nengo.Connection
             From ``input`` to ``obj``; only if ``return_conn`` is True.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If the input is no Nengo object with an output.
         """
+        if not isinstance(input, (NengoObject, ObjView, nengo.ensemble.Neurons)):
+            raise ValidationError(
+                "Layers are applied to Nengo objects, such as Nodes and ensembles, "
+                f"within a network (received {input!r})",
+                attr="input",
+            )
         size = _size_of(input, transform)
         if isinstance(self.layer_func, nengo.neurons.NeuronType):
             n_neurons = size if shape_in is None else math.prod(shape_in)

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import keras
 import nengo
 from nengo.base import NengoObject
 from nengo.exceptions import ValidationError
@@ -27,14 +26,13 @@ class TensorFuncParam(Parameter):
 
     def coerce(self, instance: nengo.Node, value: Any) -> Any:
         """Check that the value can be called on tensors."""
-        is_layer_class = isinstance(value, type) and issubclass(
-            value, keras.layers.Layer
-        )
-        if is_layer_class or not callable(value):
-            hint = "create an instance, such as `Dense(10)`" if is_layer_class else ""
+        if isinstance(value, type) or not callable(value):
+            hint = "pass something that can be called"
+            if isinstance(value, type):
+                hint = f"create an instance, such as `{value.__name__}(...)`"
             raise ValidationError(
                 "A TensorNode needs a TensorFlow function or Keras Layer (received: "
-                f"{value!r}); {hint or 'pass something that can be called'}",
+                f"{value!r}); {hint}",
                 attr=self.name,
                 obj=instance,
             )

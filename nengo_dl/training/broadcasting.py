@@ -7,10 +7,11 @@ them to fit the other, which it would do without a word to targets of a wrong sh
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 
 import tensorflow as tf
+
+from nengo_dl.utils import without_warnings
 
 # lengths of the axes for items, steps, and more; none of them fits another by chance
 LENGTHS = (5, 7, 11, 13, 17, 19)
@@ -39,9 +40,8 @@ def broadcasts(
             tf.TensorSpec(target_shape, target.dtype),
             tf.TensorSpec(output_shape, output.dtype),
         ]
-        with warnings.catch_warnings():
-            # shapes that nobody has passed are no reason to warn
-            warnings.simplefilter("ignore")
+        # shapes that nobody has passed are no reason to warn
+        with without_warnings():
             try:
                 tf.function(function, autograph=False).get_concrete_function(*specs)
             except Exception:  # whatever it is, they are not accepted

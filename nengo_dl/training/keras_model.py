@@ -8,7 +8,6 @@ around our own losses and metrics.
 
 from __future__ import annotations
 
-import warnings
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
@@ -23,7 +22,7 @@ from nengo_dl.simulation.device import working_context
 from nengo_dl.tensor_graph import NOT_WHOLE, TensorGraph
 from nengo_dl.training.objectives import Objectives
 from nengo_dl.training.streams import by_name
-from nengo_dl.utils import are_here, xla_compiles
+from nengo_dl.utils import are_here, without_warnings, xla_compiles
 
 
 @dataclass(frozen=True)
@@ -299,9 +298,8 @@ class SimulatorModel(keras.Model):
 
     def layers_compile(self) -> bool:
         """Return whether Keras thinks that XLA can compile all layers."""
-        with warnings.catch_warnings():
-            # Keras says that it does without
-            warnings.simplefilter("ignore")
+        # Keras says that it does without
+        with without_warnings():
             self.jit_compile = True
         return self.jit_compile
 

@@ -17,7 +17,7 @@ from nengo.exceptions import SimulatorClosed
 
 from nengo_dl.training.keras_model import SimulatorModel
 from nengo_dl.training.trainer import Trainer
-from nengo_dl.utils import require_open
+from nengo_dl.utils import require_open, shortens_tracebacks
 
 
 class KerasMethods:
@@ -90,6 +90,7 @@ class KerasMethods:
             optimizer, loss, loss_weights, metrics, weighted_metrics, **kwargs
         )
 
+    @shortens_tracebacks
     @require_open
     def fit(
         self,
@@ -142,6 +143,7 @@ class KerasMethods:
         """
         return self._trainer.fit(x, y, n_steps, stateful, **kwargs)
 
+    @shortens_tracebacks
     @require_open
     def evaluate(
         self,
@@ -175,6 +177,7 @@ class KerasMethods:
         """
         return self._trainer.evaluate(x, y, n_steps, stateful, **kwargs)
 
+    @shortens_tracebacks
     @require_open
     def predict(
         self,
@@ -206,6 +209,7 @@ class KerasMethods:
         """
         return self._trainer.predict(x, n_steps, stateful, **kwargs)
 
+    @shortens_tracebacks
     @require_open
     def predict_on_batch(
         self,
@@ -224,6 +228,7 @@ class KerasMethods:
         """
         return self._trainer.predict_on_batch(x, n_steps, stateful, **kwargs)
 
+    @shortens_tracebacks
     @require_open
     def check_gradients(
         self,

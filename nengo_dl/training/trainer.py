@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 import keras
@@ -58,6 +58,8 @@ class Trainer:
         self._data = TrainingData(node_names, self._probe_names, simulation)
         self._keras_model: SimulatorModel | None = None
         self._node_inputs: dict[nengo.Node, keras.KerasTensor] | None = None
+        batch = simulation.settings.minibatch_size
+        self._input_shapes = {node: (batch, None, node.size_out) for node in node_names}
         self._jit_compile: bool | str = "auto"
         self._compiled: Compiled | None = None
         # what training functions were made for, and by what they depend on
@@ -78,7 +80,13 @@ class Trainer:
     def node_inputs(self) -> dict[nengo.Node, keras.KerasTensor]:
         """The inputs of the Keras model by Node."""
         # they stay readable when the simulation is closed, and the model gone
-        if self._node_inputs is None:
+        if self._node_inputs is None and self._simulation.is_closed:
+            dtype = self._simulation.settings.dtype
+            self._node_inputs = {
+                node: keras.Input(batch_shape=shape, dtype=dtype)
+                for node, shape in self._input_shapes.items()
+            }
+        elif self._node_inputs is None:
             inputs = self.keras_model.inputs
             return dict(zip(self._simulation.tensor_graph.program.nodes, inputs))
         return self._node_inputs
@@ -242,17 +250,13 @@ class Trainer:
 
     # -- of a call --------------------------------------------------------------------
 
-    @contextmanager
     def _keras_call(
         self, name: str | None, stateful: bool, kwargs: dict[str, Any]
-    ) -> Iterator[bool]:
+    ) -> AbstractContextManager[bool]:
         """
         Return a context to call Keras in, after checks that all calls share.
 
-        Yields
-        ------
-        keep_state : bool
-            Whether the state at the end of a minibatch is kept.
+        The context returns whether the state at the end of a minibatch is kept.
         """
         settings = self._simulation.settings
         if "batch_size" in kwargs:
@@ -270,8 +274,7 @@ class Trainer:
                     "`stateful=False`"
                 )
         keep_state = bool(stateful and settings.stateful)
-        with self._simulation.keras_call(keep_state):
-            yield keep_state
+        return self._simulation.keras_call(keep_state)
 
     def _batches(self, x: Any, y: Any, kwargs: dict[str, Any]) -> tuple[Any, Any]:
         """Return batches in place of arrays; those for validation are in ``kwargs``."""

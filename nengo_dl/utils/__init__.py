@@ -9,7 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 from nengo_dl.utils.checks import are_here, require_open, xla_compiles
-from nengo_dl.utils.global_settings import SETTINGS_LOCK, GlobalSetting
+from nengo_dl.utils.global_settings import (
+    SETTINGS_LOCK,
+    GlobalSetting,
+    without_warnings,
+)
 from nengo_dl.utils.names import (
     describe_operator,
     function_name,
@@ -17,6 +21,7 @@ from nengo_dl.utils.names import (
     readable_name,
     sanitize_name,
 )
+from nengo_dl.utils.numbers import RealParam, as_number, is_integer
 from nengo_dl.utils.progress import (
     MessageBar,
     NengoProgressBar,
@@ -32,6 +37,7 @@ from nengo_dl.utils.python_calls import (
     note_origin,
     numpy_function,
 )
+from nengo_dl.utils.tracebacks import calls_users_code, shortens_tracebacks
 
 __all__ = [
     "SETTINGS_LOCK",
@@ -41,12 +47,16 @@ __all__ = [
     "NengoProgressBar",
     "NullProgressBar",
     "ProgressBar",
+    "RealParam",
     "SubProgressBar",
     "align_func",
     "are_here",
+    "as_number",
+    "calls_users_code",
     "describe_operator",
     "fit_output",
     "function_name",
+    "is_integer",
     "keras_names",
     "note_origin",
     "numpy_function",
@@ -54,6 +64,8 @@ __all__ = [
     "readable_name",
     "require_open",
     "sanitize_name",
+    "shortens_tracebacks",
+    "without_warnings",
     "xla_compiles",
 ]
 

@@ -8,6 +8,7 @@ value, after which it is as it was before, in whatever order threads leave them.
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,6 +17,14 @@ from typing import Any
 # something is built or traced, and never while a compiled function runs: Python that is
 # called from there, maybe in a thread of TensorFlow, may use other simulators.
 SETTINGS_LOCK = threading.RLock()
+
+
+@contextmanager
+def without_warnings() -> Iterator[None]:
+    """Ignore warnings; other threads, whose filters are the same, have to wait."""
+    with SETTINGS_LOCK, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 class GlobalSetting:
@@ -35,11 +44,15 @@ class GlobalSetting:
         # values of the contexts that have been entered, not yet left; each in a list,
         # to be told apart, and the value outside of all in front
         self._values: list[list[Any]] = []
+        self._written: Any = None
 
     def outside(self) -> Any:
         """Return the value outside of all contexts."""
         with SETTINGS_LOCK:
-            return self._values[0][0] if self._values else self._read()
+            if not self._values:
+                return self._read()
+            self._see_changes()
+            return self._values[0][0]
 
     @contextmanager
     def shown(self, value: Any) -> Iterator[None]:
@@ -50,18 +63,31 @@ class GlobalSetting:
         """
         own = [value]
         with SETTINGS_LOCK:
-            if not self._values:
+            if self._values:
+                self._see_changes()
+            else:
                 self._values.append([self._read()])
             self._values.append(own)
-            self._write(value)
+            self._set(value)
         try:
             yield
         finally:
             with SETTINGS_LOCK:
+                self._see_changes()
                 self._values = [other for other in self._values if other is not own]
-                self._write(self._values[-1][0])
+                self._set(self._values[-1][0])
                 if len(self._values) == 1:
                     self._values = []
+
+    def _set(self, value: Any) -> None:
+        self._write(value)
+        self._written = self._read()
+
+    def _see_changes(self) -> None:
+        """Keep what the user has set in the meantime, for the time after all."""
+        now = self._read()
+        if now != self._written:
+            self._values[0][0] = self._written = now
 
     @contextmanager
     def fixed(self, value: Any) -> Iterator[None]:

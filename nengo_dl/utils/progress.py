@@ -10,9 +10,12 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
+import numpy as np
 import progressbar
+from nengo.exceptions import ValidationError
 from nengo.rc import rc
 from nengo.utils.progress import NoProgressBar, Progress
 from nengo.utils.progress import ProgressBar as NengoBar
@@ -140,7 +143,7 @@ class ProgressBar(NullProgressBar):
         }
         self._bar = progressbar.ProgressBar(**{**options, **self._kwargs})
         self._bar.start()
-        if sys.stdout.isatty():
+        if _StandardOutput().isatty():
             threading.Thread(target=self._refresh, daemon=True).start()
         return self
 
@@ -326,11 +329,39 @@ class NengoProgressBar(NullProgressBar):
 
 class _StandardOutput:
     """
-    Writes to whatever ``sys.stdout`` is at the moment.
+    Writes to whatever ``sys.stdout`` is at the moment, if it is anything.
 
     progressbar2 replaces ``sys.stdout`` itself by the stream it found when it was
     imported, which is not the one that notebooks, tests, or `redirect_stdout` look at.
+    There may be none (in services, and programs with windows), and what is in its place
+    may have no method but ``write``. What is shown is not worth an interruption.
     """
+
+    def write(self, text: str) -> int:
+        """Write some text."""
+        try:
+            self._call("write", text)
+        except UnicodeEncodeError:
+            raise  # progressbar2 then writes ASCII
+        except (OSError, TypeError, ValueError):
+            pass  # a pipe that nobody reads, a closed file, or one of bytes
+        return len(text)
+
+    def flush(self) -> None:
+        """Write what is in a buffer."""
+        with suppress(OSError, ValueError):
+            self._call("flush")
+
+    def isatty(self) -> bool:
+        """Return whether this is a terminal."""
+        with suppress(OSError, ValueError):
+            return bool(self._call("isatty"))
+        return False
+
+    @staticmethod
+    def _call(name: str, *args: Any) -> Any:
+        method = getattr(sys.stdout, name, None)
+        return None if method is None else method(*args)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(sys.stdout, name)
@@ -364,12 +395,27 @@ def progress_bar_for(
     -------
     bar : NullProgressBar
         A bar with the interface of `NullProgressBar`.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If ``progress_bar`` is anything else.
     """
+    if not isinstance(progress_bar, (bool, np.bool_, NengoBar, type(None))):
+        raise ValidationError(
+            "must be True, False, or one of `nengo.utils.progress` (received "
+            f"{progress_bar!r})",
+            "progress_bar",
+        )
     if isinstance(progress_bar, NengoBar) and not isinstance(
         progress_bar, NoProgressBar
     ):
         return NengoProgressBar(progress_bar, present, past, max_value, last)
-    if progress_bar is True and _progress_bars_enabled():
+    if (
+        progress_bar
+        and not isinstance(progress_bar, NengoBar)
+        and _progress_bars_enabled()
+    ):
         return ProgressBar(present, past, max_value)
     return NullProgressBar(present, past, max_value)
 

@@ -12,14 +12,15 @@ import functools
 import itertools
 import logging
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from types import TracebackType
 from typing import Any
 
 import numpy as np
 from nengo.exceptions import SimulationError
 
 from nengo_dl.utils.names import function_name
+from nengo_dl.utils.tracebacks import calls_users_code
 
 logger = logging.getLogger(__name__)
 
@@ -106,6 +107,7 @@ class ErrorBox:
         self._functions: dict[int, Callable] = {}
         self._keys = itertools.count()
         self._passing: list[int] = []
+        self._n_unwrapping = 0
 
     def guard(self, func: Callable, passing: bool = False) -> Callable:
         """
@@ -124,6 +126,7 @@ class ErrorBox:
             self._passing.append(key)
         box = weakref.ref(self)
 
+        @calls_users_code
         def guarded_func(*args: Any) -> Any:
             holder = box()
             func = None if holder is None else holder._functions.get(key)
@@ -138,35 +141,60 @@ class ErrorBox:
                 # functions may run in parallel; the first exception is the cause
                 if holder._error is None:
                     holder._error = err
+                # TensorFlow logs what it gets with its traceback, and Keras takes a
+                # `StopIteration` for the end of the data
+                if holder._n_unwrapping > 0 or isinstance(err, StopIteration):
+                    raise RuntimeError(f"{type(err).__name__}: {err}") from None
                 raise
 
         return guarded_func
 
-    @contextmanager
-    def unwrap(self) -> Iterator[None]:
-        """Raise the remembered exception in place of TensorFlow's."""
-        self._error = None
-        n_passing = len(self._passing)
-        try:
-            yield
-            if self._error is not None:
-                # Keras takes what becomes of a `StopIteration` for the end of the data
-                raise self._error
-        except Exception as err:
-            if self._error is not None:
-                raise self._error from None
-            if _is_interrupt(err):
-                raise KeyboardInterrupt from None
-            raise
-        finally:
-            # an exception keeps the frames of its traceback alive
-            self._error = None
-            for key in self._passing[n_passing:]:
-                del self._functions[key]
-            del self._passing[n_passing:]
+    def unwrap(self) -> _Unwrapping:
+        """Return a context that raises the remembered exception, not TensorFlow's."""
+        return _Unwrapping(self)
 
 
-def _is_interrupt(error: Exception) -> bool:
+class _Unwrapping:
+    """
+    The context of `ErrorBox.unwrap`.
+
+    It is no generator, as these cannot raise a `StopIteration`.
+    """
+
+    def __init__(self, box: ErrorBox):
+        self._box = box
+
+    def __enter__(self) -> None:
+        self._box._error = None
+        self._box._n_unwrapping += 1
+        self._n_passing = len(self._box._passing)
+
+    def __exit__(
+        self, kind: Any, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        box, own = self._box, self._box._error
+        # an exception keeps the frames of its traceback alive
+        box._error = None
+        box._n_unwrapping -= 1
+        for key in box._passing[self._n_passing :]:
+            del box._functions[key]
+        del box._passing[self._n_passing :]
+        if own is not None and isinstance(error, Exception):
+            _raise_again(own)
+        if error is not None and _is_interrupt(error):
+            raise KeyboardInterrupt from None
+
+
+def _raise_again(error: BaseException) -> None:
+    """Raise an exception of a function with the causes that it came with."""
+    context = error.__context__
+    try:
+        raise error
+    finally:
+        error.__context__ = context
+
+
+def _is_interrupt(error: BaseException) -> bool:
     """Return whether an error of TensorFlow is the text of an interrupt by the user."""
     import tensorflow as tf
 
@@ -206,22 +234,40 @@ def align_func(output_dtype: Any) -> Callable[[Callable], Callable]:
             try:
                 # a copy, because the function may go on to change its array
                 aligned = np.array(output, dtype=dtype)
-            except (TypeError, ValueError) as err:
+            except (TypeError, ValueError, OverflowError) as err:
                 raise SimulationError(
                     f"Function `{name}` returned a value of type "
                     f"`{type(output).__name__}` that cannot be cast to {dtype} "
                     f"(received: {output!r})"
                 ) from err
             if not np.isfinite(aligned).all():
-                raise SimulationError(
-                    f"Function `{name}` returned non-finite values (received: "
-                    f"{output!r}); make sure that it returns finite numbers only"
-                )
+                raise SimulationError(_what_is_wrong(name, output, aligned.dtype))
             return aligned
 
         return aligned_func
 
     return decorator
+
+
+def _what_is_wrong(name: str, output: Any, dtype: np.dtype) -> str:
+    """Return the text of an error about output that is not finite as a type."""
+    received = f"(received: {output!r})"
+    array = np.asarray(output)
+    if any(item is None for item in array.ravel()):
+        return (
+            f"Function `{name}` returned objects, not numbers {received}; make sure "
+            "that it returns numbers only"
+        )
+    if np.isfinite(array.astype("float64")).all():
+        return (
+            f"Function `{name}` returned numbers that are too large for {dtype} "
+            f"{received}; configure the network with a larger type, such as "
+            '`nengo_dl.configure_settings(dtype="float64")`'
+        )
+    return (
+        f"Function `{name}` returned non-finite values {received}; make sure that it "
+        "returns finite numbers only"
+    )
 
 
 def fit_output(value: np.ndarray, size: int, name: str) -> np.ndarray:

@@ -48,6 +48,24 @@ def test_default_settings():
     assert settings.dtype == "float32" and settings.jit_compile == "auto"
 
 
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"planner": lambda ops: None}, "plan must be a list.*correct the planner"),
+        ({"planner": lambda ops: [tuple(ops[1:])]}, "correct the planner"),
+        ({"sorter": lambda plan: None}, "sorter `<lambda>` must return signals"),
+        ({"simplifications": [lambda ops: None]}, "simplification `<lambda>` must"),
+        ({"simplifications": [lambda ops: ops[:1]]}, "simplification `<lambda>` must"),
+    ],
+)
+def test_functions_that_return_something_else(settings, message):
+    with nengo.Network() as net:
+        configure_settings(**settings)
+        nengo.Probe(nengo.Node([1]))
+    with pytest.raises(BuildError, match=message):
+        compile_network(net)
+
+
 def test_configured_settings():
     with nengo.Network() as net:
         configure_settings(planner=noop_planner, use_loop=False, simplifications=[])

@@ -2,7 +2,8 @@ import pytest
 from graph.literal_graphs import Op, signal, signals
 from nengo.exceptions import BuildError
 
-from nengo_dl.graph_optimizer import verify_plan
+from nengo_dl.graph.verify import verify_order, verify_simplified
+from nengo_dl.graph_optimizer import noop_order_signals, simplify, verify_plan
 
 pytestmark = pytest.mark.usefixtures("builders")
 
@@ -22,6 +23,56 @@ def test_valid_plan(chain):
     other = Op(sets=[signal()])
     verify_plan([*chain, other], [(first,), (second, other), (third,)])
     verify_plan([], [])
+
+
+@pytest.mark.parametrize("plan", [None, 5, "plan", [None], [["group"]]])
+def test_what_is_no_plan(chain, plan):
+    with pytest.raises(BuildError, match="must be a list of groups.*received"):
+        verify_plan(chain, plan)
+    with pytest.raises(BuildError, match="correct the sorter"):
+        verify_plan(chain, plan, author="sorter")
+
+
+def test_operators_are_no_groups(chain):
+    with pytest.raises(BuildError, match="must be a list of groups"):
+        verify_plan(chain, list(chain))
+
+
+@pytest.mark.parametrize("result", [None, 5, [None], "operators"])
+def test_what_are_no_operators(chain, result):
+    def my_pass(operators):
+        return result
+
+    with pytest.raises(BuildError, match="simplification `my_pass` must return a list"):
+        simplify(chain, [my_pass])
+
+
+def test_too_few_operators(chain):
+    def my_pass(operators):
+        return operators[:1]
+
+    x, _, z = (op.sets[0] for op in chain)
+    assert simplify(chain, [my_pass]) == [chain[0]]
+    assert simplify(chain, [my_pass], [x]) == [chain[0]]
+    with pytest.raises(BuildError, match="`my_pass` must return operators that do the"):
+        simplify(chain, [my_pass], [x, z])
+    verify_simplified(my_pass, chain, [x, z])
+
+
+def test_what_is_no_order(chain):
+    def my_sorter(plan):
+        raise AssertionError("is not called")
+
+    plan = [(op,) for op in chain]
+    signals, _ = noop_order_signals(plan)
+    verify_order(my_sorter, chain, (signals, plan))
+    for result in (None, plan, (signals,), (signals, None)):
+        with pytest.raises(BuildError, match="`my_sorter` must return signals and a"):
+            verify_order(my_sorter, chain, result)
+    with pytest.raises(BuildError, match="missing from the plan.*sorter `my_sorter`"):
+        verify_order(my_sorter, chain, (signals, plan[1:]))
+    with pytest.raises(BuildError, match="must return all signals, but .* is missing"):
+        verify_order(my_sorter, chain, (signals[1:], plan))
 
 
 def test_missing_operator(chain):

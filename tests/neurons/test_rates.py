@@ -65,6 +65,8 @@ def test_soft_lif_arguments():
     assert str(SoftLIFRate(0.5, tau_rc=0.1)) == "SoftLIFRate(sigma=0.5, tau_rc=0.1)"
     with pytest.raises(ValidationError, match="sigma"):
         SoftLIFRate(sigma=0)
+    with pytest.raises(ValidationError, match="sigma: must be a finite number"):
+        SoftLIFRate(sigma=np.nan)
     with pytest.raises(ReadonlyError):
         SoftLIFRate().sigma = 2
 

@@ -6,10 +6,11 @@ import nengo
 import numpy as np
 import pytest
 import tensorflow as tf
+from nengo.exceptions import ValidationError
 
 import nengo_dl
 from nengo_dl.simulation import device as environment
-from nengo_dl.simulation.device import report_device, working_context
+from nengo_dl.simulation.device import check_device, report_device, working_context
 
 is_tf32_allowed = tf.config.experimental.tensor_float_32_execution_enabled
 
@@ -121,6 +122,46 @@ def test_precision_of_simulators(allow_tf32, tf32_of_user, Simulator):
         # (the type of the output is found out outside of the simulator)
         sim.reset()
         assert is_tf32_allowed() is tf32_of_user
+
+
+@pytest.mark.parametrize(
+    "device",
+    [None, "", "cpu", "/CPU", "cpu:0", "/device:CPU:0", "/device:cpu:0"]
+    + ["/job:localhost/replica:0/task:0/device:CPU:0"],
+)
+def test_devices_that_exist(device):
+    check_device(device)
+
+
+@pytest.mark.parametrize(
+    "device", ["/cpu:99", "gpu:99", "/GPU:99", "/device:GPU:99", "/tpu:99", "tpu"]
+)
+def test_devices_that_do_not_exist(device):
+    with pytest.warns(UserWarning, match=f"no device '{device}' here.*'CPU:0'"):
+        check_device(device)
+
+
+@pytest.mark.parametrize("device", [5, b"/cpu:0", "nonsense", "/cpu:x", "/cpu:0/gpu:0"])
+def test_what_is_no_device(device):
+    with pytest.raises(ValidationError, match='device: must be None, or.*"/cpu:0"'):
+        check_device(device)
+
+
+def test_scopes_may_be_left_in_any_order():
+    def device():
+        return tf.constant(0.0).device
+
+    before = device()
+    first, second = (working_context(d, "float32") for d in ("/cpu:0", "cpu"))
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    with working_context("/cpu:0", "float32"):
+        assert device().endswith("CPU:0")
+    second.__exit__(None, None, None)
+    assert device() == before
+    with tf.device("/cpu:0"):
+        pass
 
 
 def test_invalid_device():

@@ -9,6 +9,7 @@ import nengo
 import numpy as np
 import pytest
 import tensorflow as tf
+from nengo.exceptions import ValidationError
 from tensor_node.layers import Affine, double
 
 import nengo_dl
@@ -61,6 +62,38 @@ def test_neurons(net, Simulator):
     with Simulator(net) as sim:
         sim.run_steps(10)
     np.testing.assert_allclose(sim.data[probe], [[0, 0, 0, 10]] * 10)
+
+
+@pytest.mark.parametrize(
+    "layer_func, message",
+    [
+        (nengo.LIF, r"create an instance, such as `LIF\(...\)`"),
+        (keras.layers.Dense, r"create an instance, such as `Dense\(...\)`"),
+        (nengo.Direct(), "Direct mode has no neurons"),
+        (None, "must be a function"),
+        ("relu", "must be a function"),
+    ],
+)
+def test_what_is_no_layer(layer_func, message):
+    with pytest.raises(ValidationError, match=f"layer_func: .*{message}"):
+        nengo_dl.Layer(layer_func)
+
+
+@pytest.mark.parametrize("layer_func", [tf.identity, nengo.LIF()])
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        tf.ones(3),
+        np.ones(3),
+        keras.Input((3,)),
+        nengo.Network(add_to_container=0),
+    ],
+)
+def test_what_layers_are_applied_to(net, layer_func, value):
+    with pytest.raises(ValidationError, match="input: Layers are applied to Nengo obj"):
+        nengo_dl.Layer(layer_func)(value)
+    assert net.all_objects == []
 
 
 def test_size_of_input(net):

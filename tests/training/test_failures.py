@@ -30,16 +30,8 @@ def test_failed_fit_changes_nothing(Simulator):
         np.testing.assert_array_equal(sim.data[net.conn].weights, before)
 
 
-@pytest.mark.parametrize(
-    "error, raised, message",
-    [
-        (ZeroDivisionError, ZeroDivisionError, "stop"),
-        # Keras takes TensorFlow's error for the end of the data; RuntimeError is what
-        # Python makes of it in any generator
-        (StopIteration, RuntimeError, "StopIteration"),
-    ],
-)
-def test_exceptions_of_functions(error, raised, message, Simulator):
+@pytest.mark.parametrize("error", [ZeroDivisionError, StopIteration])
+def test_exceptions_of_functions(error, Simulator):
 
     def fail(t, x):
         if t > 0.0025:
@@ -55,7 +47,7 @@ def test_exceptions_of_functions(error, raised, message, Simulator):
         sim.compile(loss="mse")
         x = np.ones((1, 5, 1))
         for call in (lambda: sim.predict(x), lambda: sim.evaluate(x, x, verbose=0)):
-            with pytest.raises(raised, match=message):
+            with pytest.raises(error, match="stop"):
                 call()
         assert sim.predict(x[:, :2], verbose=0)
 

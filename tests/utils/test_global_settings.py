@@ -1,8 +1,9 @@
 import threading
+import warnings
 
 import pytest
 
-from nengo_dl.utils import GlobalSetting
+from nengo_dl.utils import GlobalSetting, without_warnings
 
 
 @pytest.fixture
@@ -45,6 +46,37 @@ def test_contexts_may_be_left_in_any_order(setting, values, first, second):
     with setting.shown("a"):
         pass
     assert values[-1] == "changed outside"
+
+
+def test_changes_from_outside_stay(setting, values):
+    """What the user sets in the meantime is valid after the contexts."""
+    with setting.shown("a"):
+        with setting.shown("b"):
+            values.append("of the user")
+        assert values[-1] == "a"
+        assert setting.outside() == "of the user"
+    assert values[-1] == "of the user"
+    with setting.shown("a"):
+        values.append("later")
+        with setting.fixed("b"):
+            assert values[-1] == "b"
+    assert values[-1] == setting.outside() == "later"
+
+
+def test_warnings_are_those_of_all_threads():
+    """Filters are put back in order, by whichever thread."""
+    before = list(warnings.filters)
+
+    def ignore():
+        with without_warnings():
+            warnings.warn("is ignored")
+
+    with without_warnings():
+        thread = in_thread(ignore)
+        assert thread.is_alive()
+        warnings.warn("is ignored, too")
+    thread.join(timeout=10)
+    assert warnings.filters == before
 
 
 def test_shown_values_block_nobody(setting, values):

@@ -1,9 +1,11 @@
 import contextlib
 import io
+import sys
 import time
 
 import nengo
 import pytest
+from nengo.exceptions import ValidationError
 from nengo.rc import rc
 from nengo.utils.progress import NoProgressBar
 from nengo.utils.progress import ProgressBar as NengoBar
@@ -70,11 +72,57 @@ def test_progress_bar_follows_stdout():
     assert "Working" in stdout.getvalue()
 
 
-def test_progress_bar_refreshes(monkeypatch):
-    class Terminal(io.StringIO):
-        def isatty(self):
-            return True
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
 
+
+class OnlyWrites:
+    text = ""
+
+    def write(self, text):
+        self.text += text
+
+
+class BrokenTerminal:
+    def write(self, text):
+        raise BrokenPipeError
+
+    def flush(self):
+        raise BrokenPipeError
+
+    def isatty(self):
+        return True
+
+
+closed = io.StringIO()
+closed.close()
+
+
+@pytest.mark.parametrize(
+    "stream", [None, object(), OnlyWrites(), BrokenTerminal(), closed, io.BytesIO()]
+)
+def test_streams_that_are_no_terminals(stream, monkeypatch):
+    """There may be anything in place of the standard output."""
+    monkeypatch.setattr(sys, "stdout", stream)
+    with ProgressBar("Working", max_value=2) as bar:
+        bar.step()
+        bar.show("part")
+    assert bar.finished
+    if isinstance(stream, OnlyWrites):
+        assert "Working" in stream.text
+
+
+def test_stream_without_unicode(monkeypatch):
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", stream)
+    with ProgressBar("Wörking"):
+        pass
+    stream.flush()
+    assert b"W?rking" in stream.buffer.getvalue()
+
+
+def test_progress_bar_refreshes(monkeypatch):
     monkeypatch.setattr(progress, "REFRESH_INTERVAL", 0.01)
     stdout = Terminal()
     with contextlib.redirect_stdout(stdout), ProgressBar("Working"):
@@ -158,6 +206,12 @@ def test_progress_bar_for(monkeypatch):
     # replacing the class replaces the bars
     monkeypatch.setattr(progress, "ProgressBar", NullProgressBar)
     assert type(progress_bar_for(True)) is NullProgressBar
+
+
+@pytest.mark.parametrize("value", ["yes", 1, object(), ProgressBar])
+def test_no_progress_bars(value):
+    with pytest.raises(ValidationError, match="progress_bar: must be True, False"):
+        progress_bar_for(value)
 
 
 @pytest.mark.parametrize(

@@ -32,10 +32,17 @@ def test_align_func_copies():
         (None, "returned None"),
         (np.nan, "non-finite"),
         ([1, np.inf], "non-finite"),
+        (np.array([0, -np.inf]), "non-finite"),
+        (np.float64(1e300), "too large for float32 .*float64"),
+        ([1, 10**39], "too large for float32"),
+        (np.array([None]), "objects, not numbers .*numbers only"),
+        ([1.0, None], "objects, not numbers"),
+        (10**400, "cannot be cast"),
         ("a", "cannot be cast"),
         ([[1], [2, 3]], "cannot be cast"),
     ],
 )
+@pytest.mark.filterwarnings("ignore:overflow")
 def test_align_func_errors(output, message):
     def func_with_a_name():
         return output

@@ -7,9 +7,10 @@ list, in a file of its own; it replaces operators by new ones, and never changes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from nengo.builder.operator import Operator
+from nengo.builder.signal import Signal
 
 from nengo_dl.graph.simplify.join_columns import join_columns
 from nengo_dl.graph.simplify.remove_constant_copies import (
@@ -24,6 +25,7 @@ from nengo_dl.graph.simplify.remove_unmodified_resets import (
     remove_unmodified_resets,
 )
 from nengo_dl.graph.simplify.remove_zero_incs import remove_zero_incs
+from nengo_dl.graph.verify import verify_simplified
 
 __all__ = [
     "default_simplifications",
@@ -51,7 +53,9 @@ default_simplifications: tuple[Pass, ...] = (
 
 
 def simplify(
-    operators: Sequence[Operator], passes: Sequence[Pass] = default_simplifications
+    operators: Sequence[Operator],
+    passes: Sequence[Pass] = default_simplifications,
+    signals: Iterable[Signal] = (),
 ) -> list[Operator]:
     """
     Apply passes, over and over, until none of them changes anything.
@@ -63,17 +67,28 @@ def simplify(
     passes : sequence of callable
         Functions from a list of operators to a list of operators, which are applied in
         the given order. They must return the same operators if there is nothing to do.
+    signals : iterable of nengo.builder.Signal
+        Signals that are needed, whatever the operators are.
 
     Returns
     -------
     operators : list of nengo.builder.Operator
         The operators after the last pass.
+
+    Raises
+    ------
+    nengo.exceptions.BuildError
+        If a pass that is not one of ours returns anything else, or none that accesses
+        one of the signals.
     """
     operators = list(operators)
     n_idle = 0
     while n_idle < len(passes):
         for simplification in passes:
-            simplified = list(simplification(operators))
+            simplified = simplification(operators)
+            if simplification not in default_simplifications:
+                verify_simplified(simplification, simplified, signals)
+            simplified = list(simplified)
             n_idle = n_idle + 1 if simplified == operators else 0
             operators = simplified
             if n_idle >= len(passes):
