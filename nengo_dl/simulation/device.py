@@ -14,6 +14,7 @@ from contextlib import contextmanager, nullcontext
 
 import keras
 import tensorflow as tf
+from nengo.exceptions import SimulationError
 
 from nengo_dl.utils import SETTINGS_LOCK, GlobalSetting
 
@@ -63,6 +64,48 @@ def working_context(
         nullcontext() if allow_tf32 else TF32.shown(False),
     ):
         yield
+
+
+def check_tensorflow(compiles: bool = False) -> None:
+    """
+    Check that TensorFlow and Keras are set to what simulations need.
+
+    Parameters
+    ----------
+    compiles : bool
+        Whether XLA is going to compile the simulation.
+
+    Raises
+    ------
+    nengo.exceptions.SimulationError
+        If they are not.
+    """
+    if keras.config.backend() != "tensorflow":
+        raise SimulationError(
+            "Keras has to run on TensorFlow (received the backend "
+            f"'{keras.config.backend()}'); set the environment variable KERAS_BACKEND "
+            "to 'tensorflow' before Keras is imported"
+        )
+    if not tf.compat.v1.executing_eagerly_outside_functions():
+        raise SimulationError(
+            "Simulators need eager execution, which has been disabled; leave out "
+            "`disable_eager_execution` and `disable_v2_behavior`, and create simulators "
+            "outside of any `tf.Graph`"
+        )
+    if compiles and _checks_numerics():
+        raise SimulationError(
+            "XLA cannot compile what `tf.debugging.enable_check_numerics` adds; use "
+            "`nengo_dl.configure_settings(jit_compile=False)` along with it, or "
+            "`tf.debugging.disable_check_numerics()`"
+        )
+
+
+def _checks_numerics() -> bool:
+    try:
+        tf.math.log(tf.constant(-1.0))
+    except tf.errors.InvalidArgumentError:
+        return True
+    return False
 
 
 def report_device(device: str | None) -> None:

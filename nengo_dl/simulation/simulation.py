@@ -8,14 +8,15 @@ run either succeeds or changes nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import nengo
 import numpy as np
+from nengo.exceptions import SimulationError
 
 from nengo_dl.config import Settings
-from nengo_dl.simulation.device import working_context
+from nengo_dl.simulation.device import check_tensorflow, working_context
 from nengo_dl.simulation.recording import Recording
 from nengo_dl.tensor_graph import TensorGraph
 from nengo_dl.utils import NullProgressBar
@@ -60,10 +61,13 @@ class Simulation:
         self.seed = settings.seed
         self.training_rng = np.random.RandomState(self.seed)
         self.n_steps = 0
+        # what is going on at the moment, in any thread
+        self._calls: list[str] = []
         self._construct(progress)
 
     def _construct(self, progress: Callable[[str, str], NullProgressBar]) -> None:
         settings = self.settings
+        check_tensorflow(compiles=settings.jit_compile is not False)
         with self.context(alone=True), progress("Optimizing graph", "Optimization"):
             self.tensor_graph = TensorGraph(
                 self.model,
@@ -125,7 +129,7 @@ class Simulation:
         before = self._get_python_state()
         succeeded = False
         try:
-            with self.context(), bar:
+            with self._call("run"), self.context(), bar:
                 state, recorded = self._run_blocks(n_steps, given, bar)
             succeeded = True
         finally:
@@ -151,10 +155,11 @@ class Simulation:
             n = min(engine.block_steps, n_steps - start)
             done = self.n_steps + start
             feeds = graph.feeds.block(done, n, engine.capacity(n), given, offset=start)
-            if not engine.has_function(n):
-                with self.context(alone=True):
-                    engine.function(engine.capacity(n))
-            state, outputs = engine.run_block(state, feeds, n, called)
+            with bar.sub("compiling") if engine.compiles(n) else nullcontext():
+                if not engine.has_function(n):
+                    with self.context(alone=True):
+                        engine.function(engine.capacity(n))
+                state, outputs = engine.run_block(state, feeds, n, called)
             recorded.add(outputs, done + 1, n)
             bar.step(n)
         return state, recorded
@@ -173,7 +178,38 @@ class Simulation:
         return graph.feeds.generate(self.n_steps, n_steps, n_items, given, keeps_state)
 
     @contextmanager
-    def keras_call(self, keep_state: bool) -> Iterator[None]:
+    def _call(self, name: str) -> Iterator[None]:
+        self._calls.append(name)
+        try:
+            yield
+        finally:
+            self._calls.remove(name)
+
+    def check_not_during(self, action: str, *calls: str) -> None:
+        """
+        Check that nothing is going on that an action would break.
+
+        Parameters
+        ----------
+        action : str
+            What is to be done.
+        *calls : str
+            Methods of the simulator during which it must not be done; by default, any.
+
+        Raises
+        ------
+        nengo.exceptions.SimulationError
+            If one of them is going on, in a callback of which this is, say.
+        """
+        for call in self._calls:
+            if not calls or call in calls:
+                raise SimulationError(
+                    f"Cannot {action} while `{call}` is running; wait until it has "
+                    "returned"
+                )
+
+    @contextmanager
+    def keras_call(self, keep_state: bool, name: str) -> Iterator[None]:
         """
         Return a context in which Keras runs the network.
 
@@ -185,6 +221,8 @@ class Simulation:
         ----------
         keep_state : bool
             Whether the state at the end of every batch is where the next one starts.
+        name : str
+            The method of the simulator; see `check_not_during`.
         """
         values = self.tensor_graph.values
         # Keras must not change what a call further out has set
@@ -194,7 +232,8 @@ class Simulation:
         succeeded = False
         values.keep_state.assign(keep_state)
         try:
-            with self.context(), self.tensor_graph.errors.unwrap():
+            errors = self.tensor_graph.errors
+            with self._call(name), self.context(), errors.unwrap():
                 yield
             succeeded = True
         except BaseException as err:
@@ -247,7 +286,7 @@ class Simulation:
             rng.set_state(rng_state)
 
     def __getstate__(self) -> dict[str, Any]:
-        state = dict(self.__dict__)
+        state = {**self.__dict__, "_calls": []}
         del state["tensor_graph"]
         if not self.is_closed:
             state["values"] = self.tensor_graph.values.get_copy()

@@ -23,6 +23,7 @@ from nengo_dl.execution.places import place_of
 from nengo_dl.simulation.simulation import Simulation
 from nengo_dl.simulation.steps import warn_of_one_step
 from nengo_dl.tensor_graph import MAX_COMPILED_GROUPS
+from nengo_dl.training.advice import warn_of_nan, warn_of_spikes
 from nengo_dl.training.compiling import check_optimizer, objectives_by_name
 from nengo_dl.training.data import TrainingData, number_of_steps
 from nengo_dl.training.gradients import broken_paths, compare_gradients, python_in_loops
@@ -31,8 +32,15 @@ from nengo_dl.training.keras_model import (
     TrainingFacts,
     simulator_model,
 )
+from nengo_dl.training.options import (
+    check_fit_options,
+    check_jit_compile,
+    drop_batch_sizes,
+)
+from nengo_dl.training.progress import CompilationBar
 from nengo_dl.training.reuse import Compiled
 from nengo_dl.training.shuffling import ordered_batches, shuffled_batches, split
+from nengo_dl.utils import NullProgressBar
 
 KERAS_VERSION = tuple(int(number) for number in keras.__version__.split(".")[:2])
 
@@ -47,11 +55,19 @@ class Trainer:
         The simulation; it must be open while methods are called.
     names : dict of {(nengo.Node or nengo.Probe): str}
         Names of inputs and outputs.
+    make_bar : callable
+        Returns a progress bar that says that something is compiled.
     """
 
-    def __init__(self, simulation: Simulation, names: Mapping[Any, str]):
+    def __init__(
+        self,
+        simulation: Simulation,
+        names: Mapping[Any, str],
+        make_bar: Callable[[], NullProgressBar] = NullProgressBar,
+    ):
         self._simulation = simulation
         self._names = names
+        self._make_bar = make_bar
         graph = simulation.tensor_graph
         self._probe_names = {probe: names[probe] for probe in graph.program.probes}
         node_names = {node: names[node] for node in graph.program.nodes}
@@ -63,6 +79,8 @@ class Trainer:
         # what training functions were made for, and by what they depend on
         self._made_for: tuple = ()
         self._train_functions: dict[tuple, tuple[TrainingFacts, Callable]] = {}
+        # of which methods batches have been computed, and what they depended on
+        self._computed: set[tuple] = set()
 
     @property
     def keras_model(self) -> SimulatorModel:
@@ -88,6 +106,7 @@ class Trainer:
         self._keras_model = self._compiled = None
         self._made_for = ()
         self._train_functions = {}
+        self._computed = set()
 
     def compile(
         self,
@@ -99,11 +118,12 @@ class Trainer:
         **kwargs: Any,
     ) -> None:
         """Choose how to train, and what to report."""
+        self._simulation.check_not_during("compile", "fit", "evaluate")
         check_optimizer(optimizer)
         by_name = objectives_by_name(
             self._probe_names, loss, loss_weights, metrics, weighted_metrics
         )
-        jit_compile = kwargs.pop("jit_compile", "auto")
+        jit_compile = check_jit_compile(kwargs.pop("jit_compile", "auto"))
         model, before = self.keras_model, self._compiled
         asked_for = (optimizer, by_name, kwargs)
         with self._simulation.context(alone=True):
@@ -116,36 +136,57 @@ class Trainer:
         self, x: Any, y: Any, n_steps: int | None, stateful: bool, **kwargs: Any
     ) -> keras.callbacks.History:
         """Train the network."""
+        self._simulation.check_not_during("train", "fit")
         self._check_trainable()
         self._check_compiled("fit", self.keras_model.objectives.losses)
+        check_fit_options(kwargs)
         with self._keras_call("fit", stateful, kwargs) as keep_state:
             model, data = self.keras_model, self._data
             x, y, kwargs = data.prepare(x, y, n_steps, model.objectives, kwargs)
-            target_specs = self._check_targets(x, y)
-            if "validation_data" in kwargs:
-                validation_data = data.validation_data(
-                    kwargs["validation_data"],
-                    n_steps,
-                    model.objectives,
-                    kwargs["batch_size"],
-                )
-                if isinstance(validation_data, tuple):
-                    self._check_targets(*validation_data[:2])
-                kwargs["validation_data"] = validation_data
+            target_specs = self._check_targets(x, y, kwargs.get("sample_weight"))
+            if kwargs.get("validation_data") is not None:
+                kwargs["validation_data"] = self._validation_data(n_steps, kwargs)
             steps = number_of_steps(x)
             self.check_one_step(steps, stateful)
+            self._check_validation(steps, stateful, kwargs)
             given = data.given_nodes(x)
             with self._simulation.context(alone=True):
                 self._prepare_training(steps, keep_state, target_specs, given)
             with self._restored_on_failure():
                 with self._simulation.context(alone=True):
                     x, y = self._batches(x, y, kwargs)
-                history = model.fit(x, y, **kwargs)
+                facts = (steps, keep_state, str(target_specs), given, model.objectives)
+                with self._progress("fit", facts, kwargs):
+                    history = model.fit(x, y, **kwargs)
         for values in history.history.values():
             # Keras 3.3 leaves tensors there
             values[:] = [float(v) if tf.is_tensor(v) else v for v in values]
-        _warn_of_nan(history.history)
+        warn_of_nan(history.history)
         return history
+
+    def _validation_data(self, n_steps: int | None, kwargs: Mapping[str, Any]) -> Any:
+        """Return data for validation in the form in which Keras gets them."""
+        objectives, batch_size = self.keras_model.objectives, kwargs["batch_size"]
+        data = self._data.validation_data(
+            kwargs["validation_data"], n_steps, objectives, batch_size
+        )
+        if isinstance(data, tuple):
+            self._check_targets(*data)
+        return data
+
+    def _check_validation(
+        self, steps: int | None, stateful: bool, kwargs: Mapping[str, Any]
+    ) -> None:
+        """Warn if neurons have no time to spike in validation."""
+        data = kwargs.get("validation_data")
+        if isinstance(data, tuple):
+            steps = number_of_steps(data[0])
+        elif data is not None:
+            steps = number_of_steps(data)
+        elif not kwargs.get("validation_split"):
+            return
+        if steps == 1 and not stateful:
+            warn_of_spikes(self._simulation.tensor_graph)
 
     def evaluate(
         self, x: Any, y: Any, n_steps: int | None, stateful: bool, **kwargs: Any
@@ -156,11 +197,13 @@ class Trainer:
         with self._keras_call("evaluate", stateful, kwargs):
             model = self.keras_model
             x, y, kwargs = self._data.prepare(x, y, n_steps, model.objectives, kwargs)
-            self._check_targets(x, y)
-            self.check_one_step(number_of_steps(x), stateful)
-            with self._reading(x):
+            self._check_targets(x, y, kwargs.get("sample_weight"))
+            steps = number_of_steps(x)
+            self.check_one_step(steps, stateful)
+            facts = (steps, self._data.given_nodes(x), model.objectives)
+            with self._reading(x), self._progress("evaluate", facts, kwargs):
                 results = model.evaluate(x, y, return_dict=True, **kwargs)
-        _warn_of_nan(results)
+        warn_of_nan(results)
         return {name: float(results[name]) for name in model.get_metrics_result()}
 
     def predict(
@@ -170,8 +213,10 @@ class Trainer:
         with self._keras_call("predict", stateful, kwargs):
             x, _ = self._data.inputs(x, n_steps)
             x = self._data.stream(x, kwargs["batch_size"])
-            self.check_one_step(number_of_steps(x), stateful)
-            with self._reading(x):
+            steps = number_of_steps(x)
+            self.check_one_step(steps, stateful)
+            facts = (steps, self._data.given_nodes(x))
+            with self._reading(x), self._progress("predict", facts, kwargs):
                 outputs = self.keras_model.predict(x, **kwargs)
         return self._by_probe(outputs)
 
@@ -179,7 +224,7 @@ class Trainer:
         self, x: Any, n_steps: int | None, stateful: bool, **kwargs: Any
     ) -> dict[nengo.Probe, np.ndarray]:
         """Simulate exactly one minibatch."""
-        with self._keras_call(None, stateful, kwargs):
+        with self._keras_call("predict_on_batch", stateful, kwargs):
             batch_size = self._simulation.settings.minibatch_size
             x, _ = self._data.inputs(x, n_steps, batch_size)
             if not isinstance(x, dict):
@@ -203,27 +248,28 @@ class Trainer:
         """Compare gradients of outputs with finite differences."""
         self._check_trainable()
         graph = self._simulation.tensor_graph
-        outputs = list(self._probe_names) if outputs is None else outputs
-        foreign = [output for output in outputs if output not in self._probe_names]
-        if foreign:
-            raise ValidationError(
-                f"{foreign[0]} is not a Probe of this network; pass a list of its "
-                "Probes, or None for all of them",
-                "outputs",
-            )
-        if inputs is None:
-            steps = graph.unroll * (1 if not graph.use_loop else 2)
-            inputs = [
-                np.zeros((graph.minibatch_size, steps, node.size_out))
-                for node in graph.program.nodes
-            ]
-        with self._simulation.keras_call(False):
+        outputs = self._outputs(outputs)
+        inputs = self._data.all_inputs(inputs)
+        with self._simulation.keras_call(False, "check_gradients"):
             saved = graph.values.get_arrays()
             graph.values.reset(include_trainable=False)
             try:
                 return compare_gradients(graph, inputs, outputs, atol, rtol)
             finally:
                 graph.values.set_arrays(saved)
+
+    def _outputs(self, outputs: Any) -> list[nengo.Probe]:
+        if outputs is None:
+            return list(self._probe_names)
+        rule = "pass a list of Probes of this network, or None for all of them"
+        if not isinstance(outputs, (list, tuple)):
+            raise ValidationError(f"{rule} (received {outputs!r})", "outputs")
+        for output in outputs:
+            if output not in self._probe_names:
+                raise ValidationError(
+                    f"{output} is not a Probe of this network; {rule}", "outputs"
+                )
+        return list(outputs)
 
     def check_one_step(self, n_steps: int | None, stateful: bool) -> None:
         """Warn if synapses have no time to do anything."""
@@ -242,7 +288,7 @@ class Trainer:
 
     @contextmanager
     def _keras_call(
-        self, name: str | None, stateful: bool, kwargs: dict[str, Any]
+        self, name: str, stateful: bool, kwargs: dict[str, Any]
     ) -> Iterator[bool]:
         """
         Return a context to call Keras in, after checks that all calls share.
@@ -253,13 +299,8 @@ class Trainer:
             Whether the state at the end of a minibatch is kept.
         """
         settings = self._simulation.settings
-        if "batch_size" in kwargs:
-            warnings.warn(
-                "Batch size is determined statically by `minibatch_size="
-                f"{settings.minibatch_size}` of the Simulator; `batch_size="
-                f"{kwargs.pop('batch_size')}` is ignored"
-            )
-        if name is not None:
+        drop_batch_sizes(kwargs, settings.minibatch_size)
+        if name != "predict_on_batch":
             replicas = self.keras_model.distribute_strategy.num_replicas_in_sync
             kwargs["batch_size"] = settings.minibatch_size * replicas
             if stateful and not settings.stateful:
@@ -268,8 +309,26 @@ class Trainer:
                     "`stateful=False`"
                 )
         keep_state = bool(stateful and settings.stateful)
-        with self._simulation.keras_call(keep_state):
+        with self._simulation.keras_call(keep_state, name):
             yield keep_state
+
+    @contextmanager
+    def _progress(
+        self, method: str, facts: tuple, kwargs: dict[str, Any]
+    ) -> Iterator[None]:
+        """Show that the first batch of a kind is compiled, if Keras shows progress."""
+        callbacks = kwargs.get("callbacks") or []
+        is_shown = kwargs.get("verbose") != 0 and (method, facts) not in self._computed
+        if not is_shown or isinstance(callbacks, keras.callbacks.CallbackList):
+            yield
+            return
+        bar = CompilationBar(method, self._make_bar)
+        kwargs["callbacks"] = [*tf.nest.flatten(callbacks), bar]
+        try:
+            yield
+        finally:
+            bar.finish()
+        self._computed.add((method, facts))
 
     def _batches(self, x: Any, y: Any, kwargs: dict[str, Any]) -> tuple[Any, Any]:
         """Return batches in place of arrays; those for validation are in ``kwargs``."""
@@ -292,8 +351,7 @@ class Trainer:
         held_out = kwargs.get("validation_data")
         if isinstance(held_out, tuple) and isinstance(held_out[0], dict):
             data = tuple(part for part in held_out if part is not None)
-            size = kwargs.get("validation_batch_size") or batch_size
-            kwargs["validation_data"] = ordered_batches(data, size)
+            kwargs["validation_data"] = ordered_batches(data, batch_size)
         return x, y
 
     @contextmanager
@@ -324,11 +382,19 @@ class Trainer:
                 "example `sim.compile(loss={probe: 'mse'})`"
             )
 
-    def _check_targets(self, x: Any, y: Any) -> Any:
-        """Check the shapes of prepared targets; return `TrainingData.target_specs`."""
+    def _check_targets(self, x: Any, y: Any, weights: Any = None) -> Any:
+        """
+        Check the shapes of prepared targets and weights.
+
+        Returns
+        -------
+        specs
+            See `TrainingData.target_specs`.
+        """
         specs = self._data.target_specs(x, y)
+        weight_specs = None if weights is None else self._data.target_specs(x, weights)
         with self._simulation.context(alone=True):
-            self.keras_model.check_targets(specs, number_of_steps(x))
+            self.keras_model.check_targets(specs, number_of_steps(x), weight_specs)
         return specs
 
     def _by_probe(self, outputs: Mapping[str, Any]) -> dict[nengo.Probe, np.ndarray]:
@@ -438,12 +504,3 @@ class Trainer:
             rng.set_state(rng_state)
             values.set_random_state(random_state)
             raise
-
-
-def _warn_of_nan(results: Mapping[str, Any]) -> None:
-    names = [name for name, values in results.items() if np.isnan(values).any()]
-    if names:
-        warnings.warn(
-            f"NaN: {', '.join(names)}. Lower the learning rate, or look for NaN in the "
-            "targets (`nengo_dl.losses.nan_mse` ignores them)."
-        )

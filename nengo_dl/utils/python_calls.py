@@ -20,6 +20,7 @@ import numpy as np
 from nengo.exceptions import SimulationError
 
 from nengo_dl.utils.names import function_name
+from nengo_dl.utils.tensorflow_errors import exception_in_python
 
 logger = logging.getLogger(__name__)
 
@@ -157,6 +158,9 @@ class ErrorBox:
                 raise self._error from None
             if _is_interrupt(err):
                 raise KeyboardInterrupt from None
+            exception = exception_in_python(err)
+            if exception is not None:
+                raise exception from None
             raise
         finally:
             # an exception keeps the frames of its traceback alive
