@@ -258,6 +258,8 @@ TESTED_IN = {
     "process_builders/dispatch": "process_builders/test_process_builders",
     "signals/base_arrays": "signals/test_signal_dict",
     "simulation/arrays": "simulation/test_inputs",
+    "training/advice": "training/test_warnings",
+    "training/batches": "training/test_streams",
     "training/compiling": "training/test_losses_and_metrics",
     "training/methods": "training/test_fit",
     "training/metrics": "training/test_objectives",

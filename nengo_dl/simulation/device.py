@@ -89,8 +89,8 @@ def check_tensorflow(compiles: bool = False) -> None:
     if not tf.compat.v1.executing_eagerly_outside_functions():
         raise SimulationError(
             "Simulators need eager execution, which has been disabled; leave out "
-            "`disable_eager_execution` and `disable_v2_behavior`, and create simulators "
-            "outside of any `tf.Graph`"
+            "`disable_eager_execution` and `disable_v2_behavior`, and create "
+            "simulators outside of any `tf.Graph`"
         )
     if compiles and _checks_numerics():
         raise SimulationError(

@@ -392,7 +392,8 @@ class Trainer:
             See `TrainingData.target_specs`.
         """
         specs = self._data.target_specs(x, y)
-        weight_specs = None if weights is None else self._data.target_specs(x, weights)
+        given = weights or {}
+        weight_specs = {n: tf.TensorSpec(w.shape, w.dtype) for n, w in given.items()}
         with self._simulation.context(alone=True):
             self.keras_model.check_targets(specs, number_of_steps(x), weight_specs)
         return specs

@@ -56,7 +56,8 @@ def _make(name: str, text: str) -> Exception:
             return kind(text)
         except TypeError:  # some need more than a text
             pass
-    return SimulationError(f"{name}: {text}")
+    is_ours = name == SimulationError.__name__
+    return SimulationError(text if is_ours else f"{name}: {text}")
 
 
 def _own_lines(trace: str) -> str:
