@@ -143,10 +143,9 @@ def test_classes(Simulator):
         }
 
 
-@pytest.mark.parametrize("jit_compile", [True, False])
-def test_labels_out_of_range(jit_compile, Simulator):
+def test_labels_out_of_range(Simulator):
     with nengo.Network() as net:
-        nengo_dl.configure_settings(jit_compile=jit_compile)
+        nengo_dl.configure_settings(jit_compile=False)
         nengo.Probe(nengo.Node([0] * 3, label="a"), label="p")
     x = np.zeros((2, 2, 3))
     losses = keras.losses
@@ -160,7 +159,7 @@ def test_labels_out_of_range(jit_compile, Simulator):
                 labels = np.full((2, 2, 1), label)
                 data = tf.data.Dataset.from_tensors((x, labels))
                 for batches in ((x, labels), (data,), (iter_once((x, labels)),)):
-                    with pytest.raises(ValidationError, match=f"to 2, .*{label}\\)"):
+                    with pytest.raises(ValidationError, match=f"(?i)to 2, .*{label}\\)"):
                         sim.evaluate(*batches, verbose=0)
         ignored = losses.SparseCategoricalCrossentropy(True, ignore_class=-1)
         sim.compile("sgd", loss=ignored)

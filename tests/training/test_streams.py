@@ -145,8 +145,11 @@ def two(**kwargs):
 
 WRONG = {
     "infinite": (two(x={"a": np.inf * X}), "Data for 'a' contain infinite"),
-    "large": (two(x={"b": 1e300 * X}), r"1e\+300, which would be infinite in float32"),
-    "large target": (two(y={"p": -1e300 * X}), "'p' contain -1e\\+300"),
+    "large": (
+        two(x={"b": 1e300 * X.astype(float)}),
+        r"1e\+300, which would be infinite in float32",
+    ),
+    "large target": (two(y={"p": -1e300 * X.astype(float)}), "'p' contain -1e\\+300"),
     "NaN": (two(x={"b": NAN}), "Data for 'b' contain NaN"),
     "unequal steps": (two(x={"b": X[:, :2]}), "different number of timesteps"),
     "n_steps": (

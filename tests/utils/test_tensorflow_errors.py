@@ -23,7 +23,8 @@ class OwnError(Exception):
         (
             UnicodeEncodeError("utf", "", 0, 1, "?"),
             SimulationError,
-            "UnicodeEncodeError: 'utf' codec can't encode characters in position 0-0: ?",
+            "UnicodeEncodeError: 'utf' codec can't encode characters in position "
+            "0-0: ?",
         ),
     ],
 )
