@@ -261,6 +261,7 @@ TESTED_IN = {
     "training/advice": "training/test_warnings",
     "training/batches": "training/test_streams",
     "training/compiling": "training/test_losses_and_metrics",
+    "training/functions": "training/test_reuse",
     "training/methods": "training/test_fit",
     "training/metrics": "training/test_objectives",
     "training/targets": "training/test_failures",

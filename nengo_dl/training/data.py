@@ -23,6 +23,7 @@ from nengo_dl.simulation.inputs import check_data, name_data
 from nengo_dl.simulation.simulation import Simulation
 from nengo_dl.training.batches import BatchCheck
 from nengo_dl.training.objectives import Objectives
+from nengo_dl.training.options import check_split
 from nengo_dl.training.streams import checked_batches
 from nengo_dl.training.targets import (
     check_labels,
@@ -95,7 +96,8 @@ class TrainingData:
             x = self.stream(x, kwargs["batch_size"], objectives)
             return x, y, kwargs
         if kwargs.get("validation_split"):
-            self.check_split(self._n_used(n_items), kwargs["validation_split"])
+            split = kwargs["validation_split"]
+            check_split(self._n_used(n_items), split, self.minibatch_size)
         y = self.targets(y, objectives, n_items)
         weights = kwargs.pop("sample_weight", None)
         weights = self.sample_weights(weights, y, objectives, n_items)
@@ -382,26 +384,6 @@ class TrainingData:
             shape = array.shape if array.ndim > 1 else (len(array), 1)
             arrays[name] = array.reshape(shape)[:n_items]
         return arrays
-
-    def check_split(self, n_items: int, validation_split: float) -> None:
-        """
-        Check that both parts of the data are whole minibatches.
-
-        Raises
-        ------
-        nengo.exceptions.ValidationError
-            If they are not.
-        """
-        n_train = int(n_items * (1 - validation_split))
-        for n, what in ((n_train, "training"), (n_items - n_train, "validation")):
-            if n % self.minibatch_size != 0:
-                raise ValidationError(
-                    f"With validation_split={validation_split:g}, {n} of {n_items} "
-                    f"items are for {what}, which is not evenly divisible by "
-                    f"minibatch_size={self.minibatch_size}; choose another split, or "
-                    "pass validation_data",
-                    "validation_split",
-                )
 
 
 def number_of_steps(x: Any) -> int | None:

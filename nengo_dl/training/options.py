@@ -96,3 +96,24 @@ def check_validation_data(data: Any) -> None:
         raise ValidationError(
             f"{rule} (received `{type(data).__name__}`)", "validation_data"
         )
+
+
+def check_split(n_items: int, validation_split: float, minibatch_size: int) -> None:
+    """
+    Check that both parts of data that are split are whole minibatches.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If they are not.
+    """
+    n_train = int(n_items * (1 - validation_split))
+    for n, what in ((n_train, "training"), (n_items - n_train, "validation")):
+        if n % minibatch_size != 0:
+            raise ValidationError(
+                f"With validation_split={validation_split:g}, {n} of {n_items} items "
+                f"are for {what}, which is not evenly divisible by "
+                f"minibatch_size={minibatch_size}; choose another split, or pass "
+                "validation_data",
+                "validation_split",
+            )

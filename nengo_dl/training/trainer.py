@@ -22,16 +22,12 @@ from nengo.exceptions import SimulationError, ValidationError
 from nengo_dl.execution.places import place_of
 from nengo_dl.simulation.simulation import Simulation
 from nengo_dl.simulation.steps import warn_of_one_step
-from nengo_dl.tensor_graph import MAX_COMPILED_GROUPS
 from nengo_dl.training.advice import warn_of_nan, warn_of_spikes
 from nengo_dl.training.compiling import check_optimizer, objectives_by_name
 from nengo_dl.training.data import TrainingData, number_of_steps
-from nengo_dl.training.gradients import broken_paths, compare_gradients, python_in_loops
-from nengo_dl.training.keras_model import (
-    SimulatorModel,
-    TrainingFacts,
-    simulator_model,
-)
+from nengo_dl.training.functions import TrainingFunctions
+from nengo_dl.training.gradients import checked_probes, compare_gradients
+from nengo_dl.training.keras_model import SimulatorModel, simulator_model
 from nengo_dl.training.options import (
     check_fit_options,
     check_jit_compile,
@@ -41,8 +37,6 @@ from nengo_dl.training.progress import CompilationBar
 from nengo_dl.training.reuse import Compiled
 from nengo_dl.training.shuffling import ordered_batches, shuffled_batches, split
 from nengo_dl.utils import NullProgressBar
-
-KERAS_VERSION = tuple(int(number) for number in keras.__version__.split(".")[:2])
 
 
 class Trainer:
@@ -76,9 +70,7 @@ class Trainer:
         self._node_inputs: dict[nengo.Node, keras.KerasTensor] | None = None
         self._jit_compile: bool | str = "auto"
         self._compiled: Compiled | None = None
-        # what training functions were made for, and by what they depend on
-        self._made_for: tuple = ()
-        self._train_functions: dict[tuple, tuple[TrainingFacts, Callable]] = {}
+        self._functions = TrainingFunctions(simulation, self._probe_names)
         # of which methods batches have been computed, and what they depended on
         self._computed: set[tuple] = set()
 
@@ -104,8 +96,7 @@ class Trainer:
     def close(self) -> None:
         """Free the Keras model."""
         self._keras_model = self._compiled = None
-        self._made_for = ()
-        self._train_functions = {}
+        self._functions = TrainingFunctions(self._simulation, self._probe_names)
         self._computed = set()
 
     def compile(
@@ -151,7 +142,9 @@ class Trainer:
             self._check_validation(steps, stateful, kwargs)
             given = data.given_nodes(x)
             with self._simulation.context(alone=True):
-                self._prepare_training(steps, keep_state, target_specs, given)
+                self._functions.prepare(
+                    model, steps, keep_state, target_specs, given, self._jit_compile
+                )
             with self._restored_on_failure():
                 with self._simulation.context(alone=True):
                     x, y = self._batches(x, y, kwargs)
@@ -248,7 +241,7 @@ class Trainer:
         """Compare gradients of outputs with finite differences."""
         self._check_trainable()
         graph = self._simulation.tensor_graph
-        outputs = self._outputs(outputs)
+        outputs = checked_probes(outputs, list(self._probe_names))
         inputs = self._data.all_inputs(inputs)
         with self._simulation.keras_call(False, "check_gradients"):
             saved = graph.values.get_arrays()
@@ -257,19 +250,6 @@ class Trainer:
                 return compare_gradients(graph, inputs, outputs, atol, rtol)
             finally:
                 graph.values.set_arrays(saved)
-
-    def _outputs(self, outputs: Any) -> list[nengo.Probe]:
-        if outputs is None:
-            return list(self._probe_names)
-        rule = "pass a list of Probes of this network, or None for all of them"
-        if not isinstance(outputs, (list, tuple)):
-            raise ValidationError(f"{rule} (received {outputs!r})", "outputs")
-        for output in outputs:
-            if output not in self._probe_names:
-                raise ValidationError(
-                    f"{output} is not a Probe of this network; {rule}", "outputs"
-                )
-        return list(outputs)
 
     def check_one_step(self, n_steps: int | None, stateful: bool) -> None:
         """Warn if synapses have no time to do anything."""
@@ -408,85 +388,6 @@ class Trainer:
                 value = np.repeat(value, program.settings.minibatch_size, axis=0)
             by_probe[probe] = value
         return by_probe
-
-    def _prepare_training(
-        self,
-        steps: int | None,
-        keep_state: bool,
-        target_specs: Any,
-        given: tuple[nengo.Node, ...],
-    ) -> None:
-        """Decide how batches are compiled, and warn of parameters without gradient."""
-        model, graph = self.keras_model, self._simulation.tensor_graph
-        names = model.objectives.losses
-        probes = [probe for probe, name in self._probe_names.items() if name in names]
-        is_local = model.distribute_strategy.num_replicas_in_sync == 1
-        if not is_local and KERAS_VERSION < (3, 10):
-            raise SimulationError(
-                "Training on several devices needs Keras 3.10 or newer (received "
-                f"{keras.__version__}), as older versions do not add up gradients and "
-                "losses; update Keras, or train on one device"
-            )
-        if self._made_for != (model.objectives, model.optimizer):
-            self._made_for = (model.objectives, model.optimizer)
-            self._train_functions = {}
-        key = (steps, keep_state, self._jit_compile, str(target_specs), given)
-        if key in self._train_functions:
-            model.facts, model.train_function = self._train_functions[key]
-            return
-        if steps is not None and steps != graph.unroll:
-            in_loops = python_in_loops(graph, probes)
-            if in_loops:
-                raise SimulationError(
-                    f"Cannot train through {', '.join(in_loops)}: TensorFlow knows the "
-                    "gradient of a `tf.py_function` for a single call only. Use "
-                    "TensorFlow functions instead, or one timestep"
-                )
-        if not model.optimizer.built:
-            model.optimizer.build(model.trainable_variables)
-        jit_compile = self._uses_xla(steps, target_specs, given)
-        model.facts = TrainingFacts(steps, keep_state, jit_compile)
-        model.make_train_function(force=True)
-        self._train_functions[key] = model.facts, model.train_function
-        broken = broken_paths(graph, probes)
-        if broken:
-            warnings.warn(
-                f"No gradient flows through {', '.join(broken)}: NumPy code, and "
-                "steps without a derivative, cannot be differentiated. Parameters that "
-                "influence the loss through them alone stay as they are."
-            )
-
-    def _uses_xla(
-        self, steps: int | None, target_specs: Any, given: tuple[nengo.Node, ...]
-    ) -> bool:
-        """Return whether XLA compiles whole batches; warn if it cannot as it should."""
-        model, graph = self.keras_model, self._simulation.tensor_graph
-        is_local = model.distribute_strategy.num_replicas_in_sync == 1
-        if self._jit_compile == "auto":
-            return (
-                is_local
-                and steps is not None
-                and graph.compiles_training(steps, given)
-                and model.layers_compile()
-                and model.is_here()
-                and model.objectives_compile(target_specs, steps)
-            )
-        if not self._jit_compile:
-            return False
-        if is_local and not model.is_here():
-            warnings.warn(
-                "Proceeding with `jit_compile=False`: XLA cannot reach variables "
-                "of the optimizer, metrics, or layers that are on other devices "
-                "than the simulator; create them within `with sim:`, or "
-                f"`with tf.device(...)` (the device is {graph.device!r})"
-            )
-            return False
-        if len(graph.plan) > MAX_COMPILED_GROUPS:
-            warnings.warn(
-                f"XLA is about to compile {len(graph.plan)} groups of operators, "
-                'which may take minutes; jit_compile="auto" does not'
-            )
-        return True
 
     @contextmanager
     def _restored_on_failure(self) -> Iterator[None]:

@@ -159,7 +159,9 @@ def test_labels_out_of_range(Simulator):
                 labels = np.full((2, 2, 1), label)
                 data = tf.data.Dataset.from_tensors((x, labels))
                 for batches in ((x, labels), (data,), (iter_once((x, labels)),)):
-                    with pytest.raises(ValidationError, match=f"(?i)to 2, .*{label}\\)"):
+                    with pytest.raises(
+                        ValidationError, match=f"(?i)to 2, .*{label}\\)"
+                    ):
                         sim.evaluate(*batches, verbose=0)
         ignored = losses.SparseCategoricalCrossentropy(True, ignore_class=-1)
         sim.compile("sgd", loss=ignored)
