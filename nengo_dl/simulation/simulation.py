@@ -185,6 +185,10 @@ class Simulation:
         finally:
             self._calls.remove(name)
 
+    def is_during(self, call: str) -> bool:
+        """Return whether a method of the simulator is running."""
+        return call in self._calls
+
     def check_not_during(self, action: str, *calls: str) -> None:
         """
         Check that nothing is going on that an action would break.

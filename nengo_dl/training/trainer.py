@@ -195,7 +195,8 @@ class Trainer:
             self.check_one_step(steps, stateful)
             facts = (steps, self._data.given_nodes(x), model.objectives)
             with self._reading(x), self._progress("evaluate", facts, kwargs):
-                results = model.evaluate(x, y, return_dict=True, **kwargs)
+                with self._metrics_of_fit_kept():
+                    results = model.evaluate(x, y, return_dict=True, **kwargs)
         warn_of_nan(results)
         return {name: float(results[name]) for name in model.get_metrics_result()}
 
@@ -333,6 +334,16 @@ class Trainer:
             data = tuple(part for part in held_out if part is not None)
             kwargs["validation_data"] = ordered_batches(data, batch_size)
         return x, y
+
+    @contextmanager
+    def _metrics_of_fit_kept(self) -> Iterator[None]:
+        """Return a context in which `evaluate` may run in a callback of `fit`."""
+        is_nested = self._simulation.is_during("fit")
+        variables = self.keras_model.metrics_variables if is_nested else []
+        saved = [(variable, variable.numpy()) for variable in variables]
+        yield
+        for variable, value in saved:
+            variable.assign(value)
 
     @contextmanager
     def _reading(self, x: Any) -> Iterator[None]:

@@ -113,6 +113,20 @@ def test_what_must_wait(Simulator):
     assert sim.closed
 
 
+def test_evaluate_in_a_callback(Simulator):
+    """Results of training are not those of what a callback evaluates."""
+    net = linear_network(jit_compile=False)
+
+    class Evaluate(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            assert sim.evaluate(X, 3 * X, verbose=0)["probe_mae"] == 2.5
+
+    with Simulator(net, unroll_simulation=1) as sim:
+        sim.compile(keras.optimizers.SGD(0.0), loss="mse", metrics="mae")
+        history = sim.fit(X, X, callbacks=[Evaluate()], verbose=0).history
+    assert history == {"loss": [0.25], "probe_loss": [0.25], "probe_mae": [0.5]}
+
+
 def test_closing_within_a_function(Simulator):
     def output(t):
         if t > 0:
