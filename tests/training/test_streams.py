@@ -200,7 +200,7 @@ def test_wrong_batches(form, wrong, two_nodes):
     """What is wrong with a later batch is found as well."""
     batch, message = {**WRONG, **RANKS}[wrong]
     make, sim = STREAMS[form], two_nodes
-    first = batch if wrong in RANKS else (*two(), np.ones(4))[: len(batch)]
+    first = batch if wrong in RANKS else (*two(), {"p": np.ones(4)})[: len(batch)]
     if "large" in wrong:
         # (data sets have one type)
         first = tf.nest.map_structure(lambda a, b: a.astype(b.dtype), first, batch)
