@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import warnings
 from contextlib import ExitStack
+from functools import partial
 from typing import Any, NoReturn
 
 import nengo
@@ -28,7 +29,12 @@ from nengo_dl.builder import build_model
 from nengo_dl.config import Settings
 from nengo_dl.graph.io_names import io_names
 from nengo_dl.parameters import ParameterMethods
-from nengo_dl.simulation.device import check_device, report_device, working_context
+from nengo_dl.simulation.device import (
+    check_device,
+    check_tensorflow,
+    report_device,
+    working_context,
+)
 from nengo_dl.simulation.inputs import inputs_by_node
 from nengo_dl.simulation.live_data import LiveSignals, SimulationData
 from nengo_dl.simulation.recording import Recording
@@ -140,6 +146,7 @@ class Simulator(KerasMethods, ParameterMethods):
         _check_seed(seed)
         check_device(device)
         report_device(device)
+        check_tensorflow()
 
         with self._progress("Building network", "Build") as bar:
             self.model = build_model(network, dt, model, progress=bar)
@@ -156,7 +163,7 @@ class Simulator(KerasMethods, ParameterMethods):
         self._names = io_names([*program.nodes, *program.probes])
         self.recording = Recording(program)
         self.clear_probes()
-        self._trainer = Trainer(self._simulation, self._names)
+        self._trainer = self._make_trainer()
         self.data = SimulationData(self, minibatched=minibatch_size is not None)
         self._with_block = ExitStack()
         self.closed = False
@@ -195,6 +202,11 @@ class Simulator(KerasMethods, ParameterMethods):
     def _progress(self, present: str, past: str) -> NullProgressBar:
         last = past == "Construction"
         return progress_bar_for(self.progress_bar, present, past, None, last)
+
+    def _make_trainer(self) -> Trainer:
+        texts = ("Compiling", "Compilation")
+        make_bar = partial(progress_bar_for, self.progress_bar, *texts, max_value=None)
+        return Trainer(self._simulation, self._names, make_bar)
 
     # -- attributes -------------------------------------------------------------------
 
@@ -398,7 +410,7 @@ class Simulator(KerasMethods, ParameterMethods):
         tensor_graph = self.tensor_graph
         n_steps = whole_iterations(n_steps, self.unroll, tensor_graph.use_loop)
         names = {node: self._names[node] for node in tensor_graph.program.nodes}
-        given = inputs_by_node(data, names, self.minibatch_size, n_steps)
+        given = inputs_by_node(data, names, self._simulation.settings, n_steps)
         if n_steps == 0:
             return
         if progress_bar is None:
@@ -505,8 +517,14 @@ class Simulator(KerasMethods, ParameterMethods):
 
         Recorded data stay readable, and so do the parameters of ensembles and
         connections, as they are now.
+
+        Raises
+        ------
+        nengo.exceptions.SimulationError
+            If a method of the simulator is running, in a callback of which this is.
         """
         if self.closed is False:
+            self._simulation.check_not_during("close the simulator")
             self.data.keep()
             self._free()
 
@@ -556,7 +574,7 @@ class Simulator(KerasMethods, ParameterMethods):
         self._with_block = ExitStack()
         self.__dict__.update(state)
         if not closed:
-            self._trainer = Trainer(self._simulation, self._names)
+            self._trainer = self._make_trainer()
         self.closed = closed
 
     # -- of the past ------------------------------------------------------------------

@@ -167,7 +167,7 @@ def observe(
     if steps == 1:
         warn_of_one_step(sim.model, ())
     with _copied(sim, observers) as (simulation, recorders):
-        with simulation.keras_call(False):
+        with simulation.keras_call(False, "measure"):
             inputs, _ = TrainingData(names, {}, simulation).inputs(named, n_steps)
         n_items = len(inputs["n_steps"])
         given = {node: inputs[name] for node, name in names.items() if name in inputs}

@@ -74,6 +74,7 @@ class Engine:
         )
         self._functions: dict[int, tf.types.experimental.ConcreteFunction] = {}
         self._inline_functions: dict[int, InlineFunction | None] = {}
+        self._ran: set[int] = set()  # capacities of blocks
         self._arguments: dict[int | tuple[bool, ...], tf.Tensor] = {}
         self._feed_sizes = [feed.signal.size for feed in step.program.feeds]
         self.block_steps = unroll
@@ -142,6 +143,7 @@ class Engine:
             history.
         """
         capacity = self.capacity(n_steps)
+        self._ran.add(capacity)
         feeds = [tf.constant(feed) for feed in feeds]
         n = self._argument(n_steps)
         which = None if called is None else self._argument(tuple(called.tolist()))
@@ -228,6 +230,12 @@ class Engine:
     def has_function(self, n_steps: int) -> bool:
         """Return whether the function that `run_block` needs has been traced."""
         return self.capacity(n_steps) in self._functions
+
+    def compiles(self, n_steps: int) -> bool:
+        """Return whether `run_block` is going to compile before it runs."""
+        capacity = self.capacity(n_steps)
+        is_new = bool(self._jit_compile) and capacity not in self._ran
+        return is_new or capacity not in self._functions
 
     def function(self, capacity: int) -> tf.types.experimental.ConcreteFunction:
         """Return the compiled function for blocks of a capacity."""

@@ -55,10 +55,20 @@ def lif_rate(
     epsilon : tf.Tensor
         Smallest ``j`` for which the logarithm is computed.
     """
+    dtype = J.dtype
+    J, tau_rc, tau_ref, epsilon = _wide(J, tau_rc, tau_ref, epsilon)
     j = J - 1
     # where j <= 0, the gradient of the unused branch must not become NaN
     q = tf.math.log1p(1 / tf.maximum(j, epsilon))
-    return tf.where(j > 0, 1 / (tau_ref + tau_rc * q), tf.zeros_like(j))
+    rate = tf.where(j > 0, 1 / (tau_ref + tau_rc * q), tf.zeros_like(j))
+    return tf.cast(rate, dtype)
+
+
+def _wide(*values: tf.Tensor) -> list[tf.Tensor]:
+    """Return values in a type in which squares of firing rates are finite."""
+    if values[0].dtype != tf.float16:
+        return list(values)
+    return [tf.cast(value, tf.float32) for value in values]
 
 
 def soft_lif_rate(
@@ -81,6 +91,8 @@ def soft_lif_rate(
     sigma : tf.Tensor
         Amount of smoothing.
     """
+    dtype = J.dtype
+    J, tau_rc, tau_ref, sigma = _wide(J, tau_rc, tau_ref, sigma)
     x = (J - 1) / sigma
     z = sigma * tf.nn.softplus(x)
     # far below the threshold z vanishes, and log(1 + 1 / z) approaches -log(z)
@@ -90,7 +102,7 @@ def soft_lif_rate(
         -x - tf.math.log(sigma),
         tf.math.log1p(1 / tf.where(far_below, tf.ones_like(z), z)),
     )
-    return 1 / (tau_ref + tau_rc * q)
+    return tf.cast(1 / (tau_ref + tau_rc * q), dtype)
 
 
 class RectifiedLinearBuilder(TFNeuronBuilder):

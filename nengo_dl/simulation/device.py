@@ -17,7 +17,7 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from nengo.exceptions import ValidationError
+from nengo.exceptions import SimulationError, ValidationError
 
 from nengo_dl.utils import SETTINGS_LOCK, GlobalSetting
 
@@ -154,6 +154,48 @@ def _is_device(wanted: tf.DeviceSpec, there: tf.DeviceSpec) -> bool:
     """Return whether a device is one that is wanted, as far as that is specified."""
     same_type = wanted.device_type in (None, there.device_type)
     return same_type and wanted.device_index in (None, there.device_index)
+
+
+def check_tensorflow(compiles: bool = False) -> None:
+    """
+    Check that TensorFlow and Keras are set to what simulations need.
+
+    Parameters
+    ----------
+    compiles : bool
+        Whether XLA is going to compile the simulation.
+
+    Raises
+    ------
+    nengo.exceptions.SimulationError
+        If they are not.
+    """
+    if keras.config.backend() != "tensorflow":
+        raise SimulationError(
+            "Keras has to run on TensorFlow (received the backend "
+            f"'{keras.config.backend()}'); set the environment variable KERAS_BACKEND "
+            "to 'tensorflow' before Keras is imported"
+        )
+    if not tf.compat.v1.executing_eagerly_outside_functions():
+        raise SimulationError(
+            "Simulators need eager execution, which has been disabled; leave out "
+            "`disable_eager_execution` and `disable_v2_behavior`, and create "
+            "simulators outside of any `tf.Graph`"
+        )
+    if compiles and _checks_numerics():
+        raise SimulationError(
+            "XLA cannot compile what `tf.debugging.enable_check_numerics` adds; use "
+            "`nengo_dl.configure_settings(jit_compile=False)` along with it, or "
+            "`tf.debugging.disable_check_numerics()`"
+        )
+
+
+def _checks_numerics() -> bool:
+    try:
+        tf.math.log(tf.constant(-1.0))
+    except tf.errors.InvalidArgumentError:
+        return True
+    return False
 
 
 def report_device(device: str | None) -> None:

@@ -16,12 +16,12 @@ import numpy as np
 from nengo.exceptions import SimulationError, ValidationError
 
 from nengo_dl.config import Settings
-from nengo_dl.simulation.arrays import as_array
+from nengo_dl.simulation.arrays import Extent, as_array, check_inputs_are_finite
 from nengo_dl.simulation.steps import check_counts, check_n_steps
 
 
 def inputs_by_node(
-    data: Any, names: Mapping[nengo.Node, str], minibatch_size: int, n_steps: int
+    data: Any, names: Mapping[nengo.Node, str], settings: Settings, n_steps: int
 ) -> dict[nengo.Node, np.ndarray]:
     """
     Return the inputs of one run of one minibatch.
@@ -32,8 +32,8 @@ def inputs_by_node(
         What the user passed, see `name_data`.
     names : dict of {nengo.Node: str}
         The Nodes that may have inputs.
-    minibatch_size : int
-        Number of items.
+    settings : Settings
+        The number of items in a minibatch, and the float type.
     n_steps : int
         Number of steps.
 
@@ -57,13 +57,13 @@ def inputs_by_node(
         )
     named = dict(named)
     if "n_steps" in named:
-        check_counts(named.pop("n_steps"), minibatch_size, n_steps)
+        check_counts(named.pop("n_steps"), settings.minibatch_size, n_steps)
     arrays = check_inputs(
         named,
         {name: node.size_out for node, name in names.items()},
-        minibatch_size,
+        settings,
         n_steps=n_steps,
-        batch_size=minibatch_size,
+        batch_size=settings.minibatch_size,
     )
     nodes = {name: node for node, name in names.items()}
     return {nodes[name]: array for name, array in arrays.items()}
@@ -181,7 +181,7 @@ def check_data(
     """
     arrays = dict(named)
     counts = arrays.pop("n_steps", None)
-    arrays = check_inputs(arrays, sizes, settings.minibatch_size, n_steps, batch_size)
+    arrays = check_inputs(arrays, sizes, settings, n_steps, batch_size)
     n_items = settings.minibatch_size
     if counts is not None and np.ndim(counts) > 0:
         n_items = max(n_items, len(counts))
@@ -195,7 +195,7 @@ def check_data(
 def check_inputs(
     data: Mapping[str, Any],
     sizes: Mapping[str, int],
-    minibatch_size: int,
+    settings: Settings,
     n_steps: int | None = None,
     batch_size: int | None = None,
 ) -> dict[str, np.ndarray]:
@@ -208,8 +208,8 @@ def check_inputs(
         The inputs by name.
     sizes : dict of {str: int}
         ``size_out`` of the Nodes.
-    minibatch_size : int
-        Number of items in a minibatch of the simulator.
+    settings : Settings
+        The number of items in a minibatch of the simulator, and the float type.
     n_steps : int, optional
         The required number of steps.
     batch_size : int, optional
@@ -223,18 +223,18 @@ def check_inputs(
     Raises
     ------
     nengo.exceptions.ValidationError
-        If something is no array of numbers, has the wrong shape, or contains NaN.
+        If something is no array of finite numbers, or has the wrong shape.
     """
     arrays = {name: as_array(name, value) for name, value in data.items()}
     for name, array in arrays.items():
         check_input_shape(name, array.shape, sizes[name], batch_size, n_steps)
-        if len(array) < minibatch_size:
+        if len(array) < settings.minibatch_size:
             raise ValidationError(
                 f"Batch size of data ({len(array)}) for '{name}' is smaller than the "
-                f"minibatch_size of the Simulator ({minibatch_size})",
+                f"minibatch_size of the Simulator ({settings.minibatch_size})",
                 "data",
             )
-        check_no_nan(name, array)
+        check_inputs_are_finite(name, Extent.of(array), settings.dtype)
     check_agreement({name: array.shape for name, array in arrays.items()})
     return arrays
 
@@ -297,23 +297,6 @@ def check_input_shape(
 
 def _agree(length: int | None, expected: int | None) -> bool:
     return length is None or expected is None or length == expected
-
-
-def check_no_nan(name: str, array: np.ndarray) -> None:
-    """
-    Check that inputs are numbers.
-
-    Raises
-    ------
-    nengo.exceptions.ValidationError
-        If some are NaN.
-    """
-    if array.dtype.kind == "f" and np.isnan(array).any():
-        raise ValidationError(
-            f"Data for '{name}' contain NaN; inputs must be numbers (only targets "
-            "may have missing values, with `nengo_dl.losses.nan_mse`)",
-            "data",
-        )
 
 
 def check_agreement(shapes: Mapping[str, Sequence[int | None]]) -> None:

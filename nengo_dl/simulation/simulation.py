@@ -7,16 +7,21 @@ run either succeeds or changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import nengo
 import numpy as np
 from nengo.builder.signal import Signal
+from nengo.exceptions import SimulationError
 
 from nengo_dl.config import Settings
-from nengo_dl.simulation.device import warn_of_fork, working_context
+from nengo_dl.simulation.device import (
+    check_tensorflow,
+    warn_of_fork,
+    working_context,
+)
 from nengo_dl.simulation.recording import Recording
 from nengo_dl.tensor_graph import TensorGraph
 from nengo_dl.utils import NullProgressBar
@@ -61,11 +66,14 @@ class Simulation:
         self.seed = settings.seed
         self.training_rng = np.random.RandomState(self.seed)
         self.n_steps = 0
+        # what is going on at the moment, in any thread
+        self._calls: list[str] = []
         self._construct(progress)
 
     def _construct(self, progress: Callable[[str, str], NullProgressBar]) -> None:
         warn_of_fork()
         settings = self.settings
+        check_tensorflow(compiles=settings.jit_compile is not False)
         with self.context(alone=True), progress("Optimizing graph", "Optimization"):
             self.tensor_graph = TensorGraph(
                 self.model,
@@ -127,7 +135,7 @@ class Simulation:
         before = self.python_state()
         succeeded = False
         try:
-            with self.context(), bar:
+            with self.during("run"), self.context(), bar:
                 state, recorded = self._run_blocks(n_steps, given, bar)
             succeeded = True
         finally:
@@ -153,10 +161,11 @@ class Simulation:
             n = min(engine.block_steps, n_steps - start)
             done = self.n_steps + start
             feeds = graph.feeds.block(done, n, engine.capacity(n), given, offset=start)
-            if not engine.has_function(n):
-                with self.context(alone=True):
-                    engine.function(engine.capacity(n))
-            state, outputs = engine.run_block(state, feeds, n, called)
+            with bar.sub("compiling") if engine.compiles(n) else nullcontext():
+                if not engine.has_function(n):
+                    with self.context(alone=True):
+                        engine.function(engine.capacity(n))
+                state, outputs = engine.run_block(state, feeds, n, called)
             recorded.add(outputs, done + 1, n)
             bar.step(n)
         return state, recorded
@@ -174,7 +183,43 @@ class Simulation:
         keeps_state = bool(graph.values.keep_state.numpy())
         return graph.feeds.generate(self.n_steps, n_steps, n_items, given, keeps_state)
 
-    def keras_call(self, keep_state: bool) -> AbstractContextManager[bool]:
+    @contextmanager
+    def during(self, name: str) -> Iterator[None]:
+        """Return a context in which a method of the simulator is running."""
+        self._calls.append(name)
+        try:
+            yield
+        finally:
+            self._calls.remove(name)
+
+    def is_during(self, call: str) -> bool:
+        """Return whether a method of the simulator is running."""
+        return call in self._calls
+
+    def check_not_during(self, action: str, *calls: str) -> None:
+        """
+        Check that nothing is going on that an action would break.
+
+        Parameters
+        ----------
+        action : str
+            What is to be done.
+        *calls : str
+            Methods of the simulator during which it must not be done; by default, any.
+
+        Raises
+        ------
+        nengo.exceptions.SimulationError
+            If one of them is going on, in a callback of which this is, say.
+        """
+        for call in self._calls:
+            if not calls or call in calls:
+                raise SimulationError(
+                    f"Cannot {action} while `{call}` is running; wait until it has "
+                    "returned"
+                )
+
+    def keras_call(self, keep_state: bool, name: str) -> AbstractContextManager[bool]:
         """
         Return a context in which Keras runs the network.
 
@@ -187,8 +232,10 @@ class Simulation:
         keep_state : bool
             Whether the state at the end of every batch is where the next one starts.
             The context returns it.
+        name : str
+            The method of the simulator; see `check_not_during`.
         """
-        return _KerasCall(self, keep_state)
+        return _KerasCall(self, keep_state, name)
 
     def set_signal(self, signal: Signal, value: np.ndarray) -> None:
         """
@@ -249,7 +296,7 @@ class Simulation:
             rng.set_state(rng_state)
 
     def __getstate__(self) -> dict[str, Any]:
-        state = dict(self.__dict__)
+        state = {**self.__dict__, "_calls": []}
         del state["tensor_graph"]
         if not self.is_closed:
             state["values"] = self.tensor_graph.values.get_copy()
@@ -275,9 +322,10 @@ class _KerasCall:
     It is no generator, as these cannot raise the `StopIteration` of a user's function.
     """
 
-    def __init__(self, simulation: Simulation, keep_state: bool):
+    def __init__(self, simulation: Simulation, keep_state: bool, name: str):
         self._simulation = simulation
         self._keep_state = keep_state
+        self._name = name
 
     def __enter__(self) -> bool:
         simulation, graph = self._simulation, self._simulation.tensor_graph
@@ -287,6 +335,7 @@ class _KerasCall:
         self._python_state = simulation.python_state()
         self._state = graph.values.packed_state()
         self._inner = ExitStack()
+        self._inner.enter_context(simulation.during(self._name))
         self._inner.enter_context(simulation.context())
         self._inner.enter_context(graph.errors.unwrap())
         graph.values.keep_state.assign(self._keep_state)

@@ -6,7 +6,8 @@ In: the arguments of `Simulator.compile`. Out: dictionaries by name, or errors.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import keras
@@ -70,13 +71,14 @@ def objectives_by_name(
             "loss_weights",
         )
     given_weights = _by_probe(weights, "loss_weights", names)
+    losses = _by_probe(loss, "loss", names)
     return {
-        "loss": _by_probe(loss, "loss", names),
+        "loss": losses,
         "metrics": _lists(_by_probe(metrics, "metrics", names)),
         "weighted_metrics": _lists(
             _by_probe(weighted_metrics, "weighted_metrics", names)
         ),
-        "loss_weights": {name: float(w) for name, w in given_weights.items()},
+        "loss_weights": _loss_weights(given_weights, losses),
         "shared": [
             what
             for what, value in (
@@ -87,6 +89,30 @@ def objectives_by_name(
             if not isinstance(value, (list, tuple, Mapping))
         ],
     }
+
+
+def _loss_weights(
+    given: Mapping[str, Any], losses: Collection[str]
+) -> dict[str, float]:
+    without = [name for name in given if name not in losses]
+    if without:
+        raise ValidationError(
+            f"There are weights for {without}, which have no loss; compile with a loss "
+            "for these Probes, or leave their weights out",
+            "loss_weights",
+        )
+    weights = {}
+    for name, weight in given.items():
+        try:
+            weights[name] = float(weight)
+        except (TypeError, ValueError):
+            weights[name] = math.nan
+        if not math.isfinite(weights[name]):
+            raise ValidationError(
+                f"must be finite numbers (received {weight!r} for '{name}')",
+                "loss_weights",
+            )
+    return weights
 
 
 def _by_probe(
@@ -124,6 +150,27 @@ def known(get: Callable, name: str, kind: str, probe: str) -> Any:
         raise ValidationError(
             f"'{name}' (for probe '{probe}') is not the name of a {kind} that Keras "
             "knows; check its spelling, or pass a function `(y_true, y_pred)`",
+            kind,
+        ) from err
+
+
+def instance(cls: type, base: type, kind: str, probe: str) -> Any:
+    """
+    Return an object of a class of losses or metrics, as Keras does.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If it is another class, or needs arguments.
+    """
+    if not issubclass(cls, base):
+        raise unusable(cls, kind, probe)
+    try:
+        return cls()
+    except TypeError as err:
+        raise ValidationError(
+            f"The {kind} for probe '{probe}' is a class, from which no object can be "
+            f"made ({err}); pass an object, such as `{cls.__name__}(...)`",
             kind,
         ) from err
 

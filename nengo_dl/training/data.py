@@ -18,17 +18,21 @@ import numpy as np
 import tensorflow as tf
 from nengo.exceptions import SimulationError, ValidationError
 
-from nengo_dl.simulation.arrays import as_array
+from nengo_dl.simulation.arrays import Extent, as_array, check_fits
 from nengo_dl.simulation.inputs import check_data, name_data
 from nengo_dl.simulation.simulation import Simulation
+from nengo_dl.training.batches import BatchCheck
 from nengo_dl.training.objectives import Objectives
-from nengo_dl.training.streams import BatchCheck, checked_batches
+from nengo_dl.training.options import check_split
+from nengo_dl.training.streams import checked_batches
 from nengo_dl.training.targets import (
+    check_labels,
     check_none_missing,
     check_target_shape,
-    check_weight_shape,
+    one_target,
     used_targets,
 )
+from nengo_dl.training.weights import check_weights, weights_by_name
 
 
 class TrainingData:
@@ -92,10 +96,11 @@ class TrainingData:
             x = self.stream(x, kwargs["batch_size"], objectives)
             return x, y, kwargs
         if kwargs.get("validation_split"):
-            self.check_split(self._n_used(n_items), kwargs["validation_split"])
+            split = kwargs["validation_split"]
+            check_split(self._n_used(n_items), split, self.minibatch_size)
         y = self.targets(y, objectives, n_items)
         weights = kwargs.pop("sample_weight", None)
-        weights = self.sample_weights(weights, y, n_items)
+        weights = self.sample_weights(weights, y, objectives, n_items)
         if weights is not None:
             kwargs["sample_weight"] = weights
         return x, y, kwargs
@@ -188,8 +193,9 @@ class TrainingData:
             if n_steps is not None:
                 raise SimulationError(
                     "Cannot automatically add n_steps to data of type "
-                    f"`{type(named).__name__}`; include them under the key 'n_steps', "
-                    "as an array of shape (batch size, 1)"
+                    f"`{type(named).__name__}`; leave n_steps out, as every batch has "
+                    "its number of steps (in the data of its Nodes or, in networks "
+                    "without input, under the key 'n_steps')"
                 )
             return named, 0
         sizes = {name: node.size_out for node, name in self.node_names.items()}
@@ -208,6 +214,41 @@ class TrainingData:
         }
         return {**values, "n_steps": np.full((n_items, 1), n_steps, np.int32)}, n_given
 
+    def all_inputs(self, x: Any) -> list[np.ndarray]:
+        """
+        Return the inputs of one minibatch for all Nodes, in their order.
+
+        Parameters
+        ----------
+        x : object
+            Inputs by Node or name, a list, or one array; None for zeros.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If there is something wrong with them, or some are missing.
+        """
+        minibatch_size, settings = self.minibatch_size, self._settings
+        sizes = {name: node.size_out for node, name in self.node_names.items()}
+        if x is None:
+            n_steps = settings.unroll * (2 if settings.use_loop else 1)
+            shapes = [(minibatch_size, n_steps, size) for size in sizes.values()]
+            return [np.zeros(shape) for shape in shapes]
+        n_given = 1 if hasattr(x, "shape") else len(x) if hasattr(x, "__len__") else 0
+        if n_given != len(sizes):
+            expected = [f"({minibatch_size}, n_steps, {s})" for s in sizes.values()]
+            raise ValidationError(
+                "must be a list with an array for each of the Nodes "
+                f"{list(sizes)}, of shape {', '.join(expected)} (received {n_given} "
+                "arrays)",
+                "inputs",
+            )
+        if not sizes:
+            return []
+        named = name_data(x, self.node_names, "Nodes")
+        arrays, _, _ = check_data(named, sizes, settings, None, minibatch_size)
+        return [arrays[name] for name in sizes]
+
     def stream(
         self, data: Any, batch_size: int, objectives: Objectives | None = None
     ) -> Any:
@@ -223,15 +264,10 @@ class TrainingData:
         objectives : Objectives, optional
             Losses and metrics, if there are targets.
         """
-        graph = self._simulation.tensor_graph
-
-        def compare(y: Mapping[str, tf.TensorSpec], n_steps: int | None) -> None:
-            if objectives is not None:
-                objectives.check_targets(y, self.output_specs(n_steps))
-
         names, settings = (self.node_names, self.probe_names), self._settings
-        check = BatchCheck(*names, batch_size, settings, objectives, compare)
-        return checked_batches(data, check, graph.errors)
+        outputs = self.output_specs
+        check = BatchCheck(*names, batch_size, settings, objectives, outputs)
+        return checked_batches(data, check, self._simulation.tensor_graph.errors)
 
     def output_specs(self, n_steps: int | None) -> dict[str, tf.TensorSpec]:
         """Return the outputs of a minibatch, for a number of steps if it is known."""
@@ -279,6 +315,7 @@ class TrainingData:
         nengo.exceptions.ValidationError
             If there is something wrong with the targets, or some are missing.
         """
+        y = one_target(y, objectives.needing_targets(()))
         named = name_data(y, self.probe_names, "Probes")
         if not isinstance(named, Mapping):
             raise ValidationError(
@@ -292,11 +329,21 @@ class TrainingData:
             check_target_shape(name, array.shape, batch_size)
         used = used_targets(arrays, objectives.names)
         check_none_missing(objectives.needing_targets(arrays), arrays)
+        outputs = self.output_specs(None)
+        for name, array in used.items():
+            extent = Extent.of(array)
+            check_fits(name, extent, self._settings.dtype)
+            if name in objectives.of_labels:
+                check_labels(name, extent, outputs[name].shape[-1])
         n_items = self._n_used(batch_size)
         return {name: array[:n_items] for name, array in used.items()} or None
 
     def sample_weights(
-        self, weights: Any, targets: Mapping | None, batch_size: int
+        self,
+        weights: Any,
+        targets: Mapping | None,
+        objectives: Objectives,
+        batch_size: int,
     ) -> dict | None:
         """
         Return the weights of items by the name of the probe.
@@ -309,6 +356,8 @@ class TrainingData:
             the loss function returns, as ``(n_items, n_steps)``.
         targets : dict of {str: array} or None
             The targets: Keras insists on weights for each of them.
+        objectives : Objectives
+            Losses and metrics.
         batch_size : int
             The required number of items.
 
@@ -320,43 +369,21 @@ class TrainingData:
         Raises
         ------
         nengo.exceptions.ValidationError
-            If their number is not that of the items.
+            If there is something wrong with the weights.
         """
         if weights is None:
             return None
-        if hasattr(weights, "shape"):
-            weights = dict.fromkeys(targets or {}, weights)
-        named = name_data(weights, self.probe_names, "Probes")
+        targets = targets or {}
+        used = [name for name in targets if name in objectives.weighted]
         n_items = self._n_used(batch_size)
-        arrays = {name: np.ones((n_items, 1)) for name in targets or {}}
-        for name, value in named.items():
+        arrays = {name: np.ones((n_items, 1)) for name in targets}
+        for name, value in weights_by_name(weights, self.probe_names, used).items():
             array = as_array(name, value)
-            check_weight_shape(name, array.shape, batch_size)
-            if name in arrays:
-                # of one rank, or Keras loses track of it
-                shape = array.shape if array.ndim > 1 else (len(array), 1)
-                arrays[name] = array.reshape(shape)[:n_items]
-        return arrays or None
-
-    def check_split(self, n_items: int, validation_split: float) -> None:
-        """
-        Check that both parts of the data are whole minibatches.
-
-        Raises
-        ------
-        nengo.exceptions.ValidationError
-            If they are not.
-        """
-        n_train = int(n_items * (1 - validation_split))
-        for n, what in ((n_train, "training"), (n_items - n_train, "validation")):
-            if n % self.minibatch_size != 0:
-                raise ValidationError(
-                    f"With validation_split={validation_split:g}, {n} of {n_items} "
-                    f"items are for {what}, which is not evenly divisible by "
-                    f"minibatch_size={self.minibatch_size}; choose another split, or "
-                    "pass validation_data",
-                    "validation_split",
-                )
+            check_weights(name, array.shape, batch_size, Extent.of(array))
+            # of one rank, or Keras loses track of it
+            shape = array.shape if array.ndim > 1 else (len(array), 1)
+            arrays[name] = array.reshape(shape)[:n_items]
+        return arrays
 
 
 def number_of_steps(x: Any) -> int | None:

@@ -8,13 +8,14 @@ probes break, and Jacobians, compared with finite differences.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import keras
 import nengo
 import numpy as np
 import tensorflow as tf
 from nengo.builder.operator import Operator
-from nengo.exceptions import SimulationError
+from nengo.exceptions import SimulationError, ValidationError
 
 from nengo_dl.graph.trainability import is_trainable
 from nengo_dl.simulation.device import working_context
@@ -111,6 +112,35 @@ def _reached(start: set, links: Sequence[tuple[set, set]]) -> set:
             if source & reached:
                 reached |= target
     return reached
+
+
+def checked_probes(outputs: Any, probes: Sequence[nengo.Probe]) -> list[nengo.Probe]:
+    """
+    Return the Probes that a user wants the gradients of.
+
+    Parameters
+    ----------
+    outputs : object
+        What the user passed; None for all Probes.
+    probes : list of nengo.Probe
+        The Probes of the network.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If it is no list of them.
+    """
+    rule = "pass a list of Probes of this network, or None for all of them"
+    if outputs is None:
+        return list(probes)
+    if not isinstance(outputs, (list, tuple)):
+        raise ValidationError(f"{rule} (received {outputs!r})", "outputs")
+    for output in outputs:
+        if output not in probes:
+            raise ValidationError(
+                f"{output} is not a Probe of this network; {rule}", "outputs"
+            )
+    return list(outputs)
 
 
 def compare_gradients(

@@ -20,8 +20,8 @@ from nengo.exceptions import SimulationError, ValidationError
 
 from nengo_dl.simulation.device import working_context
 from nengo_dl.tensor_graph import NOT_WHOLE, TensorGraph
+from nengo_dl.training.batches import by_name
 from nengo_dl.training.objectives import Objectives
-from nengo_dl.training.streams import by_name
 from nengo_dl.utils import are_here, without_warnings, xla_compiles
 
 
@@ -277,7 +277,9 @@ class SimulatorModel(keras.Model):
             return dict.fromkeys(self.output_names, weights)
         return by_name(weights, self.output_names)
 
-    def check_targets(self, y: Any, n_steps: int | None) -> None:
+    def check_targets(
+        self, y: Any, n_steps: int | None, weights: Mapping | None = None
+    ) -> None:
         """
         Check that losses and metrics can compare targets with outputs.
 
@@ -287,14 +289,17 @@ class SimulatorModel(keras.Model):
             A `tf.TensorSpec` for every target, in any form that data sets have.
         n_steps : int or None
             Number of steps of the outputs, if it is known.
+        weights : dict of {str: tf.TensorSpec}, optional
+            Sample weights by the name of the probe.
 
         Raises
         ------
         nengo.exceptions.ValidationError
             If they cannot.
         """
-        y = by_name(y, self.output_names)
-        self.objectives.check_targets(y, self._output_specs(n_steps))
+        y, outputs = by_name(y, self.output_names), self._output_specs(n_steps)
+        self.objectives.check_targets(y, outputs)
+        self.objectives.check_weights(weights or {}, y, outputs)
 
     def layers_compile(self) -> bool:
         """Return whether Keras thinks that XLA can compile all layers."""

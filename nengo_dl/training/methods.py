@@ -71,7 +71,8 @@ class KerasMethods:
         metrics : str or callable or keras.metrics.Metric or list or dict
             One metric for all Probes (that have targets), a list in the order of the
             Probes, or a dictionary by Probe (or name). Instead of one metric, elements
-            of lists and dictionaries may be lists of metrics.
+            of lists and dictionaries may be lists of metrics: several metrics of one
+            Probe are ``{probe: ["accuracy", "mae"]}``.
         weighted_metrics : str or callable or keras.metrics.Metric or list or dict
             Metrics to which sample weights apply.
         kwargs
@@ -110,16 +111,20 @@ class KerasMethods:
             dictionary by Node (or name), a list in the order of the Nodes, or the array
             of the first one; what is missing is generated from the Nodes. Or a
             generator or data set that yields ``(x, y)`` or ``(x, y, sample_weight)``,
-            where ``x`` contains all inputs (and ``"n_steps"``) by name or in order.
+            where ``x`` contains all inputs by name or in order (and, in networks
+            without any, ``"n_steps"``).
         y : dict or list or array, optional
-            Targets, in the same forms, by Probe.
+            Targets, in the same forms, by Probe; or one array for the only Probe that
+            needs any.
         n_steps : int, optional
             Number of steps, by default that of ``x``.
         stateful : bool
             If True, every minibatch starts with the state at the end of the last one,
             and the state at the end of the last one is kept.
         kwargs
-            Passed on to `keras.Model.fit`.
+            Passed on to `keras.Model.fit`. ``sample_weight`` is one array for all
+            Probes with a loss, or a dictionary by Probe: ``(n_items,)``, or the shape
+            of what the loss returns, ``(n_items, n_steps)`` as a rule.
 
         Returns
         -------
@@ -133,7 +138,8 @@ class KerasMethods:
         nengo.exceptions.ValidationError
             If there is something wrong with the data.
         nengo.exceptions.SimulationError
-            If the network cannot be trained, or has not been compiled with a loss.
+            If the network cannot be trained, has not been compiled with a loss, or is
+            being trained already.
 
         Notes
         -----
@@ -243,7 +249,7 @@ class KerasMethods:
         Parameters
         ----------
         inputs : list of (minibatch_size, n_steps, size_out) array, optional
-            Outputs of the Nodes, where gradients are computed; by default zeros for
+            Outputs of all Nodes, where gradients are computed; by default zeros for
             ``2 * unroll_simulation`` steps.
         outputs : list of nengo.Probe, optional
             The outputs; by default all Probes.
@@ -260,6 +266,7 @@ class KerasMethods:
         nengo.exceptions.SimulationError
             If gradients differ, or are NaN.
         nengo.exceptions.ValidationError
-            If an output is not a Probe of this network.
+            If an output is not a Probe of this network, or an input is missing or has
+            another shape.
         """
         return self._trainer.check_gradients(inputs, outputs, atol, rtol)

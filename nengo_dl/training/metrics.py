@@ -8,13 +8,16 @@ we.
 
 from __future__ import annotations
 
+import itertools
+import re
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 from nengo.exceptions import ValidationError
 
-from nengo_dl.training.compiling import known, unusable
+from nengo_dl.training.compiling import instance, known, unusable
 
 
 class ProbeMetric:
@@ -100,9 +103,44 @@ def as_metric(probe: str, metric: Any) -> keras.metrics.Metric:
     if isinstance(metric, keras.metrics.Metric):
         config = {**metric.get_config(), "name": name}
         return type(metric).from_config(config)
+    if isinstance(metric, type):
+        return instance(metric, keras.metrics.Metric, "metric", probe)
     if not callable(metric):
         raise unusable(metric, "metric", probe)
-    return keras.metrics.MeanMetricWrapper(metric, name=name or metric.__name__)
+    return keras.metrics.MeanMetricWrapper(metric, name=name or _name_of(metric))
+
+
+def _name_of(function: Any) -> str:
+    """Return the name of a function or callable object, as Keras does."""
+    for attribute in ("name", "__name__"):
+        if isinstance(getattr(function, attribute, None), str):
+            return getattr(function, attribute)
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(function).__name__)
+    return words.lower()
+
+
+def number_names(metrics: Sequence[ProbeMetric], taken: Sequence[str]) -> None:
+    """
+    Number the names of results that are the same, as Keras does.
+
+    Parameters
+    ----------
+    metrics : list of ProbeMetric
+        The metrics, those to which sample weights apply last. The second ``mse`` of the
+        Probe ``p`` is called ``p_mse_1``; ``p_weighted_mse``, if it is weighted.
+    taken : sequence of str
+        Names of other results.
+    """
+    used = set(taken)
+    for metric in metrics:
+        name = metric.name
+        if name in used and metric.is_weighted:
+            name = f"{metric.probe}_weighted_{name[len(metric.probe) + 1 :]}"
+        numbers = itertools.count(1)
+        metric.name = name
+        while metric.name in used:
+            metric.name = f"{name}_{next(numbers)}"
+        used.add(metric.name)
 
 
 def own_metric(probe: str, metric: Any, used: set[int]) -> Any:

@@ -21,8 +21,10 @@ from nengo.exceptions import ValidationError
 
 from nengo_dl.losses import Regularize
 from nengo_dl.training.broadcasting import broadcasts
-from nengo_dl.training.compiling import known, unusable
-from nengo_dl.training.metrics import ProbeMetric, own_metric
+from nengo_dl.training.compiling import instance, known, unusable
+from nengo_dl.training.metrics import ProbeMetric, number_names, own_metric
+from nengo_dl.training.targets import takes_labels
+from nengo_dl.training.weights import check_weights_fit
 
 
 class Objectives:
@@ -72,6 +74,7 @@ class Objectives:
             for name, several in group.items()
             for metric in several
         ]
+        number_names(self._metrics, taken=self._means.names)
 
     @property
     def names(self) -> set[str]:
@@ -101,6 +104,46 @@ class Objectives:
 
     def _counts(self, name: str, given: Collection[str]) -> bool:
         return name in given or isinstance(self.losses.get(name), Regularize)
+
+    @property
+    def weighted(self) -> set[str]:
+        """The names of the probes for which sample weights make a difference."""
+        metrics = {metric.probe for metric in self._metrics if metric.is_weighted}
+        return {*self.losses, *metrics}
+
+    @property
+    def of_labels(self) -> set[str]:
+        """The names of the probes whose targets are labels of classes."""
+        return {name for name, loss in self.losses.items() if takes_labels(loss)}
+
+    def check_weights(
+        self,
+        weights: Mapping[str, tf.TensorSpec],
+        y_true: Mapping[str, tf.TensorSpec],
+        y_pred: Mapping[str, tf.TensorSpec],
+    ) -> None:
+        """
+        Check that sample weights have the shape of what they are multiplied with.
+
+        Parameters
+        ----------
+        weights, y_true, y_pred : dict of {str: tf.TensorSpec}
+            Shapes of weights, targets and outputs by the name of the probe.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If they have not.
+        """
+        for name in set(weights) & set(y_true):
+            shape = y_true[name].shape[:-1]
+            if name in self.losses:
+                values = partial(loss_values, self.losses[name])
+                function = tf.function(values, autograph=False)
+                specs = (y_true[name], y_pred[name])
+                shape = function.get_concrete_function(*specs).output_shapes
+            if shape.rank is not None:
+                check_weights_fit(name, tuple(weights[name].shape), tuple(shape))
 
     def check_targets(
         self, y_true: Mapping[str, tf.TensorSpec], y_pred: Mapping[str, tf.TensorSpec]
@@ -276,9 +319,19 @@ def as_loss(probe: str, loss: Any) -> Callable:
     """Return a loss function, or a `keras.losses.Loss`."""
     if isinstance(loss, str):
         loss = known(keras.losses.get, loss, "loss", probe)
-    if not callable(loss):
+    if isinstance(loss, type):
+        loss = instance(loss, keras.losses.Loss, "loss", probe)
+    if not callable(loss) or isinstance(loss, keras.metrics.Metric):
         raise unusable(loss, "loss", probe)
     return loss
+
+
+def loss_values(loss: Any, y_true: tf.Tensor | None, y_pred: tf.Tensor) -> tf.Tensor:
+    """Return what a loss function returns; see `reduced_loss`."""
+    if y_true is not None:
+        y_true = tf.cast(y_true, y_pred.dtype)
+    function = loss.call if isinstance(loss, keras.losses.Loss) else loss
+    return tf.cast(tf.convert_to_tensor(function(y_true, y_pred)), y_pred.dtype)
 
 
 def reduced_loss(
@@ -310,10 +363,7 @@ def reduced_loss(
         `keras.losses.Loss` has, which is less precise in simulations with float64.)
     """
     is_object = isinstance(loss, keras.losses.Loss)
-    if y_true is not None:
-        y_true = tf.cast(y_true, y_pred.dtype)
-    values = (loss.call if is_object else loss)(y_true, y_pred)
-    values = tf.cast(tf.convert_to_tensor(values), y_pred.dtype)
+    values = loss_values(loss, y_true, y_pred)
     if weight is not None:
         weight = tf.cast(weight, values.dtype)
         weight = with_rank(weight, values.shape.rank)

@@ -12,7 +12,10 @@ import warnings
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+import keras
 from nengo.exceptions import ValidationError
+
+from nengo_dl.simulation.arrays import Extent
 
 
 def check_target_shape(name: str, shape: Sequence[int | None], n_items: int) -> None:
@@ -49,29 +52,62 @@ def check_target_shape(name: str, shape: Sequence[int | None], n_items: int) -> 
         )
 
 
-def check_weight_shape(name: str, shape: Sequence[int | None], n_items: int) -> None:
+def one_target(y: Any, needed: Collection[str]) -> Any:
     """
-    Check the shape of sample weights.
+    Return targets by name, if there is one array, and one Probe that needs targets.
+
+    Parameters
+    ----------
+    y : object
+        Targets as the user gave them; returned as they are in any other case.
+    needed : collection of str
+        The Probes that need targets.
+    """
+    if len(needed) != 1:
+        return y
+    (name,) = needed
+    if hasattr(y, "shape"):
+        return {name: y}
+    return {name: y[0]} if isinstance(y, (list, tuple)) and len(y) == 1 else y
+
+
+def takes_labels(loss: Any) -> bool:
+    """Return whether targets of a loss are labels of classes, from 0 on."""
+    if type(loss) is keras.losses.SparseCategoricalCrossentropy:
+        return loss.get_config().get("ignore_class") is None
+    return loss is keras.losses.sparse_categorical_crossentropy
+
+
+def check_labels(name: str, labels: Extent, n_classes: int | None) -> None:
+    """
+    Check that there is an output for every label.
 
     Parameters
     ----------
     name : str
         Name of the Probe.
-    shape : sequence of (int or None)
-        The shape; None where it is not known.
-    n_items : int
-        The required number of items.
+    labels : Extent
+        What is known of the labels.
+    n_classes : int or None
+        Length of the last axis of the output; None if it is not known.
 
     Raises
     ------
     nengo.exceptions.ValidationError
-        If their number is not that of the items.
+        If there is not.
     """
-    if len(shape) == 0 or shape[0] not in (None, n_items):
+    out_of_range = [
+        label
+        for label in (labels.lowest, labels.highest)
+        if n_classes is not None and not -1 < label < n_classes
+    ]
+    if labels.has_nan or out_of_range:
+        received = "NaN" if labels.has_nan else f"{out_of_range[0]:g}"
         raise ValidationError(
-            f"Sample weights for '{name}' have shape {tuple(shape)}; there must "
-            f"be one (or one row) for each of the {n_items} items",
-            "sample_weight",
+            f"Labels for '{name}' must be from 0 to {(n_classes or 0) - 1}, as the "
+            f"output has {n_classes} elements, one for each class (received "
+            f"{received})",
+            "y",
         )
 
 

@@ -22,19 +22,22 @@ from nengo.exceptions import SimulationError, ValidationError
 from nengo_dl.execution.places import place_of
 from nengo_dl.simulation.simulation import Simulation
 from nengo_dl.simulation.steps import warn_of_one_step
-from nengo_dl.tensor_graph import MAX_COMPILED_GROUPS, NOT_WHOLE
+from nengo_dl.tensor_graph import NOT_WHOLE
+from nengo_dl.training.advice import warn_of_nan, warn_of_spikes
 from nengo_dl.training.compiling import check_optimizer, objectives_by_name
 from nengo_dl.training.data import TrainingData, number_of_steps
-from nengo_dl.training.gradients import broken_paths, compare_gradients, python_in_loops
-from nengo_dl.training.keras_model import (
-    SimulatorModel,
-    TrainingFacts,
-    simulator_model,
+from nengo_dl.training.functions import TrainingFunctions
+from nengo_dl.training.gradients import checked_probes, compare_gradients
+from nengo_dl.training.keras_model import SimulatorModel, simulator_model
+from nengo_dl.training.options import (
+    check_fit_options,
+    check_jit_compile,
+    drop_batch_sizes,
 )
+from nengo_dl.training.progress import CompilationBar
 from nengo_dl.training.reuse import Compiled
 from nengo_dl.training.shuffling import ordered_batches, shuffled_batches, split
-
-KERAS_VERSION = tuple(int(number) for number in keras.__version__.split(".")[:2])
+from nengo_dl.utils import NullProgressBar
 
 
 class Trainer:
@@ -47,11 +50,19 @@ class Trainer:
         The simulation; it must be open while methods are called.
     names : dict of {(nengo.Node or nengo.Probe): str}
         Names of inputs and outputs.
+    make_bar : callable
+        Returns a progress bar that says that something is compiled.
     """
 
-    def __init__(self, simulation: Simulation, names: Mapping[Any, str]):
+    def __init__(
+        self,
+        simulation: Simulation,
+        names: Mapping[Any, str],
+        make_bar: Callable[[], NullProgressBar] = NullProgressBar,
+    ):
         self._simulation = simulation
         self._names = names
+        self._make_bar = make_bar
         graph = simulation.tensor_graph
         self._probe_names = {probe: names[probe] for probe in graph.program.probes}
         node_names = {node: names[node] for node in graph.program.nodes}
@@ -62,9 +73,9 @@ class Trainer:
         self._input_shapes = {node: (batch, None, node.size_out) for node in node_names}
         self._jit_compile: bool | str = "auto"
         self._compiled: Compiled | None = None
-        # what training functions were made for, and by what they depend on
-        self._made_for: tuple = ()
-        self._train_functions: dict[tuple, tuple[TrainingFacts, Callable]] = {}
+        self._functions = TrainingFunctions(simulation, self._probe_names)
+        # of which methods batches have been computed, and what they depended on
+        self._computed: set[tuple] = set()
 
     @property
     def keras_model(self) -> SimulatorModel:
@@ -94,8 +105,8 @@ class Trainer:
     def close(self) -> None:
         """Free the Keras model."""
         self._keras_model = self._compiled = None
-        self._made_for = ()
-        self._train_functions = {}
+        self._functions = TrainingFunctions(self._simulation, self._probe_names)
+        self._computed = set()
 
     def compile(
         self,
@@ -107,11 +118,12 @@ class Trainer:
         **kwargs: Any,
     ) -> None:
         """Choose how to train, and what to report."""
+        self._simulation.check_not_during("compile", "fit", "evaluate")
         check_optimizer(optimizer)
         by_name = objectives_by_name(
             self._probe_names, loss, loss_weights, metrics, weighted_metrics
         )
-        jit_compile = kwargs.pop("jit_compile", "auto")
+        jit_compile = check_jit_compile(kwargs.pop("jit_compile", "auto"))
         model, before = self.keras_model, self._compiled
         asked_for = (optimizer, by_name, kwargs)
         with self._simulation.context(alone=True):
@@ -124,37 +136,60 @@ class Trainer:
         self, x: Any, y: Any, n_steps: int | None, stateful: bool, **kwargs: Any
     ) -> keras.callbacks.History:
         """Train the network."""
+        self._simulation.check_not_during("train", "fit")
         self._check_trainable()
         self._check_compiled("fit", self.keras_model.objectives.losses)
         _check_checkpoints(kwargs.get("callbacks"))
+        check_fit_options(kwargs)
         with self._keras_call("fit", stateful, kwargs) as keep_state:
             model, data = self.keras_model, self._data
             x, y, kwargs = data.prepare(x, y, n_steps, model.objectives, kwargs)
-            target_specs = self._check_targets(x, y)
-            if "validation_data" in kwargs:
-                validation_data = data.validation_data(
-                    kwargs["validation_data"],
-                    n_steps,
-                    model.objectives,
-                    kwargs["batch_size"],
-                )
-                if isinstance(validation_data, tuple):
-                    self._check_targets(*validation_data[:2])
-                kwargs["validation_data"] = validation_data
+            target_specs = self._check_targets(x, y, kwargs.get("sample_weight"))
+            if kwargs.get("validation_data") is not None:
+                kwargs["validation_data"] = self._validation_data(n_steps, kwargs)
             steps = number_of_steps(x)
             self.check_one_step(steps, stateful)
+            self._check_validation(steps, stateful, kwargs)
             given = data.given_nodes(x)
             with self._simulation.context(alone=True):
-                self._prepare_training(steps, keep_state, target_specs, given)
+                self._functions.prepare(
+                    model, steps, keep_state, target_specs, given, self._jit_compile
+                )
             with self._restored_on_failure():
                 with self._simulation.context(alone=True):
                     x, y = self._batches(x, y, kwargs)
-                history = model.fit(x, y, **kwargs)
+                facts = (steps, keep_state, str(target_specs), given, model.objectives)
+                with self._progress("fit", facts, kwargs):
+                    history = model.fit(x, y, **kwargs)
         for values in history.history.values():
             # Keras 3.3 leaves tensors there
             values[:] = [float(v) if tf.is_tensor(v) else v for v in values]
-        _warn_of_nan(history.history)
+        warn_of_nan(history.history)
         return history
+
+    def _validation_data(self, n_steps: int | None, kwargs: Mapping[str, Any]) -> Any:
+        """Return data for validation in the form in which Keras gets them."""
+        objectives, batch_size = self.keras_model.objectives, kwargs["batch_size"]
+        data = self._data.validation_data(
+            kwargs["validation_data"], n_steps, objectives, batch_size
+        )
+        if isinstance(data, tuple):
+            self._check_targets(*data)
+        return data
+
+    def _check_validation(
+        self, steps: int | None, stateful: bool, kwargs: Mapping[str, Any]
+    ) -> None:
+        """Warn if neurons have no time to spike in validation."""
+        data = kwargs.get("validation_data")
+        if isinstance(data, tuple):
+            steps = number_of_steps(data[0])
+        elif data is not None:
+            steps = number_of_steps(data)
+        elif not kwargs.get("validation_split"):
+            return
+        if steps == 1 and not stateful:
+            warn_of_spikes(self._simulation.tensor_graph)
 
     def evaluate(
         self, x: Any, y: Any, n_steps: int | None, stateful: bool, **kwargs: Any
@@ -165,11 +200,14 @@ class Trainer:
         with self._keras_call("evaluate", stateful, kwargs):
             model = self.keras_model
             x, y, kwargs = self._data.prepare(x, y, n_steps, model.objectives, kwargs)
-            self._check_targets(x, y)
-            self.check_one_step(number_of_steps(x), stateful)
-            with self._reading(x):
-                results = model.evaluate(x, y, return_dict=True, **kwargs)
-        _warn_of_nan(results)
+            self._check_targets(x, y, kwargs.get("sample_weight"))
+            steps = number_of_steps(x)
+            self.check_one_step(steps, stateful)
+            facts = (steps, self._data.given_nodes(x), model.objectives)
+            with self._reading(x), self._progress("evaluate", facts, kwargs):
+                with self._metrics_of_fit_kept():
+                    results = model.evaluate(x, y, return_dict=True, **kwargs)
+        warn_of_nan(results)
         names = [name for name in model.get_metrics_result() if name in results]
         return {name: float(results[name]) for name in names}
 
@@ -180,8 +218,10 @@ class Trainer:
         with self._keras_call("predict", stateful, kwargs):
             x, _ = self._data.inputs(x, n_steps)
             x = self._data.stream(x, kwargs["batch_size"])
-            self.check_one_step(number_of_steps(x), stateful)
-            with self._reading(x):
+            steps = number_of_steps(x)
+            self.check_one_step(steps, stateful)
+            facts = (steps, self._data.given_nodes(x))
+            with self._reading(x), self._progress("predict", facts, kwargs):
                 outputs = self.keras_model.predict(x, **kwargs)
         return self._by_probe(outputs)
 
@@ -189,7 +229,7 @@ class Trainer:
         self, x: Any, n_steps: int | None, stateful: bool, **kwargs: Any
     ) -> dict[nengo.Probe, np.ndarray]:
         """Simulate exactly one minibatch."""
-        with self._keras_call(None, stateful, kwargs):
+        with self._keras_call("predict_on_batch", stateful, kwargs):
             batch_size = self._simulation.settings.minibatch_size
             x, _ = self._data.inputs(x, n_steps, batch_size)
             if not isinstance(x, dict):
@@ -213,21 +253,9 @@ class Trainer:
         """Compare gradients of outputs with finite differences."""
         self._check_trainable()
         graph = self._simulation.tensor_graph
-        outputs = list(self._probe_names) if outputs is None else outputs
-        foreign = [output for output in outputs if output not in self._probe_names]
-        if foreign:
-            raise ValidationError(
-                f"{foreign[0]} is not a Probe of this network; pass a list of its "
-                "Probes, or None for all of them",
-                "outputs",
-            )
-        if inputs is None:
-            steps = graph.unroll * (1 if not graph.use_loop else 2)
-            inputs = [
-                np.zeros((graph.minibatch_size, steps, node.size_out))
-                for node in graph.program.nodes
-            ]
-        with self._simulation.keras_call(False):
+        outputs = checked_probes(outputs, list(self._probe_names))
+        inputs = self._data.all_inputs(inputs)
+        with self._simulation.keras_call(False, "check_gradients"):
             saved = graph.values.get_arrays()
             graph.values.reset(include_trainable=False)
             try:
@@ -251,7 +279,7 @@ class Trainer:
     # -- of a call --------------------------------------------------------------------
 
     def _keras_call(
-        self, name: str | None, stateful: bool, kwargs: dict[str, Any]
+        self, name: str, stateful: bool, kwargs: dict[str, Any]
     ) -> AbstractContextManager[bool]:
         """
         Return a context to call Keras in, after checks that all calls share.
@@ -259,13 +287,8 @@ class Trainer:
         The context returns whether the state at the end of a minibatch is kept.
         """
         settings = self._simulation.settings
-        if "batch_size" in kwargs:
-            warnings.warn(
-                "Batch size is determined statically by `minibatch_size="
-                f"{settings.minibatch_size}` of the Simulator; `batch_size="
-                f"{kwargs.pop('batch_size')}` is ignored"
-            )
-        if name is not None:
+        drop_batch_sizes(kwargs, settings.minibatch_size)
+        if name != "predict_on_batch":
             replicas = self.keras_model.distribute_strategy.num_replicas_in_sync
             kwargs["batch_size"] = settings.minibatch_size * replicas
             if stateful and not settings.stateful:
@@ -274,7 +297,25 @@ class Trainer:
                     "`stateful=False`"
                 )
         keep_state = bool(stateful and settings.stateful)
-        return self._simulation.keras_call(keep_state)
+        return self._simulation.keras_call(keep_state, name)
+
+    @contextmanager
+    def _progress(
+        self, method: str, facts: tuple, kwargs: dict[str, Any]
+    ) -> Iterator[None]:
+        """Show that the first batch of a kind is compiled, if Keras shows progress."""
+        callbacks = kwargs.get("callbacks") or []
+        is_shown = kwargs.get("verbose") != 0 and (method, facts) not in self._computed
+        if not is_shown or isinstance(callbacks, keras.callbacks.CallbackList):
+            yield
+            return
+        bar = CompilationBar(method, self._make_bar)
+        kwargs["callbacks"] = [*tf.nest.flatten(callbacks), bar]
+        try:
+            yield
+        finally:
+            bar.finish()
+        self._computed.add((method, facts))
 
     def _batches(self, x: Any, y: Any, kwargs: dict[str, Any]) -> tuple[Any, Any]:
         """Return batches in place of arrays; those for validation are in ``kwargs``."""
@@ -297,9 +338,18 @@ class Trainer:
         held_out = kwargs.get("validation_data")
         if isinstance(held_out, tuple) and isinstance(held_out[0], dict):
             data = tuple(part for part in held_out if part is not None)
-            size = kwargs.get("validation_batch_size") or batch_size
-            kwargs["validation_data"] = ordered_batches(data, size)
+            kwargs["validation_data"] = ordered_batches(data, batch_size)
         return x, y
+
+    @contextmanager
+    def _metrics_of_fit_kept(self) -> Iterator[None]:
+        """Return a context in which `evaluate` may run in a callback of `fit`."""
+        is_nested = self._simulation.is_during("fit")
+        variables = self.keras_model.metrics_variables if is_nested else []
+        saved = [(variable, variable.numpy()) for variable in variables]
+        yield
+        for variable, value in saved:
+            variable.assign(value)
 
     @contextmanager
     def _reading(self, x: Any) -> Iterator[None]:
@@ -329,11 +379,20 @@ class Trainer:
                 "example `sim.compile(loss={probe: 'mse'})`"
             )
 
-    def _check_targets(self, x: Any, y: Any) -> Any:
-        """Check the shapes of prepared targets; return `TrainingData.target_specs`."""
+    def _check_targets(self, x: Any, y: Any, weights: Any = None) -> Any:
+        """
+        Check the shapes of prepared targets and weights.
+
+        Returns
+        -------
+        specs
+            See `TrainingData.target_specs`.
+        """
         specs = self._data.target_specs(x, y)
+        given = weights or {}
+        weight_specs = {n: tf.TensorSpec(w.shape, w.dtype) for n, w in given.items()}
         with self._simulation.context(alone=True):
-            self.keras_model.check_targets(specs, number_of_steps(x))
+            self.keras_model.check_targets(specs, number_of_steps(x), weight_specs)
         return specs
 
     def _by_probe(self, outputs: Mapping[str, Any]) -> dict[nengo.Probe, np.ndarray]:
@@ -346,87 +405,6 @@ class Trainer:
                 value = np.repeat(value, program.settings.minibatch_size, axis=0)
             by_probe[probe] = value
         return by_probe
-
-    def _prepare_training(
-        self,
-        steps: int | None,
-        keep_state: bool,
-        target_specs: Any,
-        given: tuple[nengo.Node, ...],
-    ) -> None:
-        """Decide how batches are compiled, and warn of parameters without gradient."""
-        model, graph = self.keras_model, self._simulation.tensor_graph
-        names = set(model.objectives.losses)
-        if isinstance(target_specs, Mapping):
-            names &= model.objectives.counted(target_specs)
-        probes = [probe for probe, name in self._probe_names.items() if name in names]
-        is_local = model.distribute_strategy.num_replicas_in_sync == 1
-        if not is_local and KERAS_VERSION < (3, 10):
-            raise SimulationError(
-                "Training on several devices needs Keras 3.10 or newer (received "
-                f"{keras.__version__}), as older versions do not add up gradients and "
-                "losses; update Keras, or train on one device"
-            )
-        if self._made_for != (model.objectives, model.optimizer):
-            self._made_for = (model.objectives, model.optimizer)
-            self._train_functions = {}
-        key = (steps, keep_state, self._jit_compile, str(target_specs), given)
-        if key in self._train_functions:
-            model.facts, model.train_function = self._train_functions[key]
-            return
-        if steps is not None and steps != graph.unroll:
-            in_loops = python_in_loops(graph, probes)
-            if in_loops:
-                raise SimulationError(
-                    f"Cannot train through {', '.join(in_loops)}: TensorFlow knows the "
-                    "gradient of a `tf.py_function` for a single call only. Use "
-                    "TensorFlow functions instead, or one timestep"
-                )
-        if not model.optimizer.built:
-            model.optimizer.build(model.trainable_variables)
-        jit_compile = self._uses_xla(steps, target_specs, given)
-        model.facts = TrainingFacts(steps, keep_state, jit_compile)
-        model.make_train_function(force=True)
-        self._train_functions[key] = model.facts, model.train_function
-        broken = broken_paths(graph, probes)
-        if broken:
-            warnings.warn(
-                f"No gradient flows through {', '.join(broken)}: NumPy code, and "
-                "steps without a derivative, cannot be differentiated. Parameters that "
-                "influence the loss through them alone stay as they are."
-            )
-
-    def _uses_xla(
-        self, steps: int | None, target_specs: Any, given: tuple[nengo.Node, ...]
-    ) -> bool:
-        """Return whether XLA compiles whole batches; warn if it cannot as it should."""
-        model, graph = self.keras_model, self._simulation.tensor_graph
-        is_local = model.distribute_strategy.num_replicas_in_sync == 1
-        if self._jit_compile == "auto":
-            return (
-                is_local
-                and steps is not None
-                and graph.compiles_training(steps, given)
-                and model.layers_compile()
-                and model.is_here()
-                and model.objectives_compile(target_specs, steps)
-            )
-        if not self._jit_compile:
-            return False
-        if is_local and not model.is_here():
-            warnings.warn(
-                "Proceeding with `jit_compile=False`: XLA cannot reach variables "
-                "of the optimizer, metrics, or layers that are on other devices "
-                "than the simulator; create them within `with sim:`, or "
-                f"`with tf.device(...)` (the device is {graph.device!r})"
-            )
-            return False
-        if len(graph.plan) > MAX_COMPILED_GROUPS:
-            warnings.warn(
-                f"XLA is about to compile {len(graph.plan)} groups of operators, "
-                'which may take minutes; jit_compile="auto" does not'
-            )
-        return True
 
     @contextmanager
     def _restored_on_failure(self) -> Iterator[None]:
@@ -453,12 +431,3 @@ def _check_checkpoints(callbacks: Any) -> None:
         if isinstance(callback, keras.callbacks.ModelCheckpoint):
             if not callback.save_weights_only:
                 raise SimulationError(NOT_WHOLE)
-
-
-def _warn_of_nan(results: Mapping[str, Any]) -> None:
-    names = [name for name, values in results.items() if np.isnan(values).any()]
-    if names:
-        warnings.warn(
-            f"NaN: {', '.join(names)}. Lower the learning rate, or look for NaN in the "
-            "targets (`nengo_dl.losses.nan_mse` ignores them)."
-        )

@@ -20,6 +20,7 @@ import numpy as np
 from nengo.exceptions import SimulationError
 
 from nengo_dl.utils.names import function_name
+from nengo_dl.utils.tensorflow_errors import exception_in_python
 from nengo_dl.utils.tracebacks import calls_users_code
 
 logger = logging.getLogger(__name__)
@@ -183,6 +184,10 @@ class _Unwrapping:
             _raise_again(own)
         if error is not None and _is_interrupt(error):
             raise KeyboardInterrupt from None
+        if isinstance(error, Exception):
+            exception = exception_in_python(error)
+            if exception is not None:
+                raise exception from None
 
 
 def _raise_again(error: BaseException) -> None:

@@ -10,7 +10,7 @@ from nengo.dists import Uniform
 from neuron_oracle import make_builder
 
 import nengo_dl
-from nengo_dl.neuron_builders.rates import lif_rate
+from nengo_dl.neuron_builders.rates import lif_rate, soft_lif_rate
 
 RATE_TYPES = [
     nengo.RectifiedLinear(),
@@ -51,7 +51,7 @@ def test_single_precision():
 def test_lif_rate_gradient_is_finite(dtype):
     epsilon = make_builder(nengo.LIFRate(), dtype)[0].built_neurons.epsilon
     eps = np.finfo(dtype).eps
-    J = tf.constant([-np.inf, -1e4, 0, 1 - eps, 1, 1 + eps, 1.1, 2, 10], dtype)
+    J = tf.constant([-np.inf, -1e4, 0, 1 - eps, 1, 1 + eps, 1.1, 2, 10, 1e3], dtype)
     tau_rc, tau_ref = tf.constant(0.02, dtype), tf.constant(0.002, dtype)
     with tf.GradientTape() as tape:
         tape.watch(J)
@@ -59,3 +59,14 @@ def test_lif_rate_gradient_is_finite(dtype):
     gradient = tape.gradient(rates, J).numpy()
     assert np.all(np.isfinite(gradient))
     assert np.all(gradient[:5] == 0) and np.all(gradient[6:8] > 0)
+
+
+def test_soft_lif_rate_gradient_is_finite_in_half_precision():
+    J = tf.constant([-10, 0, 1, 1.1, 2, 10, 1e3], tf.float16)
+    tau_rc, tau_ref, sigma = (tf.constant(v, tf.float16) for v in (0.02, 0.002, 0.02))
+    with tf.GradientTape() as tape:
+        tape.watch(J)
+        rates = soft_lif_rate(J, tau_rc, tau_ref, sigma)
+    gradient = tape.gradient(rates, J).numpy()
+    assert rates.dtype == tf.float16
+    assert np.all(np.isfinite(gradient)) and np.all(gradient[2:6] > 0)

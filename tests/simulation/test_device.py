@@ -6,7 +6,7 @@ import nengo
 import numpy as np
 import pytest
 import tensorflow as tf
-from nengo.exceptions import ValidationError
+from nengo.exceptions import SimulationError, ValidationError
 
 import nengo_dl
 from nengo_dl.simulation import device as environment
@@ -199,3 +199,37 @@ def test_no_gpu(monkeypatch, caplog):
     assert [r.getMessage() for r in caplog.records] == ["Running on CPU"]
     assert len(warnings) == 1
     assert "No GPU support detected" in str(warnings[0].message)
+
+
+# -- settings of TensorFlow ------------------------------------------------------------
+
+
+def test_checks_of_numerics(Simulator):
+    """XLA cannot compile them; without XLA, they work."""
+    with nengo.Network() as net:
+        probe = nengo.Probe(nengo.Node([0.5], label="a"))
+    tf.debugging.enable_check_numerics()
+    try:
+        with pytest.raises(SimulationError, match="enable_check_numerics"):
+            Simulator(net, device="/cpu:0")
+        with net:
+            nengo_dl.configure_settings(jit_compile=False)
+        with Simulator(net, device="/cpu:0", unroll_simulation=1) as sim:
+            sim.run_steps(2)
+    finally:
+        tf.debugging.disable_check_numerics()
+    assert (sim.data[probe] == 0.5).all()
+
+
+def test_eager_execution_is_needed(Simulator):
+    with nengo.Network() as net:
+        nengo.Node([0.5])
+    with tf.Graph().as_default():
+        with pytest.raises(SimulationError, match="need eager execution"):
+            Simulator(net, device="/cpu:0")
+
+
+def test_other_backends(Simulator, monkeypatch):
+    monkeypatch.setattr(keras.config, "backend", lambda: "jax")
+    with pytest.raises(SimulationError, match="run on TensorFlow .*'jax'"):
+        Simulator(nengo.Network(), device="/cpu:0")

@@ -4,6 +4,8 @@ import pytest
 import tensorflow as tf
 from nengo.exceptions import SimulationError, ValidationError
 
+from nengo_dl.config import Settings
+from nengo_dl.simulation.arrays import Extent
 from nengo_dl.simulation.inputs import check_inputs, inputs_by_node, name_data
 
 NODES = nengo.Node([0], add_to_container=False), nengo.Node([0], add_to_container=False)
@@ -62,9 +64,8 @@ def test_one_node_twice():
 
 
 def check(minibatch_size=3, n_steps=None, batch_size=None, sizes=(2, 2), **data):
-    return check_inputs(
-        data, dict(zip("ab", sizes)), minibatch_size, n_steps, batch_size
-    )
+    settings = Settings(minibatch_size=minibatch_size)
+    return check_inputs(data, dict(zip("ab", sizes)), settings, n_steps, batch_size)
 
 
 @pytest.mark.parametrize(
@@ -113,6 +114,10 @@ def test_arrays_of_all_kinds(value):
         ({"a": np.ones((3, 5, 1))}, {}, "'a' have 1 values per step.*size_out=2"),
         ({"a": np.full((3, 5, 2), np.nan)}, {}, "'a' contain NaN"),
         ({"a": tf.fill((3, 5, 2), np.nan)}, {}, "'a' contain NaN"),
+        ({"a": np.full((3, 5, 2), -np.inf)}, {}, "'a' contain infinite values"),
+        ({"a": np.full((3, 5, 2), -1e300)}, {}, "-1e\\+300.* infinite in float32"),
+        ({"a": np.ma.masked_equal(np.ones((3, 5, 2)), 1)}, {}, "a masked array"),
+        ({"a": [np.ma.masked_equal(np.ones((5, 2)), 1)] * 3}, {}, "a masked array"),
         ({"a": np.ones((3, 5, 2), dtype=complex)}, {}, "must be numbers.*complex"),
         ({"a": [[["x"]]]}, {}, "must be numbers"),
         ({"a": [[[1], [1, 2]]]}, {}, "cannot be made into an array"),
@@ -123,20 +128,46 @@ def test_bad_arrays(data, arguments, message):
         check(**arguments, **data)
 
 
+@pytest.mark.parametrize(
+    "values, extent",
+    [
+        ([], (0, 0, False)),
+        ([3, -2], (-2, 3, False)),
+        ([True, True], (1, 1, False)),
+        ([np.nan, 1, np.inf], (1, np.inf, True)),
+        ([np.nan], (0, 0, True)),
+        (np.uint64(2**64 - 1), (2**64, 2**64, False)),
+    ],
+)
+def test_extent(values, extent):
+    assert Extent.of(np.array(values)) == extent
+
+
+def test_numbers_of_other_float_types():
+    large = np.full((3, 5, 2), 70000)
+    settings = [Settings(minibatch_size=3, dtype=f"float{n}") for n in (16, 32, 64)]
+    with pytest.raises(ValidationError, match="infinite in float16"):
+        check_inputs({"a": large}, {"a": 2}, settings[0])
+    check_inputs({"a": large}, {"a": 2}, settings[1])
+    check_inputs({"a": np.full((3, 5, 2), 1e300)}, {"a": 2}, settings[2])
+    # nothing is hidden by the mask
+    check(a=np.ma.masked_equal(np.ones((3, 5, 2)), 0))
+
+
 def test_several_batches():
     assert check(a=np.ones((6, 5, 2)), b=np.ones((6, 5, 2)))["b"].shape == (6, 5, 2)
 
 
 def test_inputs_by_node():
-    x = np.ones((3, 5, 1))
-    assert inputs_by_node(None, NAMES, 3, 5) == {}
-    inputs = inputs_by_node({"b": x, "n_steps": np.full((3, 1), 5)}, NAMES, 3, 5)
+    x, settings = np.ones((3, 5, 1)), Settings(minibatch_size=3)
+    assert inputs_by_node(None, NAMES, settings, 5) == {}
+    inputs = inputs_by_node({"b": x, "n_steps": np.full((3, 1), 5)}, NAMES, settings, 5)
     assert list(inputs) == [NODES[1]]
     assert inputs[NODES[1]] is x
 
     with pytest.raises(SimulationError, match="automatically add n_steps.*`range`"):
-        inputs_by_node(range(5), NAMES, 3, 5)
+        inputs_by_node(range(5), NAMES, settings, 5)
     with pytest.raises(ValidationError, match="does not match expected size"):
-        inputs_by_node({"b": np.ones((6, 5, 1))}, NAMES, 3, 5)
+        inputs_by_node({"b": np.ones((6, 5, 1))}, NAMES, settings, 5)
     with pytest.raises(ValidationError, match="does not match the number of steps"):
-        inputs_by_node({"n_steps": np.full((3, 1), 4)}, NAMES, 3, 5)
+        inputs_by_node({"n_steps": np.full((3, 1), 4)}, NAMES, settings, 5)

@@ -35,8 +35,19 @@ def test_check_gradients(unroll, Simulator):
         assert sim.n_steps == 2
         inputs = [np.ones((2, 4, 1)), np.ones((2, 4, 2))]
         assert list(sim.check_gradients(inputs, [probes[1]], atol=1e-3)) == [probes[1]]
-        with pytest.raises(ValidationError, match="is not a Probe of this network"):
-            sim.check_gradients(inputs, [net])
+        for bad_inputs, bad_outputs, message in (
+            (inputs, [net], "is not a Probe of this network"),
+            (inputs, probes[0], "pass a list of Probes"),
+            ([], None, r"each of the Nodes \['node', 'node_1'\].*received 0 arrays"),
+            (inputs[0], None, "received 1 arrays"),
+            (3, None, r"shape \(2, n_steps, 1\), \(2, n_steps, 2\)"),
+            (inputs[::-1], None, "have 2 values per step"),
+            ([x[:1] for x in inputs], None, r"Batch size of data \(1\)"),
+            ([x[..., 0] for x in inputs], None, "should have rank 3"),
+            ([x * np.nan for x in inputs], None, "contain NaN"),
+        ):
+            with pytest.raises(ValidationError, match=message):
+                sim.check_gradients(bad_inputs, bad_outputs)
 
 
 @pytest.mark.parametrize("amplitude", [1, 0.1])

@@ -129,6 +129,13 @@ def test_bad_compilation(Simulator):
             ({"metrics": ["mso"]}, "not the name of a metric"),
             ({"loss": 1}, "must be a name, a function"),
             ({"loss_weights": 2.0}, "must be a list in the order of the Probes"),
+            ({"loss_weights": [2.0]}, r"weights for \['probe'\], which have no loss"),
+            ({"loss": "mse", "loss_weights": ["a"]}, "'a' for 'probe'"),
+            ({"loss": "mse", "loss_weights": [np.inf]}, "finite numbers"),
+            ({"loss": "mse", "jit_compile": "maybe"}, "True, False, or 'auto'"),
+            ({"loss": tf.keras.metrics.MeanSquaredError()}, "must be a name"),
+            ({"loss": tf.optimizers.SGD}, "must be a name, a function"),
+            ({"metrics": [tf.keras.metrics.MeanMetricWrapper]}, "object, such as"),
             ({"optimizer": tf.compat.v1.train.AdamOptimizer()}, "tf.optimizers.SGD"),
             ({"optimizer": 0.1}, "tf.optimizers.SGD"),
         ):

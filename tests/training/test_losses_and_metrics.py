@@ -8,6 +8,7 @@ import tensorflow as tf
 from nengo.exceptions import ValidationError
 from training.linear_networks import linear_network, two_probes
 
+import nengo_dl
 from nengo_dl.losses import Regularize, nan_mse
 
 pytestmark = pytest.mark.training
@@ -96,6 +97,80 @@ def test_names_of_results(Simulator):
             "loss": 0,
             "probe_mean_absolute_error": 1,
         }
+
+
+def test_results_of_one_name(Simulator):
+    """They are numbered, as in Keras."""
+    net = two_probes()
+    p0, p1 = net.outputs
+    x, y = [np.ones((2, 3, 1))] * 2, {p: np.zeros((2, 3, 1)) for p in net.outputs}
+    loss = keras.metrics.MeanMetricWrapper(lambda t, p: 7 * p, name="loss")
+    with Simulator(net, unroll_simulation=1) as sim:
+        sim.compile(
+            loss={p0: "mse"},
+            metrics={p0: ["mae", "mae", loss, "mae"], p1: "mae"},
+            weighted_metrics={p0: ["mae", "mae"]},
+        )
+        results = sim.evaluate(x, y, verbose=0)
+        names = ["probe_mae", "probe_mae_1", "probe_loss_1", "probe_mae_2"]
+        names += ["probe_1_mae", "probe_weighted_mae", "probe_weighted_mae_1"]
+        assert list(results) == ["loss", "probe_loss", *names]
+        assert results["probe_loss_1"] == 7
+
+
+def test_classes(Simulator):
+    """Objects are made of them, as in Keras."""
+    net = linear_network(jit_compile=False)
+    x = np.ones((1, 2, 1))
+
+    class NamedLoss(keras.losses.Loss):
+        def call(self, y_true, y_pred):
+            return tf.abs(y_true - y_pred)
+
+    class CallableObject:
+        def __call__(self, y_true, y_pred):
+            return 2 * tf.abs(y_true - y_pred)
+
+    metrics = [keras.metrics.MeanSquaredError, NamedLoss(name="n"), CallableObject()]
+    with Simulator(net, unroll_simulation=1) as sim:
+        sim.compile(loss=keras.losses.MeanAbsoluteError, metrics=[metrics])
+        assert sim.evaluate(x, x, verbose=0) == {
+            "loss": 0.5,
+            "probe_loss": 0.5,
+            "probe_mean_squared_error": 0.25,
+            "probe_n": 0.5,
+            "probe_callable_object": 1,
+        }
+
+
+def test_labels_out_of_range(Simulator):
+    with nengo.Network() as net:
+        nengo_dl.configure_settings(jit_compile=False)
+        nengo.Probe(nengo.Node([0] * 3, label="a"), label="p")
+    x = np.zeros((2, 2, 3))
+    losses = keras.losses
+    with Simulator(net, minibatch_size=2, unroll_simulation=1) as sim:
+        for loss in (
+            "sparse_categorical_crossentropy",
+            losses.SparseCategoricalCrossentropy(from_logits=True),
+        ):
+            sim.compile("sgd", loss=loss)
+            for label in (3, -1, np.nan):
+                labels = np.full((2, 2, 1), label)
+                data = tf.data.Dataset.from_tensors((x, labels))
+                for batches in ((x, labels), (data,), (iter_once((x, labels)),)):
+                    with pytest.raises(
+                        ValidationError, match=f"(?i)to 2, .*{label}\\)"
+                    ):
+                        sim.evaluate(*batches, verbose=0)
+        ignored = losses.SparseCategoricalCrossentropy(True, ignore_class=-1)
+        sim.compile("sgd", loss=ignored)
+        labels = np.array([[[0], [-1]]] * 2)
+        assert sim.evaluate(x, labels, verbose=0)["loss"] > 0
+
+
+def iter_once(batch):
+    yield batch
 
 
 def test_accuracy(Simulator):

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 import nengo_dl
 from nengo_dl.tensor_graph import MAX_COMPILED_GROUPS
+from nengo_dl.training.functions import TrainingFunctions
 
 
 @pytest.fixture
@@ -124,4 +125,5 @@ def test_many_unlike_parts(Simulator):
         assert not sim.keras_model.facts.jit_compile
         sim.compile("sgd", loss={probe: "mse"}, jit_compile=True)
         with pytest.warns(UserWarning, match="XLA is about to compile .* groups"):
-            sim._trainer._prepare_training(2, False, None, ())
+            functions = TrainingFunctions(sim._simulation, {probe: sim.get_name(probe)})
+            functions.prepare(sim.keras_model, 2, False, None, (), jit_compile=True)

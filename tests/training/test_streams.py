@@ -33,8 +33,8 @@ def as_dataset(batch):
 
 GOOD = ({"a": X, "n_steps": STEPS}, {"p": X})
 BAD = [
-    (({"a": X}, X), r"Must specify 'n_steps', of shape .* \(received \['a'\]\)"),
-    ((X, X), "Must specify 'n_steps'"),
+    (({"n_steps": STEPS}, X), r"Must specify 'a' .* \(received \['n_steps'\]\)"),
+    ((X[:, 0], X), r"shape \(4, 1\) for 'a'"),
     (({"c": X, "n_steps": STEPS}, X), r"Must specify 'a' .*\['c', 'n_steps'\]"),
     (({"a": X[:2], "n_steps": STEPS[:2]}, X[:2]), r"\(2, 3, 1\) for 'a'; .*\(4, None"),
     (({"a": X[:, 0], "n_steps": STEPS}, X), r"shape \(4, 1\) for 'a'"),
@@ -84,8 +84,8 @@ def test_bad_batches_later(sim):
     """The exception arrives as it is, and the state as it was."""
     (node,) = (node for node in sim.model.toplevel.nodes if node.size_in == 0)
     before = sim.predict({node: X}, verbose=0)
-    with pytest.raises(ValidationError, match="Must specify 'n_steps'"):
-        sim.fit(as_generator(GOOD, GOOD, GOOD, (X, X)), verbose=0)
+    with pytest.raises(ValidationError, match="Must specify 'a'"):
+        sim.fit(as_generator(GOOD, GOOD, GOOD, ({"n_steps": STEPS}, X)), verbose=0)
     for probe, value in sim.predict({node: X}, verbose=0).items():
         np.testing.assert_array_equal(value, before[probe])
 
@@ -144,6 +144,12 @@ def two(**kwargs):
 
 
 WRONG = {
+    "infinite": (two(x={"a": np.inf * X}), "Data for 'a' contain infinite"),
+    "large": (
+        two(x={"b": 1e300 * X.astype(float)}),
+        r"1e\+300, which would be infinite in float32",
+    ),
+    "large target": (two(y={"p": -1e300 * X.astype(float)}), "'p' contain -1e\\+300"),
     "NaN": (two(x={"b": NAN}), "Data for 'b' contain NaN"),
     "unequal steps": (two(x={"b": X[:, :2]}), "different number of timesteps"),
     "n_steps": (
@@ -160,6 +166,10 @@ WRONG = {
         "cannot be compared with the output of 'p'",
     ),
     "weights": ((*two(), {"p": np.ones(3)}), "Sample weights for 'p'"),
+    "shape of weights": (
+        (*two(), np.ones((4, 2))),
+        r"\(4, 2\); pass \(4,\), .*\(4, 3\)",
+    ),
 }
 RANKS = {
     "rank": (two(x={"b": X[:, 0]}), "Data for 'b' should have rank 3"),
@@ -191,6 +201,11 @@ def test_wrong_batches(form, wrong, two_nodes):
     batch, message = {**WRONG, **RANKS}[wrong]
     make, sim = STREAMS[form], two_nodes
     first = batch if wrong in RANKS else (*two(), {"p": np.ones(4)})[: len(batch)]
+    if "large" in wrong:
+        # (data sets have one type)
+        first = tf.nest.map_structure(lambda a, b: a.astype(b.dtype), first, batch)
+    if wrong == "shape of weights":
+        first = (*two(), np.ones((4, 3)))
     batches = [first, batch]
     with pytest.raises(ValidationError, match=message):
         sim.fit(make(*batches), verbose=0)
@@ -198,7 +213,7 @@ def test_wrong_batches(form, wrong, two_nodes):
         sim.evaluate(make(*batches), verbose=0)
     with pytest.raises(ValidationError, match=message):
         sim.fit([X, X], X, validation_data=make(*batches), verbose=0)
-    if "target" not in wrong and wrong != "weights":
+    if "target" not in wrong and "weights" not in wrong:
         with pytest.raises(ValidationError, match=message):
             sim.predict(make(*(batch[0] for batch in batches)), verbose=0)
     assert sim.evaluate(make(two()), verbose=0)["loss"] == 0
@@ -219,6 +234,33 @@ def test_objects_as_keys(form, two_nodes):
     assert np.all(sim.predict(make(x), verbose=0)[probe] == 0.5)
     with pytest.raises(ValidationError, match="two arrays for 'a'"):
         sim.predict(make({**x, "a": X}), verbose=0)
+
+
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")
+@pytest.mark.parametrize("form", STREAMS)
+def test_number_of_steps_of_the_data(form, two_nodes):
+    """Batches need no number of steps of their own, if a Node has data."""
+    sim, make = two_nodes, STREAMS[form]
+    (probe,) = sim.model.toplevel.all_probes
+    for x in ({"a": X, "b": 2 * X}, (X, 2 * X), (X, 2 * X, STEPS)):
+        batch = (x, 0 * X)
+        assert sim.evaluate(make(batch), verbose=0)["loss"] == 2.25
+        history = sim.fit(make(batch), validation_data=make(batch), verbose=0).history
+        assert history["loss"] == history["val_loss"] == [2.25]
+        # (what is not in a tuple is one input)
+        output = sim.predict(make((x,)), verbose=0)[probe]
+        np.testing.assert_array_equal(output, 1.5 * X)
+
+
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")
+def test_number_of_steps_without_data(Simulator):
+    with nengo.Network() as net:
+        probe = nengo.Probe(nengo.Node(size_in=1))
+    with Simulator(net, minibatch_size=4, unroll_simulation=1) as sim:
+        output = sim.predict(as_generator({"n_steps": STEPS}), verbose=0)[probe]
+        assert output.shape == (4, 3, 1)
+        with pytest.raises(ValidationError, match="Must specify 'n_steps', of shape"):
+            sim.predict(as_generator({}), verbose=0)
 
 
 # -- the end of the data ---------------------------------------------------------------
