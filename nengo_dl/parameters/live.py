@@ -30,7 +30,6 @@ from nengo_dl.parameters.names import built_names
 from nengo_dl.tensor_graph import TensorGraph
 from nengo_dl.tensor_node import TensorNode
 
-
 # NumPy files do not have all types of TensorFlow.
 FILE_TYPES = {"bfloat16": "float32"}
 

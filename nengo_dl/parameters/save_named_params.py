@@ -40,7 +40,9 @@ def save_named_params(sim: Any, path: Any) -> None:
         Name of the file, to which ``.npz`` is added.
     """
     names = object_names(sim.model.toplevel)
-    parameters, neurons, arrays = [], [], {}
+    parameters = []  # type: list
+    neurons = []  # type: list
+    arrays = {}  # type: dict
 
     def add(
         section: list,
@@ -82,13 +84,13 @@ def save_named_params(sim: Any, path: Any) -> None:
         for i, weight in enumerate(getattr(layer, "weights", ())):
             if id(weight) not in seen:
                 seen.add(id(weight))
-                name = "{}.weights[{}]".format(names[node], i)
+                name = f"{names[node]}.weights[{i}]"
                 add(parameters, name, node, weight.numpy())
 
     header = {"format": 1, "version": "3", "scaled": True}
     header.update(parameters=parameters, neurons=neurons)
     arrays["nengo_dl"] = np.array(json.dumps(header))
-    np.savez_compressed("{}.npz".format(path), **arrays)
+    np.savez_compressed(f"{path}.npz", **arrays)
 
 
 def live_value(sim: Any, obj: Any, attr: str, signal: Any) -> tuple:
@@ -152,7 +154,7 @@ def object_names(network: Any) -> dict:
         for kind in ("ensembles", "nodes", "networks"):
             for i, obj in enumerate(getattr(network, kind)):
                 if obj not in names:
-                    names[obj] = "{}{}[{}]".format(prefix, kind, i)
+                    names[obj] = f"{prefix}{kind}[{i}]"
                     inner += [obj] if kind == "networks" else []
         for obj in inner:
             name_objects(obj, names[obj] + ".")
@@ -164,7 +166,7 @@ def object_names(network: Any) -> dict:
             return end(obj.ensemble) + ".neurons"
         if isinstance(obj, LearningRule):
             conn = obj.connection
-            return "({} -> {}).learning_rule".format(end(conn.pre), end(conn.post))
+            return f"({end(conn.pre)} -> {end(conn.post)}).learning_rule"
         return names.get(obj, type(obj).__name__)
 
     def index(index: Any) -> str:
@@ -175,15 +177,15 @@ def object_names(network: Any) -> dict:
         text = str(np.asarray(index).tolist()).replace(" ", "")
         if np.size(index) > 8:
             crc = zlib.crc32(text.encode())
-            return "[{} indices {:08x}]".format(np.size(index), crc)
+            return f"[{np.size(index)} indices {crc:08x}]"
         return text
 
     name_objects(network, "")
     counts = {}  # type: dict
     connections = [c for net in networks for c in net.connections]
     for conn in dict.fromkeys(connections):
-        ends = "{} -> {}".format(end(conn.pre), end(conn.post))
+        ends = f"{end(conn.pre)} -> {end(conn.post)}"
         n_before = counts.get(ends, 0)
-        names[conn] = ends if n_before == 0 else "{} [{}]".format(ends, n_before)
+        names[conn] = ends if n_before == 0 else f"{ends} [{n_before}]"
         counts[ends] = n_before + 1
     return names

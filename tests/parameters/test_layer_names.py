@@ -30,9 +30,7 @@ def test_names_and_keys():
     for _ in range(2):
         names, keys = weight_names(built(layers.Dense(2), 3))
         assert names == keys == ["kernel", "bias"]
-        model = keras.Sequential(
-            [layers.Dense(2), layers.Dense(2, name="out'put")]
-        )
+        model = keras.Sequential([layers.Dense(2), layers.Dense(2, name="out'put")])
         names, keys = weight_names(built(model, 3))
         assert names == keys
         assert names[::2] == ["dense/kernel", "out%27put/kernel"]

@@ -1,4 +1,5 @@
 import logging
+import os
 import warnings
 
 import keras
@@ -9,7 +10,7 @@ import tensorflow as tf
 
 import nengo_dl
 from nengo_dl.simulation import device as environment
-from nengo_dl.simulation.device import report_device, working_context
+from nengo_dl.simulation.device import report_device, warn_of_fork, working_context
 
 is_tf32_allowed = tf.config.experimental.tensor_float_32_execution_enabled
 
@@ -158,3 +159,14 @@ def test_no_gpu(monkeypatch, caplog):
     assert [r.getMessage() for r in caplog.records] == ["Running on CPU"]
     assert len(warnings) == 1
     assert "No GPU support detected" in str(warnings[0].message)
+
+
+def test_forked_processes(monkeypatch):
+    monkeypatch.setattr(environment, "PROCESSES", [])
+    for _ in range(2):
+        warn_of_fork()
+    assert [os.getpid()] == environment.PROCESSES
+    monkeypatch.setattr(environment.os, "getpid", lambda: -1)
+    with pytest.warns(UserWarning, match="was forked from one that had a Simulator"):
+        warn_of_fork()
+    warn_of_fork()
