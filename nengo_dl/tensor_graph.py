@@ -48,7 +48,7 @@ logger = logging.getLogger(__name__)
 MAX_COMPILED_GROUPS = 50
 
 NOT_WHOLE = (
-    "The Keras model of a Simulator cannot be saved, copied or described as a whole, as "
+    "The Keras model of a Simulator cannot be saved, copied or described as a whole: "
     "Keras does not know the network. Save its weights (`Simulator.save_params`, or "
     "`save_weights_only=True` and a name that ends with '.weights.h5' for "
     "`ModelCheckpoint`), and load them into a Simulator of the same network."

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from nengo.exceptions import ValidationError
 
+import nengo_dl
 from nengo_dl.config import configure_settings
 from nengo_dl.execution import engine
 
@@ -353,6 +354,25 @@ def test_pickled_after_the_end(expected, Simulator):
     assert [copy.get_name(probe) for probe in copy.model.probes] == [
         sim.get_name(probe) for probe in sim.model.probes
     ]
+
+
+def test_damaged_pickles(recwarn):
+    """Of a simulator that has never been built, there is nothing to close."""
+    with pytest.raises(TypeError, match="network"):
+        nengo_dl.Simulator()
+    sim = nengo_dl.Simulator(nengo.Network(), device="/cpu:0", progress_bar=False)
+    state = sim.__getstate__()
+    pickled = pickle.dumps(sim)
+    sim.close()
+    with pytest.raises((pickle.UnpicklingError, EOFError)):
+        pickle.loads(pickled[:-10])
+    for name in ("_simulation", "closed", "minibatched"):
+        damaged = nengo_dl.Simulator.__new__(nengo_dl.Simulator)
+        with pytest.raises((KeyError, AttributeError)):
+            damaged.__setstate__({k: v for k, v in state.items() if k != name})
+        damaged.__del__()
+        assert damaged.closed is None
+    assert not recwarn.list
 
 
 @pytest.mark.parametrize("seed", [-1, "x", 5.0, 2**40])

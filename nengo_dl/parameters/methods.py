@@ -50,14 +50,21 @@ class ParameterMethods:
         Parameters
         ----------
         path : str or path-like
-            Name of the file, to which ``.npz`` is added. A file that is there is
-            replaced once everything has been written.
+            Name of the file, to which ``.npz`` is added. A file that is there (or that
+            a link there points to) is replaced once everything has been written.
         include_state : bool
             Whether to save the state of the simulation as well: voltages, filtered
-            signals, state of learning rules, number of steps. (What Python functions
-            and processes remember is not saved.)
+            signals, state of learning rules and processes, random numbers, number of
+            steps. (What Python functions remember is not saved.)
         include_non_trainable : bool, optional
             Deprecated; use ``include_state``.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If the path is not the name of a file.
+        OSError
+            If the file cannot be written.
 
         Notes
         -----
@@ -65,7 +72,7 @@ class ParameterMethods:
         an attribute, such as ``ensembles['motor'].encoders``. Objects are named by
         their labels if these are unique in their network, and else by their positions,
         in the order in which they were created; connections are named after what they
-        connect.
+        connect. What has been added to the network since it was built is passed over.
 
         Values are divided by the ``parameter_scale`` of the object, if it has one (see
         `.configure_settings`), and multiplied with that when they are loaded: networks
@@ -90,7 +97,9 @@ class ParameterMethods:
         order of what has labels. If anything does not fit, nothing is loaded.
 
         Files of NengoDL 3 do not say which parameters they hold. They are loaded if
-        the shapes leave only one possibility.
+        shapes, or the order, leave one possibility; if not, use the script
+        ``nengo_dl/parameters/save_named_params.py`` in the old environment (see the
+        documentation of training, "Files of NengoDL 3").
 
         Parameters
         ----------
@@ -173,7 +182,7 @@ class ParameterMethods:
         ----------
         objs : Network or Ensemble or Connection, or list of them
             Objects of the simulated network; a Network stands for all ensembles and
-            connections in it.
+            connections in it that were there when the simulator was made.
 
         Raises
         ------
@@ -215,7 +224,8 @@ class ParameterMethods:
             - ``"indices"``, (n, 2), and ``"shape"``, for sparse transforms, of which
               ``"weights"`` are the nonzero elements
 
-            For every node with a Keras layer, the weights of the layer by their names.
+            For every node with a Keras layer, the weights of the layer by Keras's
+            names, such as ``"kernel"``, or ``"dense_1/kernel"`` in a model.
 
             What learning rules modify has an axis in front for the items of the
             minibatch if the Simulator was created with a ``minibatch_size``.

@@ -40,7 +40,9 @@ def save_named_params(sim: Any, path: Any) -> None:
         Name of the file, to which ``.npz`` is added.
     """
     names = object_names(sim.model.toplevel)
-    parameters, neurons, arrays = [], [], {}
+    parameters = []  # type: list
+    neurons = []  # type: list
+    arrays = {}  # type: dict
 
     def add(
         section: list,

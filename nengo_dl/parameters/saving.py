@@ -7,6 +7,7 @@ In: a compiled network. Out: a file, or new values of all its parameters.
 from __future__ import annotations
 
 import os
+import warnings
 
 import numpy as np
 
@@ -23,7 +24,7 @@ from nengo_dl.parameters.live import (
     read_values,
     write_values,
 )
-from nengo_dl.parameters.matching import match_parameters
+from nengo_dl.parameters.matching import listed, match_parameters
 from nengo_dl.parameters.neurons import built_neurons, warn_of_other_neurons
 from nengo_dl.parameters.state import checked_state, read_state, set_state
 from nengo_dl.parameters.unnamed import match_unnamed
@@ -58,6 +59,12 @@ def save(simulation: Simulation, path: str | os.PathLike, include_state: bool) -
         )
         for p, value in zip(parameters, read_values(tensor_graph, parameters))
     )
+    damaged = [p.name for p in saved if np.isnan(np.asarray(p.value)).any()]
+    if damaged:
+        warnings.warn(
+            f"Parameters have NaN: {listed(damaged)}. The file is written, but "
+            "`load_params` does not load it."
+        )
     state = read_state(simulation) if include_state else None
     neurons = tuple(built_neurons(tensor_graph.model))
     write_file(archive_path(path), ParameterFile(saved, state, neurons))

@@ -33,7 +33,7 @@ def read_state(simulation: Simulation) -> SavedState:
         simulation.n_steps,
         description,
         {key: arrays[key] for key in description},
-        python_arrays(simulation.python_state()),
+        python_arrays(simulation),
     )
 
 
@@ -63,7 +63,7 @@ def checked_state(simulation: Simulation, state: SavedState | None) -> SavedStat
     _check_steps(simulation.tensor_graph, state.n_steps, arrays)
     python = None
     if state.python is not None:
-        own_arrays = python_arrays(simulation.python_state())
+        own_arrays = python_arrays(simulation)
         for key in {**state.python, **own_arrays}:
             if key not in own_arrays or key not in state.python:
                 raise _other_state(key, key in state.python, key in own_arrays)
@@ -71,6 +71,7 @@ def checked_state(simulation: Simulation, state: SavedState | None) -> SavedStat
             key: _checked_array(key, state.python[key], own.dtype, own.shape)
             for key, own in own_arrays.items()
         }
+        _check_random_state(python)
     return SavedState(state.n_steps, expected, arrays, python)
 
 
@@ -163,10 +164,24 @@ def _owners(model: nengo.builder.Model) -> dict:
     return owners
 
 
+def _check_random_state(arrays: Mapping[str, np.ndarray]) -> None:
+    """Check that NumPy's generators can take a state (they do not look)."""
+    for key, value in arrays.items():
+        if key.startswith("random[") and key.endswith(".numbers"):
+            position, has_gauss, _ = value
+            n_keys = len(arrays[key.replace(".numbers", ".keys")])
+            if position not in range(n_keys + 1) or has_gauss not in (0, 1):
+                raise SimulationError(
+                    f"The saved state is damaged: `{key}` is {value.tolist()}, which "
+                    "no random number generator has."
+                )
+
+
 def set_state(simulation: Simulation, state: SavedState) -> None:
     """Set the state of the simulation, which has passed `checked_state`."""
     values = simulation.tensor_graph.values
-    values.set_arrays({**values.get_arrays(), **state.arrays})
+    arrays = {key: np.asarray(array) for key, array in state.arrays.items()}
+    values.set_arrays({**values.get_arrays(), **arrays})
     simulation.n_steps = state.n_steps
     if state.python is None:
         warnings.warn(
@@ -175,28 +190,23 @@ def set_state(simulation: Simulation, state: SavedState) -> None:
             "differently than it would have."
         )
     else:
-        now = simulation.python_state()
-        simulation.set_python_state(python_state(state.python, now))
+        set_python_arrays(simulation, state.python)
 
 
 # -- processes and random numbers ------------------------------------------------------
 
 
-def python_arrays(state: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """
-    Return the state of processes, and of random number generators, as arrays.
-
-    Parameters
-    ----------
-    state : dict of {str: object}
-        What `.Simulation.python_state` returned.
-    """
-    arrays: dict[str, np.ndarray] = {}
-    for i, rng in enumerate(_all_rngs(state)):
-        _, keys, position, has_gauss, gauss = rng
+def python_arrays(simulation: Simulation) -> dict[str, np.ndarray]:
+    """Return the state of processes, and of all that is random, as arrays."""
+    state, values = simulation.python_state(), simulation.tensor_graph.values
+    arrays = {"seed": np.array(values.seed.numpy())}
+    for i, value in enumerate(values.random_state()):
+        arrays[f"training[{i}]"] = np.array(value)
+    for i, (_, keys, *numbers) in enumerate(_all_rngs(state)):
         arrays[f"random[{i}].keys"] = np.array(keys)
-        numbers = [position, has_gauss, gauss]
         arrays[f"random[{i}].numbers"] = np.array(numbers, np.float64)
+    for i, value in enumerate(state["feeds"]["constants"]):
+        arrays[f"constants[{i}]"] = np.array(value)
     for i, items in enumerate(state["feeds"]["states"]):
         for j, item in enumerate(items):
             for name, value in item.items():
@@ -204,33 +214,43 @@ def python_arrays(state: Mapping[str, Any]) -> dict[str, np.ndarray]:
     return arrays
 
 
-def python_state(arrays: Mapping[str, np.ndarray], now: Mapping[str, Any]) -> dict:
-    """
-    Return what `python_arrays` was made of.
-
-    Parameters
-    ----------
-    arrays : dict of {str: array}
-        The arrays.
-    now : dict of {str: object}
-        Another state of the same network.
-    """
+def set_python_arrays(simulation: Simulation, arrays: Mapping[str, Array]) -> None:
+    """Return to a state that `python_arrays` has returned, of the same network."""
+    now, values = simulation.python_state(), simulation.tensor_graph.values
+    values.seed.assign(np.asarray(arrays["seed"]))
+    n_states = len(values.random_state())
+    values.set_random_state(
+        [np.asarray(arrays[f"training[{i}]"]) for i in range(n_states)]
+    )
     rngs = []
     for i, (kind, *_) in enumerate(_all_rngs(now)):
-        position, has_gauss, gauss = arrays[f"random[{i}].numbers"].tolist()
-        keys = arrays[f"random[{i}].keys"]
-        rngs.append((kind, keys, int(position), int(has_gauss), gauss))
+        numbers = np.asarray(arrays[f"random[{i}].numbers"]).tolist()
+        position, has_gauss = (int(number) for number in numbers[:2])
+        keys = np.asarray(arrays[f"random[{i}].keys"])
+        rngs.append((kind, keys, position, has_gauss, numbers[2]))
     in_order = iter(rngs)
     states = [
         [
-            {name: arrays[f"processes[{i}][{j}].{name}"] for name in item}
+            {name: np.asarray(arrays[f"processes[{i}][{j}].{name}"]) for name in item}
             for j, item in enumerate(items)
         ]
         for i, items in enumerate(now["feeds"]["states"])
     ]
-    of_feeds = [[next(in_order) for _ in items] for items in now["feeds"]["rngs"]]
-    return {"feeds": {"rngs": of_feeds, "states": states}, "rngs": list(in_order)}
+    feeds = now["feeds"]
+    feeds = {
+        "constants": [
+            np.asarray(arrays[f"constants[{i}]"])
+            for i in range(len(feeds["constants"]))
+        ],
+        "rng": next(in_order),
+        "rngs": [[next(in_order) for _ in items] for items in feeds["rngs"]],
+        "operator_rngs": [next(in_order) for _ in feeds["operator_rngs"]],
+        "states": states,
+    }
+    simulation.set_python_state({"feeds": feeds, "rngs": list(in_order)})
 
 
 def _all_rngs(state: Mapping[str, Any]) -> list[tuple]:
-    return [*(rng for items in state["feeds"]["rngs"] for rng in items), *state["rngs"]]
+    feeds = state["feeds"]
+    of_processes = [rng for items in feeds["rngs"] for rng in items]
+    return [feeds["rng"], *of_processes, *feeds["operator_rngs"], *state["rngs"]]

@@ -9,17 +9,14 @@ in one array. What is in a file follows from shapes if these leave one possibili
 not, it follows from the order: trained arrays come before others, and Nengo's before
 those of Keras layers; Nengo's own are often in the order of ours, but not always. Of
 60 random networks of several ensembles with trained biases, 20 had another order, so
-that an order is only relied on if nothing speaks against it (see `_check_order`).
+that an order is only relied on if nothing speaks against it (see `.check_order`).
 """
 
 from __future__ import annotations
 
 import math
-import warnings
 from collections import Counter, defaultdict
-from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from collections.abc import Container, Sequence
 
 import numpy as np
 from nengo.builder.signal import Signal
@@ -30,111 +27,9 @@ from nengo_dl.graph.trainability import parameter_signals, trainable_setting
 from nengo_dl.parameters.files import Array
 from nengo_dl.parameters.live import Parameter, is_used
 from nengo_dl.parameters.matching import listed, read_numbers
+from nengo_dl.parameters.unnamed_order import check_order
+from nengo_dl.parameters.unnamed_pieces import Kind, Piece, Slot, kind_of
 from nengo_dl.tensor_graph import TensorGraph
-
-Kind: TypeAlias = tuple[int, tuple[int, ...]]
-
-# Values that are correlated like this are those of one parameter, before and after the
-# training; fewer values may be by chance.
-CORRELATION = 0.9
-MIN_VALUES = 8
-# So many numbers are searched for where a parameter might be.
-MAX_SEARCHED = 10**7
-
-
-@dataclass(frozen=True, eq=False)
-class Slot:
-    """
-    A parameter of the network, as NengoDL 3 has it in an array.
-
-    Parameters
-    ----------
-    parameter : Parameter
-        The parameter.
-    index : int
-        Where it is among all parameters.
-    shape : tuple of int
-        Shape in the file.
-    group : tuple of bool
-        Whether it is not trained, belongs to a layer, and is sparse. Parameters in one
-        array have this in common; the known order begins with it.
-    place : tuple of int
-        What the known order depends on within groups.
-    initial : array or None
-        The value that Nengo built, if it did.
-    """
-
-    parameter: Parameter
-    index: int
-    shape: tuple[int, ...]
-    group: tuple[bool, bool, bool]
-    place: tuple[int, int]
-    initial: np.ndarray | None
-
-    @property
-    def axis(self) -> int:
-        """The axis along which parameters are side by side."""
-        return int(self.parameter.minibatched)
-
-    @property
-    def length(self) -> int:
-        """Number of rows."""
-        return self.shape[self.axis]
-
-    @property
-    def kind(self) -> Kind:
-        """What an array has in common with the parameters in it."""
-        return kind_of(self.shape, self.axis)
-
-    @property
-    def is_layer(self) -> bool:
-        """Whether this is the weight of a Keras layer."""
-        return self.group[1]
-
-    @property
-    def constant(self) -> float | None:
-        """The number that an untrained parameter consists of, if it is only one."""
-        is_fixed = self.group[0] and not self.is_layer
-        if is_fixed and self.initial.size and np.ptp(self.initial) == 0:
-            return float(self.initial.flat[0])
-        return None
-
-
-@dataclass(frozen=True, eq=False)
-class Piece:
-    """
-    The part of an array that is a parameter.
-
-    Parameters
-    ----------
-    slot : Slot
-        The parameter.
-    array : array or StoredArray
-        The array.
-    start : int
-        Number of rows before it.
-    is_certain : bool
-        Whether shapes leave no other possibility.
-    """
-
-    slot: Slot
-    array: Array
-    start: int
-    is_certain: bool
-
-    def value(self) -> np.ndarray:
-        """Return the value of the parameter."""
-        slot = self.slot
-        rows = range(self.start, self.start + slot.length)
-        array = read_numbers(self.array, slot.parameter.dtype)
-        if not slot.is_layer and np.isinf(array).any():
-            raise ValueError("has infinite numbers in the file")
-        return array.take(rows, slot.axis).reshape(slot.parameter.shape)
-
-
-def kind_of(shape: Sequence[int], axis: int) -> Kind:
-    """Return a shape without the axis along which parameters are side by side."""
-    return axis, (*shape[:axis], *shape[axis + 1 :])
 
 
 def match_unnamed(
@@ -173,7 +68,7 @@ def match_unnamed(
         values = {piece.slot.parameter: piece.value() for piece in pieces}
         uncertain = [piece for piece in pieces if not piece.is_certain]
         if uncertain:
-            _check_order(uncertain, values, _layers_are_in_order(tensor_graph))
+            check_order(uncertain, values, _layers_are_in_order(tensor_graph))
     except ValueError as err:
         raise SimulationError(
             "The file was written by NengoDL 3, and does not say which parameters it "
@@ -232,7 +127,7 @@ def find_slots(
                 shape = (shape[-1], 1)
         else:
             group = (not source.trainable, True, False)
-            place, initial = (i, 0), None
+            place, initial = (i, 0), np.empty(0)
         slots.append(Slot(parameter, i, shape, group, place, initial))
     return sorted(slots, key=lambda slot: (slot.group[:2], slot.place))
 
@@ -256,7 +151,8 @@ def assign(arrays: Sequence[Array], slots: Sequence[Slot]) -> list[Piece]:
     ValueError
         If parameters and arrays do not fit.
     """
-    numbers = {0.0, *(s.constant for s in slots if s.constant is not None)}
+    numbers = {s.constant for s in slots if s.constant is not None}
+    numbers |= {0.0} if numbers else set()  # kernels of pooling have zeros, too
     limit = sum(math.prod(slot.shape) for slot in slots)
     kinds = {slot.kind for slot in slots}
     arrays_by_kind: dict[Kind | None, list[Array]] = defaultdict(list)
@@ -340,112 +236,7 @@ def _check_constants(pieces: Sequence[Piece]) -> None:
             raise ValueError(f"{piece.slot.parameter.name} is {constant} here")
 
 
-# -- the order -------------------------------------------------------------------------
-
-
 def _layers_are_in_order(tensor_graph: TensorGraph) -> bool:
     """Return whether layers are used in the order in which they are in the network."""
     used = list(dict.fromkeys(map(id, tensor_graph.tensor_node_layers)))
     return used == list(dict.fromkeys(map(id, tensor_graph.tensor_nodes.values())))
-
-
-def _check_order(
-    pieces: Sequence[Piece],
-    values: Mapping[Parameter, np.ndarray],
-    layers_are_in_order: bool,
-) -> None:
-    """
-    Check whatever there is to check about parameters that are known by their order.
-
-    If the network has the seed that it had, its parameters look like those of the file,
-    as far as these have not been trained much; it is then known which is which. If not,
-    we rely on the order if it is a plain one: longer parameters first, and those of one
-    length in the order of their objects. (Arrays that have this order here had another
-    one in NengoDL 3 in one of seven cases.)
-
-    Parameters
-    ----------
-    pieces : list of Piece
-        What is known by the order.
-    values : dict of {Parameter: array}
-        The values.
-    layers_are_in_order : bool
-        Whether those of layers are in the order that they have in the network.
-
-    Raises
-    ------
-    ValueError
-        If the order is another one, or may well be.
-    """
-    unclear = []
-    for piece in pieces:
-        slot = piece.slot
-        if slot.is_layer:
-            is_clear = layers_are_in_order
-        else:
-            value = values[slot.parameter].reshape(slot.initial.shape)
-            is_clear = _correlation(value, slot.initial) >= CORRELATION
-        if not is_clear:
-            unclear.append(piece)
-    telling = [piece for piece in unclear if _is_telling(piece.slot.initial)]
-    elsewhere = [piece for piece in telling if _is_elsewhere(piece, pieces)]
-    # (some look like others by chance)
-    if len(elsewhere) > len(telling) / 2:
-        names = listed(piece.slot.parameter.name for piece in elsewhere)
-        raise ValueError(
-            f"the values of {names} are not where they would be if NengoDL 3 had the "
-            "order of parameters that it has most often"
-        )
-    for group in _interchangeable(unclear):
-        plain = sorted(group, key=lambda p: (-p.slot.length, p.slot.index))
-        if group != plain:
-            names = listed(piece.slot.parameter.name for piece in group)
-            raise ValueError(f"the order of {names} is not known")
-    if unclear:
-        names = listed(piece.slot.parameter.name for piece in unclear)
-        warnings.warn(
-            "The file was written by NengoDL 3, and does not say which parameters it "
-            f"holds. These are known by nothing but their order: {names}. In some "
-            "networks, NengoDL 3 has another one: make sure that the simulation does "
-            "what it did, or write a file with names (see the documentation of "
-            "training, 'Files of NengoDL 3')."
-        )
-
-
-def _correlation(x: np.ndarray, y: np.ndarray) -> float:
-    """Return the correlation of values; zero if it says nothing."""
-    if not (_is_telling(x) and _is_telling(y)):
-        return 0.0
-    return float(np.corrcoef(x.ravel(), y.ravel())[0, 1])
-
-
-def _is_telling(values: np.ndarray | None) -> bool:
-    return values is not None and values.size >= MIN_VALUES and np.ptp(values) > 0
-
-
-def _is_elsewhere(piece: Piece, others: Sequence[Piece]) -> bool:
-    """Return whether the values of a parameter seem to be somewhere else."""
-    initial = piece.slot.initial
-    if piece.slot.axis != 0:
-        return False
-    arrays = {id(p.array): p.array for p in others if p.slot.kind == piece.slot.kind}
-    row_size = initial.size // piece.slot.length
-    for array in arrays.values():
-        if math.prod(array.shape) * initial.size > MAX_SEARCHED:
-            continue
-        flat = read_numbers(array, "float64").ravel()
-        for start in range(0, len(flat) - initial.size + 1, row_size):
-            part = flat[start : start + initial.size]
-            if _correlation(part, initial) >= CORRELATION:
-                return True
-    return False
-
-
-def _interchangeable(pieces: Sequence[Piece]) -> list[list[Piece]]:
-    """Return the parts of every array, and those that are arrays of one shape."""
-    groups: dict[Any, list[Piece]] = defaultdict(list)
-    counts = Counter(id(piece.array) for piece in pieces)
-    for piece in pieces:
-        alone = counts[id(piece.array)] == 1
-        groups[piece.slot.shape if alone else id(piece.array)].append(piece)
-    return list(groups.values())

@@ -239,3 +239,72 @@ def test_scaled_parameters(Simulator, tmp_path):
     with Simulator(net, unroll_simulation=1) as sim:
         with pytest.raises(ValidationError, match="parameter_scale"):
             sim.save_params(tmp_path / "params")
+
+
+def test_network_that_has_grown(Simulator, tmp_path):
+    """What was added after the simulator was made is passed over."""
+
+    def make():
+        with nengo.Network(seed=0) as net:
+            inp = nengo.Node([0.5], label="x")
+            with nengo.Network(label="inner") as net.inner:
+                ens = nengo.Ensemble(5, 1, label="a")
+            net.conn = nengo.Connection(inp, ens)
+            nengo.Probe(ens)
+        return net, ens
+
+    net, ens = make()
+    with Simulator(net, unroll_simulation=1) as sim:
+        expected = parameters(sim)
+        with net:
+            probe = nengo.Probe(ens)
+            node = nengo.Node(size_in=1, label="x")
+            layer = nengo_dl.Layer(tf.keras.layers.Dense(1))(node)
+            nengo.Connection(net.nodes[0], ens)
+            with nengo.Network(label="inner"):
+                added = nengo.Ensemble(7, 1, label="a")
+            nengo.Connection(ens, added, learning_rule_type=nengo.PES())
+            nengo.Connection(ens, node)
+        with net.inner:
+            nengo.Ensemble(5, 1, label="a")
+        assert_equal_parameters(parameters(sim), expected)
+        for include_state in (False, True):
+            sim.save_params(tmp_path / "params", include_state=include_state)
+            sim.load_params(tmp_path / "params", include_state=include_state)
+        sim.freeze_params(net)
+        assert np.allclose(ens.bias, sim.data[ens].bias)
+        assert added.gain is nengo.Ensemble.gain.default
+        for obj in (added, probe, layer):
+            with pytest.raises((ValueError, TypeError)):
+                sim.freeze_params(obj)
+    with Simulator(make()[0], unroll_simulation=1) as sim:
+        sim.load_params(tmp_path / "params", include_state=True)
+        assert_equal_parameters(parameters(sim), expected)
+    # the network as it is now has more
+    with Simulator(net, unroll_simulation=1) as sim:
+        with pytest.raises(SimulationError, match="only in the network"):
+            sim.load_params(tmp_path / "params")
+
+
+def test_nan(Simulator, tmp_path):
+    net = make_network(0)
+    with Simulator(net, unroll_simulation=1) as sim:
+        key = next(k for k, v in sim.tensor_graph.base_params.items() if v.ndim == 1)
+        variable = sim.tensor_graph.base_params[key]
+        variable.assign(np.full(variable.shape, np.nan))
+        with pytest.warns(UserWarning, match="have NaN: ens.*bias.* does not load it"):
+            sim.save_params(tmp_path / "params")
+        with pytest.raises(SimulationError, match="bias has NaN in the file"):
+            sim.load_params(tmp_path / "params")
+
+
+def test_type_that_files_do_not_have(Simulator, tmp_path):
+    layer = tf.keras.layers.Dense(2, dtype="bfloat16")
+    with nengo.Network(seed=0) as net:
+        nengo.Probe(nengo_dl.Layer(layer)(nengo.Node([1, 2])))
+    with Simulator(net, unroll_simulation=1) as sim:
+        before = layer.get_weights()
+        sim.save_params(tmp_path / "params")
+        layer.set_weights([0 * value for value in before])
+        sim.load_params(tmp_path / "params")
+        assert (layer.get_weights()[0] == before[0]).all()

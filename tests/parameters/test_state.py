@@ -111,9 +111,13 @@ def test_files_without_random_numbers(Simulator, tmp_path):
                 sim.load_params(tmp_path / "other", include_state=True)
         header["state"]["python"] = keys
         arrays["nengo_dl"] = np.array(json.dumps(header))
-        arrays[f"state.{keys[0]}"] = np.zeros(3, np.uint32)
-        np.savez(tmp_path / "shape.npz", **arrays)
         before = live_arrays(sim)
-        with pytest.raises(SimulationError, match="state is that of another network"):
-            sim.load_params(tmp_path / "shape", include_state=True)
+        for key, value, message in [
+            ("seed", np.zeros(3, np.int64), "state is that of another network"),
+            ("random[0].numbers", np.array([625.0, 0, 0]), "no random number gen"),
+        ]:
+            changed = {**arrays, f"state.{key}": value}
+            np.savez(tmp_path / "wrong.npz", **changed)
+            with pytest.raises(SimulationError, match=message):
+                sim.load_params(tmp_path / "wrong", include_state=True)
         assert_unchanged(sim, before)

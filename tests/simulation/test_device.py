@@ -1,4 +1,5 @@
 import logging
+import os
 import warnings
 
 import keras
@@ -10,7 +11,12 @@ from nengo.exceptions import SimulationError, ValidationError
 
 import nengo_dl
 from nengo_dl.simulation import device as environment
-from nengo_dl.simulation.device import check_device, report_device, working_context
+from nengo_dl.simulation.device import (
+    check_device,
+    report_device,
+    warn_of_fork,
+    working_context,
+)
 
 is_tf32_allowed = tf.config.experimental.tensor_float_32_execution_enabled
 
@@ -233,3 +239,14 @@ def test_other_backends(Simulator, monkeypatch):
     monkeypatch.setattr(keras.config, "backend", lambda: "jax")
     with pytest.raises(SimulationError, match="run on TensorFlow .*'jax'"):
         Simulator(nengo.Network(), device="/cpu:0")
+
+
+def test_forked_processes(monkeypatch):
+    monkeypatch.setattr(environment, "PROCESSES", [])
+    for _ in range(2):
+        warn_of_fork()
+    assert [os.getpid()] == environment.PROCESSES
+    monkeypatch.setattr(environment.os, "getpid", lambda: -1)
+    with pytest.warns(UserWarning, match="was forked from one that had a Simulator"):
+        warn_of_fork()
+    warn_of_fork()

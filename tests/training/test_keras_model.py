@@ -5,7 +5,7 @@ import nengo
 import numpy as np
 import pytest
 import tensorflow as tf
-from nengo.exceptions import SimulatorClosed
+from nengo.exceptions import SimulationError, SimulatorClosed
 from training.linear_networks import linear_network
 
 from nengo_dl.training.keras_model import TrainingFacts
@@ -172,6 +172,28 @@ def test_keras_weights_file(tmp_path, Simulator):
         sim.keras_model.load_weights(tmp_path / "w.weights.h5")
         assert sim.data[net.conn].weights == 3
         assert np.all(sim.predict(n_steps=1, verbose=0)[net.probe] == 3)
+
+
+def test_whole_models_cannot_be_saved(tmp_path, Simulator):
+    """The error comes before anything is trained, and before a file is touched."""
+    net = linear_network()
+    x = np.ones((2, 1, 1))
+    path = tmp_path / "model.keras"
+    path.write_text("of value")
+    with Simulator(net, unroll_simulation=1) as sim:
+        sim.compile(tf.optimizers.SGD(0.1), loss="mse")
+        before = sim.data[net.conn].weights.item()
+        for name in (path, tmp_path / "model.h5", str(tmp_path / "new.keras")):
+            checkpoint = keras.callbacks.ModelCheckpoint(name)
+            with pytest.raises(SimulationError, match="save_weights_only=True"):
+                sim.fit(x, x, callbacks=[checkpoint], verbose=0)
+            with pytest.raises(SimulationError, match="Simulator.save_params"):
+                sim.keras_model.save(name)
+        with pytest.raises(NotImplementedError, match="Simulator.save_params"):
+            sim.keras_model.to_json()
+        assert sim.data[net.conn].weights.item() == before
+    assert [entry.name for entry in tmp_path.iterdir()] == ["model.keras"]
+    assert path.read_text() == "of value"
 
 
 def test_callbacks_of_keras(tmp_path, Simulator):
