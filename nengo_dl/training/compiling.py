@@ -119,6 +119,27 @@ def known(get: Callable, name: str, kind: str, probe: str) -> Any:
         ) from err
 
 
+def instance(cls: type, base: type, kind: str, probe: str) -> Any:
+    """
+    Return an object of a class of losses or metrics, as Keras does.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If it is another class, or needs arguments.
+    """
+    if not issubclass(cls, base):
+        raise unusable(cls, kind, probe)
+    try:
+        return cls()
+    except TypeError as err:
+        raise ValidationError(
+            f"The {kind} for probe '{probe}' is a class, from which no object can be "
+            f"made ({err}); pass an object, such as `{cls.__name__}(...)`",
+            kind,
+        ) from err
+
+
 def unusable(value: Any, kind: str, probe: str) -> ValidationError:
     """Return the error for what is neither a loss nor a metric."""
     return ValidationError(

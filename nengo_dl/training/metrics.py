@@ -8,13 +8,17 @@ we.
 
 from __future__ import annotations
 
+import itertools
+import re
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 from nengo.exceptions import ValidationError
 
-from nengo_dl.training.compiling import known, unusable
+from nengo_dl.losses import TimeReduction
+from nengo_dl.training.compiling import instance, known, unusable
 
 
 class ProbeMetric:
@@ -25,7 +29,7 @@ class ProbeMetric:
     ----------
     probe : str
         Name of the probe.
-    metric : str or callable or keras.metrics.Metric
+    metric : str or callable or keras.metrics.Metric or TimeReduction
         The metric as the user gave it.
     is_weighted : bool
         Whether sample weights apply.
@@ -34,12 +38,24 @@ class ProbeMetric:
     def __init__(self, probe: str, metric: Any, is_weighted: bool):
         self.probe = probe
         self.is_weighted = is_weighted
+        self.reduction = metric if isinstance(metric, TimeReduction) else None
+        if self.reduction is not None:
+            metric = self.reduction.loss
         self._given = metric
         self.metric: keras.metrics.Metric | None = None
         if not isinstance(metric, str) or metric not in SHAPE_DEPENDENT:
             self.metric = as_metric(probe, metric)
         own_name = metric if self.metric is None else self.metric.name
+        if self.reduction is not None:
+            own_name = self.reduction.name
         self.name = f"{probe}_{own_name}"
+
+    def build(self, y_true: Any, y_pred: Any) -> keras.metrics.Metric:
+        """Return the metric; the shapes of the first targets show which one it is."""
+        if self.metric is None:
+            with tf.init_scope():
+                self.metric = shape_dependent_metric(self._given, y_true, y_pred)
+        return self.metric
 
     def update(
         self,
@@ -48,13 +64,22 @@ class ProbeMetric:
         sample_weight: tf.Tensor | None = None,
     ) -> None:
         """Include a batch."""
-        if self.metric is None:
-            # the first batch shows the shape of the targets
-            with tf.init_scope():
-                self.metric = shape_dependent_metric(self._given, y_true, y_pred)
+        if self.reduction is not None:
+            sample_weight = self.reduction.reduce_weights(sample_weight, y_pred)
+            y_true, y_pred = self.reduction.reduce(y_true, y_pred)
+        self.update_reduced(y_true, y_pred, sample_weight)
+
+    def update_reduced(
+        self,
+        y_true: tf.Tensor | None,
+        y_pred: tf.Tensor,
+        sample_weight: tf.Tensor | None = None,
+    ) -> None:
+        """Include a batch that has no more steps than the metric is about."""
+        metric = self.build(y_true, y_pred)
         if y_true is not None:
             y_true = tf.cast(y_true, y_pred.dtype)
-        self.metric.update_state(y_true, y_pred, sample_weight=sample_weight)
+        metric.update_state(y_true, y_pred, sample_weight=sample_weight)
 
 
 # What Keras calls by one name: for binary, sparse, and one-hot targets.
@@ -96,9 +121,44 @@ def as_metric(probe: str, metric: Any) -> keras.metrics.Metric:
     if isinstance(metric, keras.metrics.Metric):
         config = {**metric.get_config(), "name": name}
         return type(metric).from_config(config)
+    if isinstance(metric, type):
+        return instance(metric, keras.metrics.Metric, "metric", probe)
     if not callable(metric):
         raise unusable(metric, "metric", probe)
-    return keras.metrics.MeanMetricWrapper(metric, name=name or metric.__name__)
+    return keras.metrics.MeanMetricWrapper(metric, name=name or _name_of(metric))
+
+
+def _name_of(function: Any) -> str:
+    """Return the name of a function or callable object, as Keras does."""
+    for attribute in ("name", "__name__"):
+        if isinstance(getattr(function, attribute, None), str):
+            return getattr(function, attribute)
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(function).__name__)
+    return words.lower()
+
+
+def number_names(metrics: Sequence[ProbeMetric], taken: Sequence[str]) -> None:
+    """
+    Number the names of results that are the same, as Keras does.
+
+    Parameters
+    ----------
+    metrics : list of ProbeMetric
+        The metrics, those to which sample weights apply last. The second ``mse`` of the
+        Probe ``p`` is called ``p_mse_1``; ``p_weighted_mse``, if it is weighted.
+    taken : sequence of str
+        Names of other results.
+    """
+    used = set(taken)
+    for metric in metrics:
+        name = metric.name
+        if name in used and metric.is_weighted:
+            name = f"{metric.probe}_weighted_{name[len(metric.probe) + 1 :]}"
+        numbers = itertools.count(1)
+        metric.name = name
+        while metric.name in used:
+            metric.name = f"{name}_{next(numbers)}"
+        used.add(metric.name)
 
 
 def own_metric(probe: str, metric: Any, used: set[int]) -> Any:
@@ -120,6 +180,8 @@ def own_metric(probe: str, metric: Any, used: set[int]) -> Any:
     nengo.exceptions.ValidationError
         If there is no copying an object.
     """
+    if isinstance(metric, TimeReduction):
+        return metric.around(own_metric(probe, metric.loss, used))
     if not isinstance(metric, keras.metrics.Metric):
         return metric
     if id(metric) not in used:
