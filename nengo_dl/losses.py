@@ -2,13 +2,20 @@
 Loss functions for networks over time.
 
 In: targets and outputs of a probe, ``(batch_size, n_steps, ...)``. Out: losses for
-`Simulator.compile <nengo_dl.Simulator>`.
+`Simulator.compile <nengo_dl.Simulator>`; and, by `LastStep` and `TimeMean`, losses and
+metrics of one value for each item.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import tensorflow as tf
+from nengo.exceptions import ValidationError
+from nengo.utils.numpy import is_integer
+
+from nengo_dl.utils import function_name
 
 
 def nan_mse(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
@@ -95,3 +102,283 @@ class Regularize(keras.losses.Loss):
     def get_config(self) -> dict:
         """Return the arguments."""
         return {"order": self.order, "axis": self.axis}
+
+
+class TimeReduction(keras.losses.Loss):
+    """
+    Abstract base class of losses and metrics of one value for each item.
+
+    Parameters
+    ----------
+    loss : str or callable or keras.losses.Loss or keras.metrics.Metric
+        What compares the values, ``(batch_size, ...)``, with those of the targets: any
+        loss of Keras or, in the lists of metrics of `Simulator.compile
+        <nengo_dl.Simulator>`, any metric.
+    name : str, optional
+        What a metric is called in the results, after the name of the probe.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If ``loss`` is none of these.
+
+    Notes
+    -----
+    Targets have one step, which is that of all steps, or as many as the output, and are
+    reduced like the output. So are sample weights that have steps.
+    """
+
+    prefix = ""
+
+    def __init__(self, loss: Any, name: str | None = None):
+        if not (isinstance(loss, str) or callable(loss)):
+            raise ValidationError(
+                "must be the name of a loss or metric, a function `(y_true, y_pred)`, "
+                f"or an object of Keras, received {loss!r}",
+                "loss",
+                self,
+            )
+        if isinstance(loss, (Regularize, TimeReduction)):
+            raise ValidationError(
+                "must be something that compares values without steps; "
+                f"`{type(loss).__name__}` needs all steps; compile with it alone",
+                "loss",
+                self,
+            )
+        inner_name = loss if isinstance(loss, str) else getattr(loss, "name", None)
+        if not isinstance(inner_name, str):
+            inner_name = function_name(loss)
+        is_loss = isinstance(loss, keras.losses.Loss)
+        super().__init__(
+            name=name or f"{self.prefix}_{inner_name}",
+            reduction=loss.reduction if is_loss else "sum_over_batch_size",
+        )
+        self.loss = loss
+
+    def around(self, loss: Any) -> TimeReduction:
+        """Return the same for another loss or metric."""
+        return type(self)(loss, **self._options())
+
+    def reduce(
+        self, y_true: tf.Tensor | None, y_pred: tf.Tensor
+    ) -> tuple[tf.Tensor | None, tf.Tensor]:
+        """
+        Return the values that are compared.
+
+        Parameters
+        ----------
+        y_true : (batch_size, 1, ...) or (batch_size, n_steps, ...) tensor or None
+            Targets.
+        y_pred : (batch_size, n_steps, ...) tensor
+            Output.
+
+        Returns
+        -------
+        y_true, y_pred : (batch_size, ...) tensor
+            One value for each item, of the type of the output.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If they have other shapes, or no steps that count.
+        """
+        y_pred = tf.convert_to_tensor(y_pred)
+        if y_pred.shape.rank is not None and y_pred.shape.rank < 3:
+            raise ValidationError(
+                f"`{type(self).__name__}` needs outputs of shape (batch_size, n_steps, "
+                f"...), received shape {tuple(y_pred.shape)}",
+                "y_pred",
+            )
+        self._check_steps(y_pred.shape[1])
+        if y_true is not None:
+            y_true = _with_steps("Targets", y_true, y_pred)
+            has_labels = y_true.shape.rank < y_pred.shape.rank or (
+                y_true.shape[-1] == 1 and y_pred.shape[-1] != 1
+            )
+            y_true = self._target_value(y_true, has_labels)
+        return y_true, self._value(y_pred)
+
+    def reduce_weights(
+        self, weights: tf.Tensor | None, y_pred: tf.Tensor
+    ) -> tf.Tensor | None:
+        """
+        Return the weights of the values.
+
+        Parameters
+        ----------
+        weights : (batch_size,) or (batch_size, n_steps, ...) tensor or None
+            Sample weights.
+        y_pred : (batch_size, n_steps, ...) tensor
+            Output.
+        """
+        if weights is None or len(weights.shape) < 2:
+            return weights
+        return self._value(_with_steps("Sample weights", weights, y_pred))
+
+    def __call__(
+        self,
+        y_true: tf.Tensor,
+        y_pred: tf.Tensor,
+        sample_weight: tf.Tensor | None = None,
+    ) -> tf.Tensor:
+        """Return the loss of a batch, as losses of Keras do."""
+        y_pred = tf.convert_to_tensor(y_pred)
+        if sample_weight is not None:
+            sample_weight = tf.convert_to_tensor(sample_weight)
+            sample_weight = self.reduce_weights(sample_weight, y_pred)
+        return super().__call__(y_true, y_pred, sample_weight)
+
+    def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
+        """Return what the loss function returns for the values."""
+        loss = keras.losses.get(self.loss)
+        function = loss.call if isinstance(loss, keras.losses.Loss) else loss
+        return function(*self.reduce(y_true, y_pred))
+
+    def get_config(self) -> dict:
+        """Return the arguments."""
+        loss = keras.saving.serialize_keras_object(self.loss)
+        return {"loss": loss, **self._options()}
+
+    @classmethod
+    def from_config(cls, config: dict) -> TimeReduction:
+        """Return what has these arguments."""
+        loss = config["loss"]
+        if isinstance(loss, dict):
+            loss = keras.saving.deserialize_keras_object(loss)
+        return cls(**{**config, "loss": loss})
+
+    def _options(self) -> dict[str, Any]:
+        return {"name": self.name}
+
+    def _check_steps(self, n_steps: int | None) -> None:
+        """Raise an error if none of so many steps counts."""
+
+    def _value(self, steps: tf.Tensor) -> tf.Tensor:
+        """Return one value for each item."""
+        raise NotImplementedError
+
+    def _target_value(self, steps: tf.Tensor, has_labels: bool) -> tf.Tensor:
+        return self._value(steps)
+
+
+@keras.saving.register_keras_serializable("nengo_dl")
+class LastStep(TimeReduction):
+    """
+    A loss or metric of the last step.
+
+    Parameters
+    ----------
+    loss : str or callable or keras.losses.Loss or keras.metrics.Metric
+        What compares the output at the last step with the target; see `TimeReduction`.
+    name : str, optional
+        What a metric is called in the results, after the name of the probe. By default
+        ``last_`` and the name of ``loss``.
+    """
+
+    prefix = "last"
+
+    def _value(self, steps: tf.Tensor) -> tf.Tensor:
+        return steps[:, -1]
+
+
+@keras.saving.register_keras_serializable("nengo_dl")
+class TimeMean(TimeReduction):
+    r"""
+    A loss or metric of the mean output over a window of time.
+
+    .. math:: \text{loss}\left(\frac{1}{n} \sum_t y^*_t,\ \frac{1}{n} \sum_t y_t\right)
+
+    Labels (targets of size one, where the output has another) have no mean: that of the
+    last step of the window counts.
+
+    Parameters
+    ----------
+    loss : str or callable or keras.losses.Loss or keras.metrics.Metric
+        What compares the mean output with the mean target; see `TimeReduction`.
+    start, stop : int, optional
+        The first step of the window, and the one after the last, as in slices: negative
+        numbers count from the end, and steps that there are not are left out. By
+        default all steps.
+    name : str, optional
+        What a metric is called in the results, after the name of the probe. By default
+        ``time_mean_`` and the name of ``loss``.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If there are no steps in such a window.
+    """
+
+    prefix = "time_mean"
+
+    def __init__(
+        self,
+        loss: Any,
+        start: int | None = None,
+        stop: int | None = None,
+        name: str | None = None,
+    ):
+        super().__init__(loss, name=name)
+        for attr, step in (("start", start), ("stop", stop)):
+            if step is not None and (isinstance(step, bool) or not is_integer(step)):
+                raise ValidationError(
+                    f"must be a number of steps, an integer or None, received {step!r}",
+                    attr,
+                    self,
+                )
+        self.start = None if start is None else int(start)
+        self.stop = None if stop is None else int(stop)
+        first, end = self.start or 0, self.stop
+        if end == 0 or end is not None and (first < 0) == (end < 0) and first >= end:
+            raise self._is_empty("any number of steps")
+
+    def _is_empty(self, steps: str) -> ValidationError:
+        return ValidationError(
+            f"the window from step {self.start} to {self.stop} is empty for {steps}; "
+            "change `start` or `stop`, which are used as in slices",
+            "start",
+            self,
+        )
+
+    def _options(self) -> dict[str, Any]:
+        return {**super()._options(), "start": self.start, "stop": self.stop}
+
+    def _check_steps(self, n_steps: int | None) -> None:
+        if n_steps is not None and not range(n_steps)[self.start : self.stop]:
+            raise self._is_empty(f"{n_steps} steps")
+
+    def _value(self, steps: tf.Tensor) -> tf.Tensor:
+        return tf.reduce_mean(steps[:, self.start : self.stop], axis=1)
+
+    def _target_value(self, steps: tf.Tensor, has_labels: bool) -> tf.Tensor:
+        window = steps[:, self.start : self.stop]
+        if has_labels:
+            return window[:, -1]
+        # exact where they are all the same, as metrics look for targets equal to one
+        first = window[:, :1]
+        return tf.reduce_mean(first, axis=1) + tf.reduce_mean(window - first, axis=1)
+
+
+def _with_steps(what: str, values: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
+    """
+    Return targets or weights with the steps of the output.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If they have other steps.
+    """
+    values = tf.cast(values, y_pred.dtype)
+    n_given, n_steps = values.shape[1], y_pred.shape[1]
+    if None not in (n_given, n_steps) and n_given not in (1, n_steps):
+        raise ValidationError(
+            f"{what} for the last step or the mean over time must have one step, or "
+            f"the {n_steps} of the output, received {n_given}",
+            "y" if what == "Targets" else "sample_weight",
+        )
+    if n_given == n_steps and n_steps is not None:
+        return values
+    shape = tf.shape(values)
+    return tf.broadcast_to(
+        values, tf.concat([shape[:1], tf.shape(y_pred)[1:2], shape[2:]], axis=0)
+    )

@@ -50,6 +50,7 @@ USER_LAYER = [
     "efficiency",
     "converter",
     "benchmarks",
+    "__main__",
 ]
 LAYERS = BASICS + GRAPH_LAYER + TENSOR_LAYER + USER_LAYER
 
@@ -222,6 +223,7 @@ def test_graph_layer_does_not_load_tensorflow():
 #: Modules without a test file of their name, and the file that tests them.
 TESTED_IN = {
     "__init__": "test_version",
+    "__main__": "test_bug_report",
     "benchmarks/conversion_runs": "benchmarks/test_conversion",
     "benchmarks/image_models": "benchmarks/test_conversion",
     "benchmarks/training": "benchmarks/test_models",

@@ -17,6 +17,7 @@ import keras
 import tensorflow as tf
 from nengo.exceptions import ValidationError
 
+from nengo_dl.losses import TimeReduction
 from nengo_dl.training.compiling import instance, known, unusable
 
 
@@ -28,7 +29,7 @@ class ProbeMetric:
     ----------
     probe : str
         Name of the probe.
-    metric : str or callable or keras.metrics.Metric
+    metric : str or callable or keras.metrics.Metric or TimeReduction
         The metric as the user gave it.
     is_weighted : bool
         Whether sample weights apply.
@@ -37,11 +38,16 @@ class ProbeMetric:
     def __init__(self, probe: str, metric: Any, is_weighted: bool):
         self.probe = probe
         self.is_weighted = is_weighted
+        self.reduction = metric if isinstance(metric, TimeReduction) else None
+        if self.reduction is not None:
+            metric = self.reduction.loss
         self._given = metric
         self.metric: keras.metrics.Metric | None = None
         if not isinstance(metric, str) or metric not in SHAPE_DEPENDENT:
             self.metric = as_metric(probe, metric)
         own_name = metric if self.metric is None else self.metric.name
+        if self.reduction is not None:
+            own_name = self.reduction.name
         self.name = f"{probe}_{own_name}"
 
     def build(self, y_true: Any, y_pred: Any) -> keras.metrics.Metric:
@@ -58,6 +64,18 @@ class ProbeMetric:
         sample_weight: tf.Tensor | None = None,
     ) -> None:
         """Include a batch."""
+        if self.reduction is not None:
+            sample_weight = self.reduction.reduce_weights(sample_weight, y_pred)
+            y_true, y_pred = self.reduction.reduce(y_true, y_pred)
+        self.update_reduced(y_true, y_pred, sample_weight)
+
+    def update_reduced(
+        self,
+        y_true: tf.Tensor | None,
+        y_pred: tf.Tensor,
+        sample_weight: tf.Tensor | None = None,
+    ) -> None:
+        """Include a batch that has no more steps than the metric is about."""
         metric = self.build(y_true, y_pred)
         if y_true is not None:
             y_true = tf.cast(y_true, y_pred.dtype)
@@ -162,6 +180,8 @@ def own_metric(probe: str, metric: Any, used: set[int]) -> Any:
     nengo.exceptions.ValidationError
         If there is no copying an object.
     """
+    if isinstance(metric, TimeReduction):
+        return metric.around(own_metric(probe, metric.loss, used))
     if not isinstance(metric, keras.metrics.Metric):
         return metric
     if id(metric) not in used:

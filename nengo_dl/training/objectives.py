@@ -19,7 +19,7 @@ import keras
 import tensorflow as tf
 from nengo.exceptions import ValidationError
 
-from nengo_dl.losses import Regularize
+from nengo_dl.losses import Regularize, TimeReduction
 from nengo_dl.training.broadcasting import broadcasts
 from nengo_dl.training.compiling import instance, known, unusable
 from nengo_dl.training.metrics import ProbeMetric, number_names, own_metric
@@ -114,7 +114,11 @@ class Objectives:
     @property
     def of_labels(self) -> set[str]:
         """The names of the probes whose targets are labels of classes."""
-        return {name for name, loss in self.losses.items() if takes_labels(loss)}
+        return {
+            name
+            for name, loss in self.losses.items()
+            if takes_labels(loss.loss if isinstance(loss, TimeReduction) else loss)
+        }
 
     def check_weights(
         self,
@@ -136,9 +140,12 @@ class Objectives:
             If they have not.
         """
         for name in set(weights) & set(y_true):
-            shape = y_true[name].shape[:-1]
-            if name in self.losses:
-                values = partial(loss_values, self.losses[name])
+            shape, loss = y_true[name].shape[:-1], self.losses.get(name)
+            reductions = self._reductions(name)
+            if reductions and (loss is None or loss in reductions):
+                shape = y_pred[name].shape[:2]
+            elif loss is not None:
+                values = partial(loss_values, loss)
                 function = tf.function(values, autograph=False)
                 specs = (y_true[name], y_pred[name])
                 shape = function.get_concrete_function(*specs).output_shapes
@@ -168,13 +175,11 @@ class Objectives:
         unbuilt = [metric for metric in self._metrics if metric.metric is None]
         for name in self.names & set(y_true):
             target, output = y_true[name], y_pred[name]
-            if target.shape == output.shape:
-                # (functions that have been traced cannot make variables)
-                for metric in self._metrics:
-                    if metric.probe == name:
-                        metric.build(target, output)
+            if target.shape == output.shape and not self._reductions(name):
+                self._build_metrics(name, target, output)
                 continue
             try:
+                self._build_metrics(name, target, output)
                 compare.get_concrete_function(name, target, output)
                 self._check_no_broadcasting(name, target, output)
             except ValueError as err:
@@ -190,14 +195,41 @@ class Objectives:
     def _check_no_broadcasting(
         self, name: str, target: tf.TensorSpec, output: tf.TensorSpec
     ) -> None:
-        functions = [metric.update for metric in self._metrics if metric.probe == name]
+        functions: list[tuple[Callable, TimeReduction | None]] = [
+            (metric.update_reduced, metric.reduction)
+            for metric in self._metrics
+            if metric.probe == name
+        ]
         if name in self.losses:
-            functions.append(partial(reduced_loss, self.losses[name]))
-        if any(broadcasts(function, target, output) for function in functions):
+            loss = self.losses[name]
+            reduction = loss if isinstance(loss, TimeReduction) else None
+            loss = loss if reduction is None else reduction.loss
+            functions.append((partial(reduced_loss, loss), reduction))
+        if any(
+            broadcasts(function, *reduced_specs(reduction, target, output))
+            for function, reduction in functions
+        ):
             raise ValueError(
                 "the smaller one would be broadcast; pass targets of the shape of the "
                 "output, or choose a loss and metrics for the shapes that there are"
             )
+
+    def _build_metrics(
+        self, name: str, target: tf.TensorSpec, output: tf.TensorSpec
+    ) -> None:
+        # (functions that have been traced cannot make variables)
+        for metric in self._metrics:
+            if metric.probe == name:
+                metric.build(*reduced_specs(metric.reduction, target, output))
+
+    def _reductions(self, name: str) -> list[TimeReduction]:
+        """Return what reduces the steps of one probe."""
+        metrics = [m.reduction for m in self._metrics if m.probe == name]
+        return [
+            one
+            for one in (self.losses.get(name), *metrics)
+            if isinstance(one, TimeReduction)
+        ]
 
     def _compare(self, name: str, y_true: tf.Tensor, y_pred: tf.Tensor) -> None:
         """Apply the loss and the metrics of one probe."""
@@ -317,6 +349,8 @@ class Means(keras.metrics.Metric):
 
 def as_loss(probe: str, loss: Any) -> Callable:
     """Return a loss function, or a `keras.losses.Loss`."""
+    if isinstance(loss, TimeReduction):
+        return loss.around(as_loss(probe, loss.loss))
     if isinstance(loss, str):
         loss = known(keras.losses.get, loss, "loss", probe)
     if isinstance(loss, type):
@@ -363,6 +397,8 @@ def reduced_loss(
         `keras.losses.Loss` has, which is less precise in simulations with float64.)
     """
     is_object = isinstance(loss, keras.losses.Loss)
+    if isinstance(loss, TimeReduction):
+        weight = loss.reduce_weights(weight, y_pred)
     values = loss_values(loss, y_true, y_pred)
     if weight is not None:
         weight = tf.cast(weight, values.dtype)
@@ -381,3 +417,14 @@ def with_rank(weight: tf.Tensor, rank: int) -> tf.Tensor:
     shape = tf.shape(weight)
     missing = tf.ones([tf.maximum(0, rank - tf.rank(weight))], tf.int32)
     return tf.reshape(weight, tf.concat([shape[: max(rank, 1)], missing], axis=0))
+
+
+def reduced_specs(
+    reduction: TimeReduction | None, target: tf.TensorSpec, output: tf.TensorSpec
+) -> list[tf.TensorSpec]:
+    """Return the shapes of targets and outputs without the steps that are reduced."""
+    if reduction is None:
+        return [target, output]
+    reduce = tf.function(reduction.reduce, autograph=False)
+    values = reduce.get_concrete_function(target, output).structured_outputs
+    return [tf.TensorSpec(value.shape, value.dtype) for value in values]
