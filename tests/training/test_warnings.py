@@ -131,6 +131,12 @@ def test_too_many_and_too_few_arrays(Simulator):
         for method in (sim.evaluate, sim.fit):
             with pytest.warns(UserWarning, match="does not match number of Nodes"):
                 method(x, [x, x], verbose=0)
+            # (the loss is for all Probes, and counts for those that have targets)
             with pytest.warns(UserWarning, match="does not match number of Probes"):
-                with pytest.raises(ValidationError, match="no targets for"):
-                    method([x, x], x, verbose=0)
+                results = method([x, x], x, verbose=0)
+            results = getattr(results, "history", results)
+            assert "probe_loss" in results and "probe_1_loss" not in results
+        sim.compile(loss=dict.fromkeys(net.outputs, "mse"))
+        with pytest.warns(UserWarning, match="does not match number of Probes"):
+            with pytest.raises(ValidationError, match="no targets for"):
+                sim.fit([x, x], x, verbose=0)
