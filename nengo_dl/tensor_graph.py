@@ -188,6 +188,11 @@ class TensorGraph(keras.layers.Layer):
         return self.program.plan
 
     @property
+    def training_plan(self) -> tuple:
+        """The groups of operators in training."""
+        return self.program.version(training=True).plan
+
+    @property
     def signals(self) -> SignalDict:
         """The places of the signals."""
         return self.step.signals
@@ -245,8 +250,9 @@ class TensorGraph(keras.layers.Layer):
             training=training,
             settings=settings,
         )
+        program = self.program.version(training)
         return Step(
-            self.program, config, self.errors, self.feeds.call_functions, jit_compile
+            program, config, self.errors, self.feeds.call_functions, jit_compile
         )
 
     def _warn_of_python(self) -> None:
@@ -468,7 +474,7 @@ class TensorGraph(keras.layers.Layer):
             See `call`.
         """
         pays = n_steps > 1 or not self._cpu_only()
-        pays = pays and len(self.plan) <= MAX_COMPILED_GROUPS
+        pays = pays and len(self.training_plan) <= MAX_COMPILED_GROUPS
         runs_python = self.feeds.missing(given) or self.feeds.calls_silent(given)
         return self.supports_jit and self.step.compiles and pays and not runs_python
 

@@ -133,7 +133,7 @@ class Trainer:
                     self._check_targets(*validation_data[:2])
                 kwargs["validation_data"] = validation_data
             steps = number_of_steps(x)
-            self.check_one_step(steps, stateful)
+            self.check_one_step(steps, stateful, training=True)
             given = data.given_nodes(x)
             with self._simulation.context(alone=True):
                 self._prepare_training(steps, keep_state, target_specs, given)
@@ -225,7 +225,9 @@ class Trainer:
             finally:
                 graph.values.set_arrays(saved)
 
-    def check_one_step(self, n_steps: int | None, stateful: bool) -> None:
+    def check_one_step(
+        self, n_steps: int | None, stateful: bool, training: bool = False
+    ) -> None:
         """Warn if synapses have no time to do anything."""
         if stateful or n_steps != 1:
             return
@@ -236,7 +238,8 @@ class Trainer:
             for probe, name in self._probe_names.items()
             if not compiled or name in compiled
         ]
-        warn_of_one_step(self._simulation.model, probes)
+        training = self._simulation.tensor_graph.is_training(training)
+        warn_of_one_step(self._simulation.model, probes, training)
 
     # -- of a call --------------------------------------------------------------------
 
@@ -414,9 +417,10 @@ class Trainer:
                 f"`with tf.device(...)` (the device is {graph.device!r})"
             )
             return False
-        if len(graph.plan) > MAX_COMPILED_GROUPS:
+        n_groups = len(graph.training_plan)
+        if n_groups > MAX_COMPILED_GROUPS:
             warnings.warn(
-                f"XLA is about to compile {len(graph.plan)} groups of operators, "
+                f"XLA is about to compile {n_groups} groups of operators, "
                 'which may take minutes; jit_compile="auto" does not'
             )
         return True
