@@ -25,6 +25,7 @@ from nengo.config import Config
 from nengo.ensemble import Neurons
 from nengo.exceptions import ConfigError, NetworkContextError, ValidationError
 from nengo.params import BoolParam, EnumParam, NdarrayParam, NumberParam, Parameter
+from nengo.synapses import SynapseParam
 
 
 def configure_settings(**settings: Any) -> None:
@@ -32,8 +33,9 @@ def configure_settings(**settings: Any) -> None:
     Change settings of NengoDL for the network of the current ``with`` block.
 
     Only the settings that are given change; a later call overrides an earlier one.
-    ``trainable`` and ``parameter_scale`` apply to the innermost network of the context,
-    all other settings to the outermost one, that is, to the whole simulation.
+    ``trainable``, ``parameter_scale`` and ``training_synapse`` apply to the innermost
+    network of the context, all other settings to the outermost one, that is, to the
+    whole simulation.
 
     Parameters
     ----------
@@ -51,6 +53,13 @@ def configure_settings(**settings: Any) -> None:
         weights in the network are larger by this factor than what is meant by them, and
         what files of parameters contain (see `.Simulator.save_params`). `.Converter`
         sets it for neurons with scaled firing rates.
+    training_synapse : nengo.synapses.Synapse or float or None
+        The synapse that all Connections and Probes of this network that have a synapse
+        get in training instead of it. With None, all keep their own. This adds a
+        ``training_synapse`` to the network's config, which can be set for single
+        objects or types: ``net.config[my_probe].training_synapse = None`` is no synapse
+        in training, and ``del net.config[my_probe].training_synapse`` takes the setting
+        back.
     planner : callable
         Function from a list of operators to a list of tuples of operators that run
         as one; see `nengo_dl.graph_optimizer`. Defaults to ``tree_planner``.
@@ -117,6 +126,13 @@ def configure_settings(**settings: Any) -> None:
             config = Network.context[-1].config
             for nengo_type in (Connection, Neurons):
                 _store(config, nengo_type, name, value)
+        elif name == "training_synapse":
+            config = Network.context[-1].config
+            for nengo_type in (Connection, Probe):
+                _store(config, nengo_type, name, value)
+                if value is None:
+                    # a type for which None is set has no synapse in training
+                    delattr(config[nengo_type], name)
         elif name == "keep_history":
             _store(Network.context[0].config, Probe, name, value)
         elif name in _DEFINITIONS:
@@ -331,6 +347,7 @@ _DEFINITIONS: dict[str, _Definition] = {
     "parameter_scale": _Definition(
         partial(NdarrayParam, default=None, optional=True, shape=("...",))
     ),
+    "training_synapse": _Definition(partial(SynapseParam, default=None)),
     "keep_history": _Definition(partial(BoolParam, default=True)),
     **{
         f.name: f.metadata["definition"]

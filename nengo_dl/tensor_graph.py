@@ -202,6 +202,11 @@ class TensorGraph(keras.layers.Layer):
         return self.program.plan
 
     @property
+    def training_plan(self) -> tuple:
+        """The groups of operators in training."""
+        return self.program.version(training=True).plan
+
+    @property
     def signals(self) -> SignalDict:
         """The places of the signals."""
         return self.step.signals
@@ -271,8 +276,9 @@ class TensorGraph(keras.layers.Layer):
             training=training,
             settings=settings,
         )
+        program = self.program.version(training)
         return Step(
-            self.program, config, self.errors, self.feeds.call_functions, jit_compile
+            program, config, self.errors, self.feeds.call_functions, jit_compile
         )
 
     def _warn_of_python(self) -> None:
@@ -504,7 +510,7 @@ class TensorGraph(keras.layers.Layer):
             See `call`.
         """
         pays = n_steps > 1 or not self._cpu_only()
-        pays = pays and len(self.plan) <= MAX_COMPILED_GROUPS
+        pays = pays and len(self.training_plan) <= MAX_COMPILED_GROUPS
         runs_python = self.feeds.missing(given) or self.feeds.calls_silent(given)
         compiles = self.supports_jit and self.step.compiles
         if not (compiles and pays) or runs_python:
@@ -516,7 +522,7 @@ class TensorGraph(keras.layers.Layer):
     def _trains_layerwise(self, step: Step, n_steps: int | tf.Tensor) -> bool:
         """Return whether a batch of training is computed section by section."""
         is_known = isinstance(n_steps, int) and n_steps >= MIN_LAYERWISE_STEPS
-        return is_known and bool(self.program.sections) and step.pure
+        return is_known and bool(step.program.sections) and step.pure
 
     def _number_of_steps(
         self, node_values: Sequence[tf.Tensor], counts: tf.Tensor, known: int | None

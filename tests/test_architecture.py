@@ -298,6 +298,7 @@ SUBJECTS = {
         "losses_and_metrics",
         "state",
         "through_time",
+        "training_synapses",
         "training_versions",
         "warnings",
     },

@@ -51,6 +51,25 @@ def test_trainable_of_single_objects():
     assert net.config[other].trainable is None
 
 
+@pytest.mark.parametrize("nengo_type", [nengo.Connection, nengo.Probe])
+def test_training_synapse(nengo_type):
+    """None as a setting adds the option; None as an option is no synapse."""
+    with nengo.Network() as net:
+        configure_settings(training_synapse=None)
+    params = net.config[nengo_type]
+    assert "training_synapse" not in params
+    params.training_synapse = None
+    assert "training_synapse" in params
+    with net:
+        configure_settings(training_synapse=0.1)
+    assert params.training_synapse == nengo.Lowpass(0.1)
+    with pytest.raises(ValidationError, match="training_synapse"):
+        params.training_synapse = "lowpass"
+    with net:
+        configure_settings(training_synapse=None)
+    assert "training_synapse" not in params
+
+
 def test_subnetworks():
     with nengo.Network() as net:
         configure_settings(trainable=True)
@@ -123,6 +142,7 @@ def test_only_given_settings_change():
         ("dtype", "float31"),
         ("dtype", None),
         ("keep_history", 5),
+        ("training_synapse", "lowpass"),
         ("stateful", None),
         ("learning_phase", 1),
         ("jit_compile", "yes"),

@@ -242,7 +242,10 @@ class Step:
         ]
         if self.adds_losses:
             outputs.append(sum(signals.losses, signals.zero))
-        carried = [signals.bases[key] for key in program.carried]
+        carried = [
+            value if key in program.restored else signals.bases[key]
+            for key, value in zip(program.carried, carried)
+        ]
         return carried, outputs
 
     def _call_functions(self, called: tf.Tensor) -> dict:

@@ -9,7 +9,7 @@ is not changed (but for the marks of `nengo_dl.graph.trainability` on its signal
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import nengo
@@ -26,6 +26,12 @@ from nengo_dl.graph.planners import noop_planner, tree_planner
 from nengo_dl.graph.sections import Section, choose_sections, verify_sections
 from nengo_dl.graph.simplify import default_simplifications, simplify
 from nengo_dl.graph.trainability import mark_signals
+from nengo_dl.graph.training_synapses import (
+    find_replacements,
+    sort_groups,
+    training_operators,
+    training_probes,
+)
 from nengo_dl.graph.verify import verify_order, verify_plan
 
 
@@ -65,6 +71,12 @@ class Program:
     sections : tuple of Section
         The parts in which blocks of many steps are computed, one after the other; empty
         if all of it is computed step by step.
+    restored : frozenset of str
+        Carried arrays whose values a step returns as it got them. They are the state of
+        synapses that run in the other version only, while this one sets them afresh.
+    training : Program, optional
+        The training version, if synapses are others in training. It has another plan,
+        and may probe other signals; all else, as the places of signals, is the same.
     """
 
     model: nengo.builder.Model
@@ -80,6 +92,12 @@ class Program:
     carried: tuple[str, ...] = ()
     unwritten: tuple[str, ...] = ()
     sections: tuple[Section, ...] = ()
+    restored: frozenset[str] = frozenset()
+    training: Program | None = field(default=None, hash=False)
+
+    def version(self, training: bool) -> Program:
+        """Return the program that runs, in training or else."""
+        return self.training if training and self.training is not None else self
 
     @property
     def dt(self) -> float:
@@ -116,19 +134,9 @@ class Program:
 
     def __str__(self) -> str:
         """Print the plan with its reads and writes, and the base arrays."""
-        lines = [f"Program of {self.model.label}", "", "Plan:"]
-        for i, group in enumerate(self.plan):
-            accesses = []
-            for access in ("sets", "incs", "reads", "updates"):
-                keys = {
-                    self.layout.places[s.base][0]: None
-                    for op in group
-                    for s in getattr(op, access)
-                }
-                if keys:
-                    accesses.append(f"{access} {', '.join(keys)}")
-            name = type(group[0]).__name__
-            lines.append(f"{i:4d} {name} x {len(group)}: {'; '.join(accesses)}")
+        lines = [f"Program of {self.model.label}", "", "Plan:", *self._plan_lines()]
+        if self.training is not None:
+            lines += ["", "Plan in training:", *self.training._plan_lines()]
         numbers = {group[0]: i for i, group in enumerate(self.plan)}
         lines += ["", "Sections:"] if self.sections else []
         for section in self.sections:
@@ -142,6 +150,22 @@ class Program:
             batch = "minibatch x " if array.minibatched else ""
             lines.append(f"     {key}: {array.dtype} {batch}{array.shape}, {role}")
         return "\n".join(lines)
+
+    def _plan_lines(self) -> list[str]:
+        lines = []
+        for i, group in enumerate(self.plan):
+            accesses = []
+            for access in ("sets", "incs", "reads", "updates"):
+                keys = {
+                    self.layout.places[s.base][0]: None
+                    for op in group
+                    for s in getattr(op, access)
+                }
+                if keys:
+                    accesses.append(f"{access} {', '.join(keys)}")
+            name = type(group[0]).__name__
+            lines.append(f"{i:4d} {name} x {len(group)}: {'; '.join(accesses)}")
+        return lines
 
 
 def compile_model(model: Model, settings: Settings) -> Program:
@@ -170,7 +194,9 @@ def compile_model(model: Model, settings: Settings) -> Program:
 
     planner, sorter, simplifications = chosen_stages(settings)
     inputs = feed_inputs(model)
-    mark_signals(model, inputs.operators, settings.inference_only)
+    replacements = {} if settings.inference_only else find_replacements(model)
+    added = [op for other in replacements.values() for op in other.operators]
+    mark_signals(model, [*inputs.operators, *added], settings.inference_only)
     needed = [model.step, model.time, *(model.sig[p]["in"] for p in model.probes)]
     operators = simplify(inputs.operators, simplifications, needed)
     constants = [op for op in operators if isinstance(op, Constant)]
@@ -183,9 +209,17 @@ def compile_model(model: Model, settings: Settings) -> Program:
     if sorter is not order_signals:
         verify_order(sorter, operators, ordered)
     signals, plan = ordered
-    layout = lay_out(signals, plan, constants, settings.dtype)
-    carried, unwritten = classify_arrays(layout, plan)
-    return Program(
+    training_plan: list[tuple[Operator, ...]] = []
+    if replacements:
+        in_training = training_operators(operators, replacements)
+        unsorted_plan = planner(in_training)
+        verify_plan(in_training, unsorted_plan)
+        training_plan = sort_groups(unsorted_plan, plan, replacements)
+        bases = (s.base for op in added for s in op.all_signals)
+        signals = list(dict.fromkeys([*signals, *bases]))
+    layout = lay_out(signals, [*plan, *training_plan], constants, settings.dtype)
+    carried, unwritten = classify_arrays(layout, plan, training_plan)
+    program = Program(
         model=model,
         settings=settings,
         plan=tuple(tuple(group) for group in plan),
@@ -204,6 +238,17 @@ def compile_model(model: Model, settings: Settings) -> Program:
         unwritten=unwritten,
         sections=sections,
     )
+    if not replacements:
+        return program
+    filtered = {layout.places[op.output.base][0] for op in replacements}
+    training = replace(
+        program,
+        plan=tuple(training_plan),
+        sections=(),
+        probes=training_probes(model, replacements),
+        restored=frozenset(filtered),
+    )
+    return replace(program, training=training)
 
 
 def chosen_stages(settings: Settings) -> tuple[Callable, Callable, tuple]:
@@ -275,19 +320,36 @@ def feed_inputs(model: Model) -> Inputs:
 
 
 def classify_arrays(
-    layout: Layout, plan: Sequence[Sequence[Operator]]
+    layout: Layout, *plans: Sequence[Sequence[Operator]]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """
     Find out which base arrays carry values from step to step, and which nobody writes.
 
     An array is carried unless every element of it is set in every step by operators
-    that do not read its previous value.
+    that do not read its previous value. With several plans, an array is carried if one
+    of them needs that.
 
     Returns
     -------
     carried, unwritten : tuple of str
         Keys of the arrays.
     """
+    written: set[str] = set()
+    carried: set[str] = set()
+    for plan in plans:
+        written_by_plan, carried_by_plan = _written_arrays(layout, plan)
+        written |= written_by_plan
+        carried |= carried_by_plan
+    return (
+        tuple(k for k in layout.arrays if k in carried),
+        tuple(k for k in layout.arrays if k not in written),
+    )
+
+
+def _written_arrays(
+    layout: Layout, plan: Sequence[Sequence[Operator]]
+) -> tuple[set[str], set[str]]:
+    """Return the arrays that a plan writes, and those of them that it carries."""
     written: set[str] = set()
     carried: set[str] = set()
     n_set: dict[str, int] = dict.fromkeys(layout.arrays, 0)
@@ -304,7 +366,4 @@ def classify_arrays(
         n_elements = sum(s.size for s in layout.arrays[key].signals)
         if n_set[key] < n_elements:
             carried.add(key)
-    return (
-        tuple(k for k in layout.arrays if k in carried),
-        tuple(k for k in layout.arrays if k not in written),
-    )
+    return written, carried

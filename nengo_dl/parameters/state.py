@@ -124,7 +124,7 @@ def describe_state(tensor_graph: TensorGraph) -> dict[str, dict]:
     """
     program = tensor_graph.program
     users: dict[str, dict] = {key: {} for key in program.carried}
-    for group in program.plan:
+    for group in (*program.plan, *program.version(training=True).plan):
         for signal in (signal for op in group for signal in op.all_signals):
             key = program.layout.places[signal.base][0]
             if key in users:

@@ -17,6 +17,7 @@ import numpy as np
 from nengo.exceptions import ValidationError
 
 from nengo_dl.config import Settings
+from nengo_dl.graph.training_synapses import training_synapses
 from nengo_dl.simulation.arrays import as_array
 from nengo_dl.utils import as_number, is_integer
 
@@ -207,7 +208,9 @@ def check_counts(value: Any, batch_size: int, n_steps: int | None = None) -> int
     return int(array[0, 0])
 
 
-def warn_of_one_step(model: nengo.builder.Model, probes: Iterable[nengo.Probe]) -> None:
+def warn_of_one_step(
+    model: nengo.builder.Model, probes: Iterable[nengo.Probe], training: bool = False
+) -> None:
     """
     Warn if a network is simulated for one step that has synapses.
 
@@ -217,12 +220,18 @@ def warn_of_one_step(model: nengo.builder.Model, probes: Iterable[nengo.Probe]) 
         The built network.
     probes : iterable of nengo.Probe
         The Probes that matter.
+    training : bool
+        Whether it is the training version that is simulated.
     """
-    connections = [] if model.toplevel is None else model.toplevel.all_connections
-    if any(obj.synapse is not None for obj in [*connections, *probes]):
+    network = model.toplevel
+    connections = [] if network is None else network.all_connections
+    is_other = network is not None and training
+    others = dict(training_synapses(network)) if is_other else {}
+    objects = [*connections, *probes]
+    if any(others.get(obj, obj.synapse) is not None for obj in objects):
         warnings.warn(
             "The data have one timestep, and the network contains synaptic "
             "filters: next to nothing of the input gets through them. Set "
-            "`synapse=None` where no filter is needed, or repeat the data for "
-            "several timesteps."
+            "`synapse=None` where no filter is needed (`training_synapse` where none "
+            "is needed in training), or repeat the data for several timesteps."
         )

@@ -150,9 +150,10 @@ class TrainingFunctions:
                 f"`with tf.device(...)` (the device is {graph.device!r})"
             )
             return False
-        if len(graph.plan) > MAX_COMPILED_GROUPS:
+        n_groups = len(graph.training_plan)
+        if n_groups > MAX_COMPILED_GROUPS:
             warnings.warn(
-                f"XLA is about to compile {len(graph.plan)} groups of operators, "
+                f"XLA is about to compile {n_groups} groups of operators, "
                 'which may take minutes; jit_compile="auto" does not'
             )
         return True

@@ -17,6 +17,7 @@ import tensorflow as tf
 from nengo.builder.operator import Operator
 from nengo.exceptions import SimulationError, ValidationError
 
+from nengo_dl.builder import Builder
 from nengo_dl.graph.trainability import is_trainable
 from nengo_dl.simulation.device import working_context
 from nengo_dl.tensor_graph import TensorGraph
@@ -42,7 +43,7 @@ def broken_paths(graph: TensorGraph, probes: Iterable[nengo.Probe]) -> list[str]
     """
     obstacles = [
         op
-        for build in graph.op_builder.op_builds.values()
+        for build in Builder(graph.training_plan).op_builds.values()
         if not (build.pure if build.differentiable is None else build.differentiable)
         for op in build.ops
     ]
@@ -69,7 +70,8 @@ def python_in_loops(graph: TensorGraph, probes: Iterable[nengo.Probe]) -> list[s
 
 
 def _tensor_nodes(graph: TensorGraph) -> list[SimTensorNode]:
-    return [op for group in graph.plan for op in group if isinstance(op, SimTensorNode)]
+    ops = (op for group in graph.training_plan for op in group)
+    return [op for op in ops if isinstance(op, SimTensorNode)]
 
 
 def _between(
@@ -81,7 +83,7 @@ def _between(
     """Return the wanted operators between trained parameters and probes."""
     if not wanted:
         return []
-    ops = [op for group in graph.plan for op in group]
+    ops = [op for group in graph.training_plan for op in group]
     trained = {s for s in graph.program.layout.places if is_trainable(s)}
     for op in _tensor_nodes(graph):
         if isinstance(op.func, keras.layers.Layer) and op.func.trainable_weights:
@@ -89,7 +91,8 @@ def _between(
     stops = set(obstacles)
     links = [(_read(op), _written(op)) for op in ops if op not in stops]
     before = _reached(trained, links)
-    probed = {graph.program.probes[probe].base for probe in probes}
+    signals = graph.program.version(training=True).probes
+    probed = {signals[probe].base for probe in probes}
     after = _reached(probed, [(_written(op), _read(op)) for op in ops])
     return [op for op in wanted if _read(op) & before and _written(op) & after]
 

@@ -148,7 +148,7 @@ class Trainer:
             if kwargs.get("validation_data") is not None:
                 kwargs["validation_data"] = self._validation_data(n_steps, kwargs)
             steps = number_of_steps(x)
-            self.check_one_step(steps, stateful)
+            self.check_one_step(steps, stateful, training=True)
             self._check_validation(steps, stateful, kwargs)
             given = data.given_nodes(x)
             with self._simulation.context(alone=True):
@@ -263,7 +263,9 @@ class Trainer:
             finally:
                 graph.values.set_arrays(saved)
 
-    def check_one_step(self, n_steps: int | None, stateful: bool) -> None:
+    def check_one_step(
+        self, n_steps: int | None, stateful: bool, training: bool = False
+    ) -> None:
         """Warn if synapses have no time to do anything."""
         if stateful or n_steps != 1:
             return
@@ -274,7 +276,8 @@ class Trainer:
             for probe, name in self._probe_names.items()
             if not compiled or name in compiled
         ]
-        warn_of_one_step(self._simulation.model, probes)
+        training = self._simulation.tensor_graph.is_training(training)
+        warn_of_one_step(self._simulation.model, probes, training)
 
     # -- of a call --------------------------------------------------------------------
 
