@@ -69,6 +69,7 @@ MODULES = {
         "SimPESBuilder",
         "SimVoja",
         "SimVojaBuilder",
+        "build_pes",
     ),
     "losses": ("Regularize", "nan_mse"),
     "neuron_builders": (
