@@ -9,6 +9,7 @@
 #                            variables on the second of two devices
 #     make test-matrix       our tests on the oldest and the newest software
 #     make test-loihi        our tests with NengoLoihi, and the demonstration for it
+#     make test-packages     NengoSPA's tests, run on our simulator; NengoBio's neurons
 #     make fuzz N=5000       random networks, compared with Nengo
 #     make lint              ruff and mypy
 #     make clean             remove the environments and whatever else was made
@@ -31,7 +32,7 @@ DEVICE_TESTS := $(addprefix tests/, parameters/test_saving.py test_simulator_sta
 	$(addprefix training/, test_devices.py test_fit.py test_keras_model.py \
 		test_state.py test_through_time.py))
 
-TESTS := test test-unit test-nengo test-options test-matrix test-loihi fuzz
+TESTS := test test-unit test-nengo test-options test-matrix test-loihi test-packages fuzz
 
 .PHONY: demo $(TESTS) lint clean
 
@@ -68,6 +69,9 @@ test-matrix:
 
 test-loihi:
 	.ci/loihi numpy1 numpy2 -- $(ARGS)
+
+test-packages:
+	PYTHON=$(PYTHON) JOBS=$(JOBS) .ci/test-packages $(ARGS)
 
 fuzz: $(TEST)/.installed
 	seq 0 $$((($(N) - 1) / 50)) | xargs -P $(JOBS) -I CHUNK $(TEST)/bin/python -m pytest -q \

@@ -6,6 +6,9 @@ weights (or encoders) change in one simulation step. The change, ``delta``, is a
 of the operator; a `nengo.builder.operator.Copy` adds it to the weights in the next
 step. Every item of a minibatch learns independently of the others.
 
+Rules are built by Nengo's own functions. ``build_pes`` is here because NengoDL 3 had
+one of its own, which others call.
+
 In the formulas, ``a`` is the (filtered) activity of the presynaptic, and ``b`` of the
 postsynaptic neurons, ``e`` the error, and ``κ`` the learning rate of the rule.
 """
@@ -16,7 +19,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
-from nengo.builder.learning_rules import SimBCM, SimOja, SimPES, SimRLS, SimVoja
+from nengo.builder.learning_rules import (
+    SimBCM,
+    SimOja,
+    SimPES,
+    SimRLS,
+    SimVoja,
+    build_pes,
+)
 from nengo.builder.operator import Operator
 
 from nengo_dl.builder import BuildConfig, Builder
@@ -37,6 +47,7 @@ __all__ = [
     "SimRLSBuilder",
     "SimVoja",
     "SimVojaBuilder",
+    "build_pes",
     "repeat_for_rows",
 ]
 

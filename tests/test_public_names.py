@@ -72,6 +72,7 @@ MODULES = {
         "SimPESBuilder",
         "SimVoja",
         "SimVojaBuilder",
+        "build_pes",
     ),
     "losses": ("Regularize", "nan_mse"),
     "neuron_builders": (
