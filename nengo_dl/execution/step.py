@@ -129,9 +129,14 @@ class Step:
 
         size = signals.minibatch_size
         specs = [tf.TensorSpec(a.full_shape(size), a.dtype) for a in arrays]
-        with tf.init_scope():
-            function = tf.function(group, jit_compile=True, autograph=False)
-            return xla_compiles(function, specs)
+        # builders draw the same numbers, whether there are trials or not
+        rng_state = self.config.rng.get_state()
+        try:
+            with tf.init_scope():
+                function = tf.function(group, jit_compile=True, autograph=False)
+                return xla_compiles(function, specs)
+        finally:
+            self.config.rng.set_state(rng_state)
 
     def _place_signals(self) -> SignalDict:
         settings, layout = self.program.settings, self.program.layout
