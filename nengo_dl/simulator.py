@@ -606,13 +606,15 @@ class Simulator(KerasMethods, ParameterMethods):
 def _check_dt(dt: Any, model: nengo.builder.Model | None) -> None:
     """Check the length of a step, which is that of the model if there is one."""
     number = as_number(dt, "dt")
+    # what is smaller or larger has no inverse in single precision; models that are made
+    # by hand need no time
+    limits = np.finfo("float32")
+    low = float(limits.tiny) if model is None else 0.0
     used = number if model is None else model.dt
-    # what is smaller or larger has no exact inverse in single precision
-    low, high = (float(getattr(np.finfo("float32"), name)) for name in ("tiny", "max"))
-    if not low <= used <= high:
+    if not low <= used <= float(limits.max):
         raise ValidationError(
-            "must be a positive, finite number of seconds, not below "
-            f"{low:.2g} (received {used!r})",
+            f"must be a positive, finite number of seconds, at least {limits.tiny:.2g} "
+            f"(received {used!r})",
             "dt",
         )
 
