@@ -235,8 +235,8 @@ def set_python_arrays(simulation: Simulation, arrays: Mapping[str, Array]) -> No
         for i, items in enumerate(now["feeds"]["states"])
     ]
     of_feeds = [[next(in_order) for _ in items] for items in now["feeds"]["rngs"]]
-    feeds = {**now["feeds"], "rngs": of_feeds, "states": states}
-    simulation.set_python_state({**now, "feeds": feeds, "rngs": list(in_order)})
+    feeds = {"rngs": of_feeds, "states": states}
+    simulation.set_python_state({"feeds": feeds, "rngs": list(in_order)})
 
 
 def _all_rngs(state: Mapping[str, Any]) -> list[tuple]:
