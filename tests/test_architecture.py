@@ -254,6 +254,8 @@ TESTED_IN = {
     "neuron_builders/dispatch": "neuron_builders/test_neuron_builders",
     "op_builders/base": "op_builders/test_basic",
     "parameters/export": "parameters/test_saving",
+    "parameters/unnamed_order": "parameters/test_unnamed",
+    "parameters/unnamed_pieces": "parameters/test_unnamed",
     "tensor_node/builder": "tensor_node/test_compilation",
     "tensor_node/operator": "tensor_node/test_compilation",
     "process_builders/base": "process_builders/test_rules_from_outside",
