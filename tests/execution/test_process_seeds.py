@@ -124,7 +124,7 @@ def test_operators_that_numpy_runs_draw_in_between():
         drawn.append(rng.randint(1000))
         generators.append(rng)
 
-    rngs = seed_processes(order, 7, 2, make_step)
+    rngs = seed_processes(order, np.random.RandomState(7), 2, make_step)
     assert drawing not in rngs
     rng = np.random.RandomState(7)
     for op in order:

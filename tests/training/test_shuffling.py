@@ -59,7 +59,7 @@ def test_split():
 def network():
     with nengo.Network(seed=0) as net:
         net.node = nengo.Node(np.zeros(2))
-        ens = nengo.Ensemble(10, 2)
+        ens = nengo.Ensemble(10, 2, neuron_type=nengo.LIFRate())
         nengo.Connection(net.node, ens, synapse=None)
         net.probe = nengo.Probe(ens)
     return net

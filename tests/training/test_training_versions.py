@@ -16,7 +16,7 @@ def gradients_of(sim, x):
     graph = sim.tensor_graph
     with tf.GradientTape() as tape:
         outputs = model([tf.convert_to_tensor(v) for v in x], training=True)
-        total = tf.add_n([tf.reduce_sum(v) for v in list(outputs.values())[:-1]])
+        total = tf.add_n([tf.reduce_sum(value) for value in outputs[:-1]])
     values = [v.value for v in graph.trainable_variables]
     return tape.gradient(total, values)
 

@@ -132,7 +132,7 @@ def test_layers_that_act_in_training():
     with nengo_dl.Simulator(converter.net, progress_bar=False) as sim:
         x = np.ones((1, 1, 40))
         trained = sim.keras_model([x, np.ones((1, 1))], training=True)
-    values = [np.ravel(v) for v in trained.values() if np.size(v) == 40]
+    values = [np.ravel(v) for v in trained if np.size(v) == 40]
     assert [sorted(set(value)) for value in values] == [[0, 2]] * 2
 
 
