@@ -71,6 +71,14 @@ def small_network(seed=0, n_neurons=5, label=None):
     return net
 
 
+def in_single_precision(**kwargs):
+    """Return a small network whose files do not depend on options of the tests."""
+    net = small_network(**kwargs)
+    with net:
+        configure_settings(dtype="float32")
+    return net
+
+
 def live_arrays(sim):
     """Return everything that `load_params` may change."""
     arrays = sim.tensor_graph.values.get_arrays()

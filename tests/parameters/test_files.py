@@ -12,7 +12,12 @@ import zipfile
 import numpy as np
 import pytest
 from nengo.exceptions import SimulationError
-from parameters.networks import assert_unchanged, live_arrays, small_network
+from parameters.networks import (
+    assert_unchanged,
+    in_single_precision,
+    live_arrays,
+    small_network,
+)
 
 import nengo_dl
 
@@ -39,7 +44,7 @@ def test_damaged_files(Simulator, path, tmp_path):
     """One wrong byte is noticed, or makes no difference."""
     data = path.with_suffix(".npz").read_bytes()
     noticed = 0
-    with Simulator(small_network(), unroll_simulation=1) as sim:
+    with Simulator(in_single_precision(), unroll_simulation=1) as sim:
         sim.load_params(path, include_state=True)
         before = live_arrays(sim)
         for position in np.linspace(0, len(data) - 1, 100).astype(int):

@@ -195,7 +195,7 @@ def test_files_that_do_not_fit(Simulator, tmp_path):
 
 def test_what_is_not_trained_comes_last(Simulator, tmp_path):
     with nengo.Network(seed=0) as net:
-        configure_settings(trainable=None)
+        configure_settings(trainable=None, dtype="float32")
         inp = nengo.Node([1])
         for n in (8, 9):
             ens = nengo.Ensemble(n, 1)

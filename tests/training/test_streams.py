@@ -7,6 +7,8 @@ import pytest
 import tensorflow as tf
 from nengo.exceptions import ValidationError
 
+from nengo_dl.config import configure_settings
+
 pytestmark = pytest.mark.training
 
 X, STEPS = np.ones((4, 3, 1), np.float32), np.full((4, 1), 3, np.int32)
@@ -183,6 +185,7 @@ RANKS = {
 @pytest.fixture
 def two_nodes(Simulator):
     with nengo.Network(seed=0) as net:
+        configure_settings(dtype="float32")
         a, b = (nengo.Node([1.0], label=label) for label in "ab")
         out = nengo.Node(size_in=1)
         for node in (a, b):
