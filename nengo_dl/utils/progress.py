@@ -342,7 +342,9 @@ class _StandardOutput:
         try:
             self._call("write", text)
         except UnicodeEncodeError:
-            raise  # progressbar2 then writes ASCII
+            encoding = getattr(sys.stdout, "encoding", None) or "ascii"
+            known = text.encode(encoding, "replace").decode(encoding)
+            self._call("write", known)
         except (OSError, TypeError, ValueError):
             pass  # a pipe that nobody reads, a closed file, or one of bytes
         return len(text)

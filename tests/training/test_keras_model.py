@@ -183,10 +183,11 @@ def test_whole_models_cannot_be_saved(tmp_path, Simulator):
     with Simulator(net, unroll_simulation=1) as sim:
         sim.compile(tf.optimizers.SGD(0.1), loss="mse")
         before = sim.data[net.conn].weights.item()
-        for name in (path, tmp_path / "model.h5", str(tmp_path / "new.keras")):
+        for name in (path, str(tmp_path / "new.keras")):
             checkpoint = keras.callbacks.ModelCheckpoint(name)
             with pytest.raises(SimulationError, match="save_weights_only=True"):
                 sim.fit(x, x, callbacks=[checkpoint], verbose=0)
+        for name in (path, tmp_path / "model.h5", str(tmp_path / "new.keras")):
             with pytest.raises(SimulationError, match="Simulator.save_params"):
                 sim.keras_model.save(name)
         with pytest.raises(NotImplementedError, match="Simulator.save_params"):
