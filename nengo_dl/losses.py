@@ -13,9 +13,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 from nengo.exceptions import ValidationError
-from nengo.utils.numpy import is_integer
 
-from nengo_dl.utils import function_name
+from nengo_dl.utils import function_name, is_integer
 
 
 def nan_mse(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
@@ -320,7 +319,7 @@ class TimeMean(TimeReduction):
     ):
         super().__init__(loss, name=name)
         for attr, step in (("start", start), ("stop", stop)):
-            if step is not None and (isinstance(step, bool) or not is_integer(step)):
+            if step is not None and not is_integer(step):
                 raise ValidationError(
                     f"must be a number of steps, an integer or None, received {step!r}",
                     attr,

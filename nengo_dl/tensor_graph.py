@@ -36,6 +36,7 @@ from nengo_dl.utils import (
     ErrorBox,
     describe_operator,
     keras_names,
+    listed,
     numpy_function,
     without_warnings,
 )
@@ -145,6 +146,7 @@ class TensorGraph(keras.layers.Layer):
         missing = self.feeds.missing(self.program.nodes)
         self.supports_jit = self.step.can_compile and not missing
         self._steps: dict[tuple[bool, bool], Step] = {}
+        self._layerwise: dict[tuple[Step, int], LayerwiseSteps] = {}
         logger.debug("%s", self.program)
 
     @property
@@ -290,10 +292,9 @@ class TensorGraph(keras.layers.Layer):
             for op in ops
         ]
         if names:
-            more = f", and {len(names) - 3} more" if len(names) > 3 else ""
             warnings.warn(
                 "Python is called in every step, as there is no native TensorFlow "
-                f"implementation of {', '.join(names[:3])}{more}. It runs slower, not "
+                f"implementation of {listed(names, limit=3)}. It runs slower, not "
                 "on a GPU, and no gradient flows through it in training. To change "
                 "that, write functions as TensorNodes, add TFNeuronBuilders for "
                 "neurons to `SimNeuronsBuilder.TF_NEURON_IMPL`, and register "
@@ -326,17 +327,27 @@ class TensorGraph(keras.layers.Layer):
         step.signals.operator_steps = self.feeds.operators.steps
         step.builder.build_post(step.signals)
 
-    def rngs(self) -> list[np.random.RandomState]:
-        """Return the random number generators of Python functions in the step."""
+    def rngs(self, training: bool = False) -> list[np.random.RandomState]:
+        """
+        Return the random number generators of Python functions in the step.
+
+        Parameters
+        ----------
+        training : bool
+            Whether those of the steps that train are meant, which there are once
+            something has been trained.
+        """
         return [
             rng
-            for step in self._all_steps()
+            for step in (self._steps.values() if training else [self.step])
             for build in step.builder.op_builds.values()
             for rng in build.rngs()
         ]
 
     def _all_steps(self) -> list[Step]:
-        return [self.step, *self._steps.values()]
+        all_layerwise = [self.engine.layerwise, *self._layerwise.values()]
+        parts = [part for steps in all_layerwise if steps for part in steps.parts]
+        return [self.step, *self._steps.values(), *(part.step for part in parts)]
 
     # -- as a layer -------------------------------------------------------------------
 
@@ -462,8 +473,8 @@ class TensorGraph(keras.layers.Layer):
             step = self._uncompiled_step(is_training, is_single or is_distributed)
             values = self.values
             context = values.constants(), values.seed, values.n_trained
-            if self._trains_layerwise(step, count) and not is_distributed:
-                layerwise = LayerwiseSteps(step, count)
+            layerwise = None if is_distributed else self._layerwise_steps(step, count)
+            if layerwise is not None:
                 layerwise.start(*context)
                 carried, outputs = layerwise.run(carried, feeds, count, count)
             else:
@@ -519,10 +530,18 @@ class TensorGraph(keras.layers.Layer):
         step = self._uncompiled_step(self.is_training(True), n_steps == 1)
         return step.can_compile
 
-    def _trains_layerwise(self, step: Step, n_steps: int | tf.Tensor) -> bool:
-        """Return whether a batch of training is computed section by section."""
+    def _layerwise_steps(
+        self, step: Step, n_steps: int | tf.Tensor
+    ) -> LayerwiseSteps | None:
+        """Return what runs a batch of training section by section, if that is done."""
         is_known = isinstance(n_steps, int) and n_steps >= MIN_LAYERWISE_STEPS
-        return is_known and bool(step.program.sections) and step.pure
+        if not (is_known and step.program.sections and step.pure):
+            return None
+        if (step, n_steps) not in self._layerwise:
+            layerwise = self._layerwise[step, n_steps] = LayerwiseSteps(step, n_steps)
+            for part in layerwise.parts:
+                self._start(part.step)
+        return self._layerwise[step, n_steps]
 
     def _number_of_steps(
         self, node_values: Sequence[tf.Tensor], counts: tf.Tensor, known: int | None

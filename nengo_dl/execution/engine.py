@@ -51,6 +51,8 @@ class Engine:
     ----------
     block_steps : int
         Number of steps in a full-size block.
+    layerwise : LayerwiseSteps or None
+        What runs long blocks section by section, if the program has sections.
 
     Notes
     -----
@@ -81,9 +83,12 @@ class Engine:
         if settings.use_loop:
             steps = min(MAX_BLOCK_STEPS, BLOCK_BYTES // max(1, self.bytes_per_step()))
             self.block_steps *= max(2, steps // unroll)
-        self._layerwise: LayerwiseSteps | None = None
+        self.layerwise: LayerwiseSteps | None = None
+        program, long = step.program, self.block_steps >= MIN_LAYERWISE_STEPS
         # parts of the network that call Python may depend on each other unseen
-        self._has_sections = bool(step.program.sections) and step.pure
+        if program.sections and step.pure and long:
+            n_at_once = steps_at_once(program.sections, program.settings)
+            self.layerwise = LayerwiseSteps(step, n_at_once)
         full_bytes = self.block_steps * self.bytes_per_step()
         self._has_small_blocks = full_bytes <= SMALL_BLOCK_BYTES
 
@@ -103,9 +108,8 @@ class Engine:
         If the buffers of a full-size block are large, it is the next of few smaller
         sizes (every one of them has to be compiled).
         """
-        if self._has_small_blocks and not (
-            self._has_sections and n_steps < MIN_LAYERWISE_STEPS
-        ):
+        is_short = self.layerwise is not None and n_steps < MIN_LAYERWISE_STEPS
+        if self._has_small_blocks and not is_short:
             # without XLA, a loop takes longer than the single step in it
             is_single = n_steps <= self._unroll and not self._jit_compile
             return self._unroll if is_single else self.block_steps
@@ -266,13 +270,8 @@ class Engine:
 
     def _trace(self, capacity: int) -> tf.types.experimental.ConcreteFunction:
         step, packing = self.step, self._variables.packing
-        layerwise, compiles = None, self._jit_compile
-        if self._has_sections and capacity >= MIN_LAYERWISE_STEPS:
-            if self._layerwise is None:
-                program = step.program
-                n_at_once = steps_at_once(program.sections, program.settings)
-                self._layerwise = LayerwiseSteps(step, n_at_once)
-            layerwise, compiles = self._layerwise, self._layerwise.compiles
+        layerwise = self.layerwise if capacity >= MIN_LAYERWISE_STEPS else None
+        compiles = self._jit_compile if layerwise is None else layerwise.compiles
 
         def block(
             state: list[tf.Tensor],

@@ -8,10 +8,10 @@ all steps are computed at once, or else in a loop over the steps.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -20,6 +20,7 @@ from nengo_dl.execution.places import place_of
 from nengo_dl.execution.step import Step
 from nengo_dl.graph.program import Program
 from nengo_dl.graph.sections import Section
+from nengo_dl.utils import without_warnings
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,50 @@ class Part:
     feeds: list[int]
 
 
+class Given(NamedTuple):
+    """
+    What a section is computed from.
+
+    Parameters
+    ----------
+    state : dict of {str: tf.Tensor}
+        Carried arrays of the section before the first step.
+    rows : dict of {str: (n_at_once, ...) tf.Tensor}
+        Its inputs, over time.
+    feeds : list of (minibatch_size, n_at_once, size) tf.Tensor
+        What is fed in.
+    n_steps : int or scalar tf.Tensor
+        Number of steps.
+    first : tf.Tensor
+        The array that counts steps, before the first one.
+    """
+
+    state: dict[str, tf.Tensor]
+    rows: dict[str, tf.Tensor]
+    feeds: list[tf.Tensor]
+    n_steps: int | tf.Tensor
+    first: tf.Tensor
+
+
+class Computed(NamedTuple):
+    """
+    What comes out of a section.
+
+    Parameters
+    ----------
+    state : dict of {str: tf.Tensor}
+        Its carried arrays after the last step.
+    rows : dict of {str: (n_at_once, ...) tf.Tensor}
+        What later sections read, over time.
+    probed : list of tf.Tensor
+        The values of its Probes, of all steps or of the last one.
+    """
+
+    state: dict[str, tf.Tensor]
+    rows: dict[str, tf.Tensor]
+    probed: list[tf.Tensor]
+
+
 class LayerwiseSteps:
     """
     Many steps of a program, section by section.
@@ -68,6 +113,8 @@ class LayerwiseSteps:
 
     Attributes
     ----------
+    parts : list of Part
+        The sections, whose steps have to be started like any other.
     compiles : bool
         Whether all sections are to be compiled as one program. Otherwise loops are
         compiled one by one, if they can be.
@@ -127,13 +174,9 @@ class LayerwiseSteps:
 
     def _make_step(self, program: Program) -> Step:
         step = self._step
-        with warnings.catch_warnings():
-            # the same warnings as for the whole step
-            warnings.simplefilter("ignore")
-            part = Step(program, step.config, step.errors, None, step.jit_compile)
-        part.signals.process_rngs = step.signals.process_rngs
-        part.builder.build_post(part.signals)
-        return part
+        # the same warnings as for the whole step
+        with without_warnings():
+            return Step(program, step.config, step.errors, None, step.jit_compile)
 
     def start(
         self,
@@ -211,41 +254,37 @@ class LayerwiseSteps:
         over_time: dict[str, tf.Tensor] = {}
         probed: dict = {}
         for part in self.parts:
-            own = [feeds[j] for j in part.feeds]
-            before = {k: state[k] for k in part.state}
-            rows = {k: over_time[k] for k in part.inputs}
+            given = Given(
+                {key: state[key] for key in part.state},
+                {key: over_time[key] for key in part.inputs},
+                [feeds[j] for j in part.feeds],
+                n_steps,
+                first,
+            )
             run = partial(self._run_batch if part.is_batch else self._run_loop, part)
             if not part.is_batch and part.step.compiles and not self.compiles:
                 run = tf.function(run, jit_compile=True, autograph=False)
-            after, written, values = run(before, rows, own, n_steps, first)
-            state.update(after)
-            over_time.update(written)
-            probed.update(zip(part.probes, values))
+            computed = run(given)
+            state.update(computed.state)
+            over_time.update(computed.rows)
+            probed.update(zip(part.probes, computed.probed))
         return state, [probed[probe] for probe in self._program.probes]
 
-    def _run_batch(
-        self,
-        part: Part,
-        state: dict[str, tf.Tensor],
-        rows: dict[str, tf.Tensor],
-        feeds: Sequence[tf.Tensor],
-        n_steps: int | tf.Tensor,
-        first: tf.Tensor,
-    ) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor], list[tf.Tensor]]:
+    def _run_batch(self, part: Part, given: Given) -> Computed:
         """Compute all steps at once, as items of a larger minibatch."""
         length = self._n_at_once
         shapes = part.step.signals.base_shapes
-        given = {key: tf.reshape(value, shapes[key]) for key, value in rows.items()}
-        given[self._step_key] = first
+        before = {k: tf.reshape(v, shapes[k]) for k, v in given.rows.items()}
+        before[self._step_key] = given.first
 
         def as_items(feed: tf.Tensor) -> Callable[[], tf.Tensor]:
             return lambda: tf.reshape(
                 tf.transpose(feed, (1, 0, 2)), (-1, feed.shape[2])
             )
 
-        new, values = self._call(part, given, [as_items(feed) for feed in feeds])
-        written = {
-            key: tf.reshape(new[key], (length, -1, *shapes[key][1:]))
+        after, values = self._call(part, before, list(map(as_items, given.feeds)))
+        rows = {
+            key: tf.reshape(after[key], (length, -1, *shapes[key][1:]))
             for key in part.outputs
         }
         probed = []
@@ -253,31 +292,23 @@ class LayerwiseSteps:
             place = place_of(self._program, self._program.probes[probe])
             if place.minibatched:
                 value = tf.reshape(value, (length, *place.full_shape))
-                probed.append(value if keep else value[n_steps - 1][None])
+                probed.append(value if keep else value[given.n_steps - 1][None])
             else:  # a constant
                 shape = (length if keep else 1, *place.full_shape)
                 probed.append(tf.broadcast_to(value, shape))
-        return {}, written, probed
+        return Computed({}, rows, probed)
 
-    def _run_loop(
-        self,
-        part: Part,
-        state: dict[str, tf.Tensor],
-        rows: dict[str, tf.Tensor],
-        feeds: Sequence[tf.Tensor],
-        n_steps: int | tf.Tensor,
-        first: tf.Tensor,
-    ) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor], list[tf.Tensor]]:
+    def _run_loop(self, part: Part, given: Given) -> Computed:
         """Compute one step after the other."""
-        length = self._n_at_once
+        length, n_steps = self._n_at_once, given.n_steps
         shapes = part.step.signals.base_shapes
         # (a gradient goes back to one row at a time, where slices had one to all rows)
-        inputs = {key: _rows(value) for key, value in rows.items()}
-        fed = [_rows(tf.transpose(feed, (1, 0, 2))) for feed in feeds]
-        dtypes = self._program.layout.arrays
+        inputs = {key: _rows(value) for key, value in given.rows.items()}
+        fed = [_rows(tf.transpose(feed, (1, 0, 2))) for feed in given.feeds]
+        arrays = self._program.layout.arrays
         specs = part.step.output_specs()
         outputs = [
-            tf.TensorArray(dtypes[key].dtype, size=length, element_shape=shapes[key])
+            tf.TensorArray(arrays[key].dtype, size=length, element_shape=shapes[key])
             for key in part.outputs
         ]
         values = [
@@ -290,7 +321,7 @@ class LayerwiseSteps:
         def body(i: tf.Tensor, own: list, outputs: list, values: list) -> tuple:
             before = dict(zip(part.state, own))
             before.update((key, values.read(i)) for key, values in inputs.items())
-            before[self._step_key] = first + i
+            before[self._step_key] = given.first + i
             after, probed = self._call(
                 part, before, [partial(values.read, i) for values in fed]
             )
@@ -304,7 +335,7 @@ class LayerwiseSteps:
             ]
             return i + 1, [after[key] for key in part.state], outputs, values
 
-        own = [state[key] for key in part.state]
+        own = [given.state[key] for key in part.state]
         _, own, outputs, values = tf.while_loop(
             lambda i, *_: i < n_steps,
             body,
@@ -312,7 +343,7 @@ class LayerwiseSteps:
             parallel_iterations=1,
             maximum_iterations=n_steps if isinstance(n_steps, int) else None,
         )
-        return (
+        return Computed(
             dict(zip(part.state, own)),
             {key: rows.stack() for key, rows in zip(part.outputs, outputs)},
             [

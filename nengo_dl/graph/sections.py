@@ -19,7 +19,6 @@ the update of each step.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -29,7 +28,7 @@ from nengo.exceptions import BuildError
 
 from nengo_dl.builder import Builder
 from nengo_dl.config import Settings
-from nengo_dl.graph.dependencies import dependency_graph
+from nengo_dl.graph.dependencies import DependencyGraph, dependency_graph
 from nengo_dl.graph.layout import dense_values
 from nengo_dl.graph.operators import ConvSet, ConvTransposeSet
 from nengo_dl.graph.signal_io import signal_io_dicts
@@ -37,7 +36,6 @@ from nengo_dl.graph.trainability import is_minibatched
 
 Plan = list[tuple[Operator, ...]]
 
-CONVOLUTIONS = (ConvInc, ConvSet, ConvTransposeInc, ConvTransposeSet)
 CONVOLUTIONS = (ConvInc, ConvSet, ConvTransposeInc, ConvTransposeSet)
 # A product is worth a batch if it has so many multiplications, for one item ...
 MIN_HEAVY = 2**14
@@ -220,21 +218,16 @@ def plan_sections(
         group_of[graph.operators[node]] if node < n_nodes else len(groups) + node
         for node in range(len(graph.successors))
     ]
-    successors: dict[int, set[int]] = defaultdict(set)
-    waiting: dict[int, int] = dict.fromkeys(node_of, 0)
-    for node, after in enumerate(graph.successors):
-        for other in after:
-            pair = node_of[node], node_of[other]
-            if pair[0] != pair[1] and pair[1] not in successors[pair[0]]:
-                successors[pair[0]].add(pair[1])
-                waiting[pair[1]] += 1
-    order = [node for node, n in waiting.items() if n == 0]
-    for node in order:  # grows while we go through it
-        for other in successors[node]:
-            waiting[other] -= 1
-            if waiting[other] == 0:
-                order.append(other)
-    if len(order) < len(waiting):
+    successors: list[list[int]] = [[] for _ in range(len(groups) + len(node_of))]
+    n_predecessors = [0] * len(successors)
+    for node, after in zip(node_of, graph.successors):
+        for other in (node_of[other] for other in after):
+            if other != node:
+                successors[node].append(other)
+                n_predecessors[other] += 1
+    try:
+        order = DependencyGraph((), successors, n_predecessors).topological_order()
+    except BuildError:  # there is a cycle
         return None
     return [groups[node] for node in order if node < len(groups)]
 

@@ -8,7 +8,7 @@ that says which object differs in what.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -17,11 +17,9 @@ from nengo.exceptions import SimulationError
 
 from nengo_dl.parameters.files import Array, SavedParameter
 from nengo_dl.parameters.live import Parameter
+from nengo_dl.utils import listed
 
 Named = TypeVar("Named", Parameter, SavedParameter)
-
-# So many objects are listed in a message.
-MAX_LISTED = 5
 
 
 def match_parameters(
@@ -105,13 +103,6 @@ def pair_up(
         saved = [p for p in saved if p not in used]
         parameters = [p for p in parameters if p not in found]
     return pairs, list(saved), list(parameters)
-
-
-def listed(items: Iterable[str]) -> str:
-    """Return the first few items as one text."""
-    items = list(items)
-    more = len(items) - MAX_LISTED
-    return ", ".join(items[:MAX_LISTED]) + (f", and {more} more" if more > 0 else "")
 
 
 def _fitted(saved: SavedParameter, parameter: Parameter) -> np.ndarray:

@@ -19,8 +19,9 @@ from nengo.exceptions import SimulationError
 
 from nengo_dl.graph.trainability import parameter_signals, scale_setting
 from nengo_dl.parameters.files import Array, SavedParameter
-from nengo_dl.parameters.matching import listed, pair_up, read_numbers
+from nengo_dl.parameters.matching import pair_up, read_numbers
 from nengo_dl.parameters.names import built_names
+from nengo_dl.utils import listed
 
 
 def built_neurons(

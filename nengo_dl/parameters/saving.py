@@ -24,12 +24,13 @@ from nengo_dl.parameters.live import (
     read_values,
     write_values,
 )
-from nengo_dl.parameters.matching import listed, match_parameters
+from nengo_dl.parameters.matching import match_parameters
 from nengo_dl.parameters.neurons import built_neurons, warn_of_other_neurons
 from nengo_dl.parameters.state import checked_state, read_state, set_state
 from nengo_dl.parameters.unnamed import match_unnamed
 from nengo_dl.simulation.simulation import Simulation
 from nengo_dl.tensor_graph import TensorGraph
+from nengo_dl.utils import listed
 
 
 def save(simulation: Simulation, path: str | os.PathLike, include_state: bool) -> None:

@@ -247,7 +247,8 @@ def set_python_arrays(simulation: Simulation, arrays: Mapping[str, Array]) -> No
         "operator_rngs": [next(in_order) for _ in feeds["operator_rngs"]],
         "states": states,
     }
-    simulation.set_python_state({"feeds": feeds, "rngs": list(in_order)})
+    # generators of training are not in files: a new simulator has none yet
+    simulation.set_python_state({**now, "feeds": feeds, "rngs": list(in_order)})
 
 
 def _all_rngs(state: Mapping[str, Any]) -> list[tuple]:

@@ -26,10 +26,11 @@ from nengo_dl.graph.layout import dense_values
 from nengo_dl.graph.trainability import parameter_signals, trainable_setting
 from nengo_dl.parameters.files import Array
 from nengo_dl.parameters.live import Parameter, is_used
-from nengo_dl.parameters.matching import listed, read_numbers
+from nengo_dl.parameters.matching import read_numbers
 from nengo_dl.parameters.unnamed_order import check_order
 from nengo_dl.parameters.unnamed_pieces import Kind, Piece, Slot, kind_of
 from nengo_dl.tensor_graph import TensorGraph
+from nengo_dl.utils import listed
 
 
 def match_unnamed(

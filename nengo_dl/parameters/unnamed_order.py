@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from nengo_dl.parameters.live import Parameter
-from nengo_dl.parameters.matching import listed, read_numbers
+from nengo_dl.parameters.matching import read_numbers
 from nengo_dl.parameters.unnamed_pieces import Piece
+from nengo_dl.utils import listed
 
 # Values that are correlated like this are those of one parameter, before and after the
 # training; fewer values may be by chance.

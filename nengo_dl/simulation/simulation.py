@@ -287,12 +287,18 @@ class Simulation:
         return {
             "feeds": self.tensor_graph.feeds.get_state(),
             "rngs": [rng.get_state() for rng in self.tensor_graph.rngs()],
+            "training_rngs": [
+                rng.get_state() for rng in self.tensor_graph.rngs(training=True)
+            ],
         }
 
     def set_python_state(self, state: Mapping[str, Any]) -> None:
         """Return to a state that `python_state` has returned."""
         self.tensor_graph.feeds.set_state(state["feeds"])
         for rng, rng_state in zip(self.tensor_graph.rngs(), state["rngs"]):
+            rng.set_state(rng_state)
+        training_rngs = self.tensor_graph.rngs(training=True)
+        for rng, rng_state in zip(training_rngs, state["training_rngs"]):
             rng.set_state(rng_state)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from nengo_dl.neuron_builders import SimNeuronsBuilder, TFNeuronBuilder
 from nengo_dl.tensor_graph import TensorGraph
-from nengo_dl.utils import describe_operator
+from nengo_dl.utils import describe_operator, listed
 
 
 def warn_of_spikes(graph: TensorGraph) -> None:
@@ -35,14 +35,13 @@ def warn_of_spikes(graph: TensorGraph) -> None:
         for op in ops
     ]
     if names:
-        more = f", and {len(names) - 3} more" if len(names) > 3 else ""
         warnings.warn(
             "The data for validation have one timestep, in which "
-            f"{', '.join(names[:3])}{more} can spike once at most (in training, they "
-            "have rates): results "
-            "with `val_` in front say little of what is learned. Pass validation_data "
-            "of several timesteps, such as `np.tile(x, (1, 50, 1))`, and look at the "
-            "last ones; or use neurons without spikes until the network is trained."
+            f"{listed(names, limit=3)} can spike once at most (in training, they have "
+            "rates): results with `val_` in front say little of what is learned. Pass "
+            "validation_data of several timesteps, such as `np.tile(x, (1, 50, 1))`, "
+            "and look at the last ones; or use neurons without spikes until the "
+            "network is trained."
         )
 
 

@@ -18,6 +18,7 @@ from nengo_dl.utils.names import (
     describe_operator,
     function_name,
     keras_names,
+    listed,
     readable_name,
     sanitize_name,
 )
@@ -58,6 +59,7 @@ __all__ = [
     "function_name",
     "is_integer",
     "keras_names",
+    "listed",
     "note_origin",
     "numpy_function",
     "progress_bar_for",

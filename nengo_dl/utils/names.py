@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from nengo.builder.neurons import SimNeurons
@@ -108,3 +108,10 @@ def describe_operator(op: Operator) -> str:
     signals = op.sets + op.incs + op.updates + op.reads
     where = f" ({signals[0].name})" if signals else ""
     return f"the operator `{type(op).__name__}`{where}"
+
+
+def listed(items: Iterable[str], limit: int = 5) -> str:
+    """Return the first few items as one text."""
+    items = list(items)
+    more = len(items) - limit
+    return ", ".join(items[:limit]) + (f", and {more} more" if more > 0 else "")

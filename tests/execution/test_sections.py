@@ -10,6 +10,7 @@ from nengo_dl.builder import build_model
 from nengo_dl.config import Settings
 from nengo_dl.execution import engine
 from nengo_dl.graph.program import compile_model
+from nengo_dl.neuron_builders import SimNeuronsBuilder
 
 N_STEPS = 150  # more than two blocks, and not a multiple of any
 
@@ -201,3 +202,23 @@ def test_short_runs_share_one_function():
         assert run.capacity(engine.MIN_LAYERWISE_STEPS) == run.block_steps
         assert run.capacity(1) < engine.MIN_LAYERWISE_STEPS
         assert run.capacity(1) == 1
+
+
+@pytest.mark.training
+def test_reset_starts_all_builders_again(monkeypatch):
+    """Those of sections, and of sections in training, as well."""
+    started = []
+
+    def build_post(self, signals):
+        started.append(self)
+
+    monkeypatch.setattr(SimNeuronsBuilder, "build_post", build_post)
+    net = build(recurrent, jit_compile=False)
+    with nengo_dl.Simulator(net, progress_bar=False, unroll_simulation=1) as sim:
+        sim.run_steps(20)
+        sim.compile("sgd", loss={net.all[-1]: "mse"})
+        sim.fit(np.ones((1, 20, 1)), {net.all[-1]: np.ones((1, 20, 1))}, verbose=0)
+        made = set(started)
+        started.clear()
+        sim.reset()
+    assert len(made) > 4 and set(started) == made

@@ -121,3 +121,35 @@ def test_files_without_random_numbers(Simulator, tmp_path):
             with pytest.raises(SimulationError, match=message):
                 sim.load_params(tmp_path / "wrong", include_state=True)
         assert_unchanged(sim, before)
+
+
+@pytest.mark.training
+@pytest.mark.filterwarnings("ignore:Python is called in every step")
+@pytest.mark.filterwarnings("ignore:No gradient flows")
+def test_state_after_training(Simulator, tmp_path):
+    """What trains has random numbers of its own, which a new simulator has not yet."""
+
+    class Noisy(nengo.neurons.StochasticSpiking):
+        def step(self, *args, **kwargs):
+            super().step(*args, **kwargs)
+
+    with nengo.Network(seed=0) as net:
+        inp = nengo.Node([0.5])
+        noisy = nengo.Ensemble(10, 1, neuron_type=Noisy(nengo.LIFRate()))
+        other = nengo.Ensemble(10, 1, neuron_type=nengo.LIFRate())
+        nengo.Connection(inp, noisy, synapse=None)
+        nengo.Connection(inp, other, synapse=None)
+        probe, trained = nengo.Probe(noisy.neurons), nengo.Probe(other)
+    ones = np.ones((2, 1, 1))
+    with Simulator(net, unroll_simulation=1) as sim:
+        sim.compile("sgd", loss={trained: "mse"})
+        sim.fit(ones, {trained: ones}, verbose=0)
+        sim.run_steps(5)
+        sim.save_params(tmp_path / "params", include_state=True)
+        sim.run_steps(5)
+        expected = sim.data[probe][5:]
+    with Simulator(net, unroll_simulation=1) as sim:
+        sim.load_params(tmp_path / "params", include_state=True)
+        sim.run_steps(5)
+        np.testing.assert_array_equal(sim.data[probe], expected)
+    assert expected.any()
