@@ -9,6 +9,7 @@ be pickled, as many of Nengo's cannot.
 
 from __future__ import annotations
 
+import gc
 import pickle
 import threading
 from concurrent.futures import ProcessPoolExecutor
@@ -46,11 +47,22 @@ class BatchProcesses:
         """
         with self._lock:
             if self._pool is None:
-                self._pool = ProcessPoolExecutor(
-                    self._data.workers, initializer=_keep, initargs=(self._data,)
-                )
+                self._pool = self._start()
             batch = self._pool.submit(_make_batch, index)
         return batch.result()
+
+    def _start(self) -> ProcessPoolExecutor:
+        pool = ProcessPoolExecutor(
+            self._data.workers, initializer=_keep, initargs=(self._data,)
+        )
+        # A fork that frees garbage of TensorFlow crashes, or waits for threads that it
+        # does not have. The first call that is submitted makes the forks.
+        gc.freeze()
+        try:
+            pool.submit(int).result()
+        finally:
+            gc.unfreeze()
+        return pool
 
     def close(self) -> None:
         """End the processes; new ones start when the next batch is asked for."""

@@ -65,6 +65,34 @@ def test_exceptions_that_cannot_be_pickled():
     processes.close()
 
 
+def test_garbage_stays(tmp_path):
+    """What is garbage here, TensorFlow's objects above all, is not freed in a fork."""
+
+    class Garbage:
+        def __init__(self):
+            self.cycle = self
+
+        def __del__(self):
+            (tmp_path / str(os.getpid())).touch()
+
+    class Collecting(Batches):
+        def __getitem__(self, i):
+            gc.collect()
+            return os.getpid()
+
+    gc.disable()
+    try:
+        Garbage()
+        processes = BatchProcesses(Collecting(workers=1))
+        assert processes[0] != os.getpid()
+        processes.close()
+        assert not list(tmp_path.iterdir())
+    finally:
+        gc.enable()
+    gc.collect()
+    assert [path.name for path in tmp_path.iterdir()] == [str(os.getpid())]
+
+
 @pytest.fixture
 def sim(Simulator):
     with nengo.Network(seed=0) as net:
