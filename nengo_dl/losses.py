@@ -38,11 +38,16 @@ def nan_mse(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
     error : scalar tensor
         The mean squared error.
     """
+    return tf.reduce_mean(nan_squared_errors(y_true, y_pred))
+
+
+def nan_squared_errors(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
+    """Return what `nan_mse` is the mean of, in the shape of the output."""
     y_pred = tf.convert_to_tensor(y_pred)
     y_true = tf.cast(y_true, y_pred.dtype)
     # chosen before the subtraction: the gradient of a difference with NaN is NaN
     targets = tf.where(tf.math.is_nan(y_true), y_pred, y_true)
-    return tf.reduce_mean(tf.square(y_pred - targets))
+    return tf.square(y_pred - targets)
 
 
 class Regularize(keras.losses.Loss):
@@ -159,7 +164,10 @@ class TimeReduction(keras.losses.Loss):
         return type(self)(loss, **self._options())
 
     def reduce(
-        self, y_true: tf.Tensor | None, y_pred: tf.Tensor
+        self,
+        y_true: tf.Tensor | None,
+        y_pred: tf.Tensor,
+        lengths: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor | None, tf.Tensor]:
         """
         Return the values that are compared.
@@ -170,6 +178,8 @@ class TimeReduction(keras.losses.Loss):
             Targets.
         y_pred : (batch_size, n_steps, ...) tensor
             Output.
+        lengths : (batch_size,) tensor of int, optional
+            How many of the steps count for each item; by default all of them.
 
         Returns
         -------
@@ -188,17 +198,20 @@ class TimeReduction(keras.losses.Loss):
                 f"...), received shape {tuple(y_pred.shape)}",
                 "y_pred",
             )
-        self._check_steps(y_pred.shape[1])
+        self.check_steps(y_pred.shape[1])
         if y_true is not None:
             y_true = _with_steps("Targets", y_true, y_pred)
             has_labels = y_true.shape.rank < y_pred.shape.rank or (
                 y_true.shape[-1] == 1 and y_pred.shape[-1] != 1
             )
-            y_true = self._target_value(y_true, has_labels)
-        return y_true, self._value(y_pred)
+            y_true = self._target_value(y_true, lengths, has_labels)
+        return y_true, self._value(y_pred, lengths)
 
     def reduce_weights(
-        self, weights: tf.Tensor | None, y_pred: tf.Tensor
+        self,
+        weights: tf.Tensor | None,
+        y_pred: tf.Tensor,
+        lengths: tf.Tensor | None = None,
     ) -> tf.Tensor | None:
         """
         Return the weights of the values.
@@ -209,10 +222,12 @@ class TimeReduction(keras.losses.Loss):
             Sample weights.
         y_pred : (batch_size, n_steps, ...) tensor
             Output.
+        lengths
+            See `reduce`.
         """
         if weights is None or len(weights.shape) < 2:
             return weights
-        return self._value(_with_steps("Sample weights", weights, y_pred))
+        return self._value(_with_steps("Sample weights", weights, y_pred), lengths)
 
     def __call__(
         self,
@@ -249,21 +264,35 @@ class TimeReduction(keras.losses.Loss):
     def _options(self) -> dict[str, Any]:
         return {"name": self.name}
 
-    def _check_steps(self, n_steps: int | None) -> None:
-        """Raise an error if none of so many steps counts."""
+    def check_steps(self, n_steps: int | None) -> None:
+        """
+        Check that some of the steps of an item count.
 
-    def _value(self, steps: tf.Tensor) -> tf.Tensor:
+        Parameters
+        ----------
+        n_steps : int or None
+            The number of steps, if it is known.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If none of them does.
+        """
+
+    def _value(self, steps: tf.Tensor, lengths: tf.Tensor | None) -> tf.Tensor:
         """Return one value for each item."""
         raise NotImplementedError
 
-    def _target_value(self, steps: tf.Tensor, has_labels: bool) -> tf.Tensor:
-        return self._value(steps)
+    def _target_value(
+        self, steps: tf.Tensor, lengths: tf.Tensor | None, has_labels: bool
+    ) -> tf.Tensor:
+        return self._value(steps, lengths)
 
 
 @keras.saving.register_keras_serializable("nengo_dl")
 class LastStep(TimeReduction):
     """
-    A loss or metric of the last step.
+    A loss or metric of the last step (of each item, where they have unequal lengths).
 
     Parameters
     ----------
@@ -276,8 +305,8 @@ class LastStep(TimeReduction):
 
     prefix = "last"
 
-    def _value(self, steps: tf.Tensor) -> tf.Tensor:
-        return steps[:, -1]
+    def _value(self, steps: tf.Tensor, lengths: tf.Tensor | None) -> tf.Tensor:
+        return steps[:, -1] if lengths is None else _at(steps, lengths - 1)
 
 
 @keras.saving.register_keras_serializable("nengo_dl")
@@ -342,20 +371,52 @@ class TimeMean(TimeReduction):
     def _options(self) -> dict[str, Any]:
         return {**super()._options(), "start": self.start, "stop": self.stop}
 
-    def _check_steps(self, n_steps: int | None) -> None:
+    def check_steps(self, n_steps: int | None) -> None:
+        """Check that a window of so many steps is not empty."""
         if n_steps is not None and not range(n_steps)[self.start : self.stop]:
             raise self._is_empty(f"{n_steps} steps")
 
-    def _value(self, steps: tf.Tensor) -> tf.Tensor:
-        return tf.reduce_mean(steps[:, self.start : self.stop], axis=1)
+    def _value(self, steps: tf.Tensor, lengths: tf.Tensor | None) -> tf.Tensor:
+        if lengths is None:
+            return tf.reduce_mean(steps[:, self.start : self.stop], axis=1)
+        start, stop = self._window(lengths)
+        times = tf.range(tf.shape(steps)[1])
+        is_inside = (times >= start[:, None]) & (times < stop[:, None])
+        n_inside = tf.cast(stop - start, steps.dtype)
+        for _ in range(steps.shape.rank - 2):
+            is_inside, n_inside = is_inside[..., None], n_inside[..., None]
+        # what comes after the end need not be a number
+        inside = tf.where(is_inside, steps, tf.zeros_like(steps))
+        return tf.math.divide_no_nan(tf.reduce_sum(inside, axis=1), n_inside)
 
-    def _target_value(self, steps: tf.Tensor, has_labels: bool) -> tf.Tensor:
-        window = steps[:, self.start : self.stop]
+    def _window(self, lengths: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return the first steps of windows, and those after the last."""
+
+        def place(step: int | None, default: tf.Tensor) -> tf.Tensor:
+            if step is None:
+                return default
+            step = step if step >= 0 else lengths + step
+            return tf.maximum(tf.minimum(step, lengths), 0)
+
+        start = place(self.start, tf.zeros_like(lengths))
+        return start, tf.maximum(start, place(self.stop, lengths))
+
+    def _target_value(
+        self, steps: tf.Tensor, lengths: tf.Tensor | None, has_labels: bool
+    ) -> tf.Tensor:
+        if has_labels and lengths is not None:
+            return _at(steps, self._window(lengths)[1] - 1)
+        window = steps[:, self.start : self.stop] if lengths is None else steps
         if has_labels:
             return window[:, -1]
         # exact where they are all the same, as metrics look for targets equal to one
         first = window[:, :1]
-        return tf.reduce_mean(first, axis=1) + tf.reduce_mean(window - first, axis=1)
+        return first[:, 0] + self._value(steps - first, lengths)
+
+
+def _at(steps: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
+    """Return one step of each item, the first one where the index is negative."""
+    return tf.gather(steps, tf.maximum(indices, 0), batch_dims=1)
 
 
 def _with_steps(what: str, values: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:

@@ -22,6 +22,7 @@ from nengo_dl.builder import BuildConfig, Builder
 from nengo_dl.config import Settings
 from nengo_dl.execution.engine import MIN_LAYERWISE_STEPS, Engine
 from nengo_dl.execution.feeds import FeedGenerator
+from nengo_dl.execution.lengths import Lengths
 from nengo_dl.execution.loop import run_steps
 from nengo_dl.execution.places import place_of
 from nengo_dl.execution.sections import LayerwiseSteps
@@ -382,6 +383,7 @@ class TensorGraph(keras.layers.Layer):
         n_steps: int | None = None,
         keep_state: bool | None = None,
         given: Sequence[nengo.Node] | None = None,
+        lengths: Lengths | None = None,
     ) -> list[keras.KerasTensor]:
         """Return the shapes of what `call` returns, without a trace of the step."""
         specs = []
@@ -400,6 +402,7 @@ class TensorGraph(keras.layers.Layer):
         n_steps: int | None = None,
         keep_state: bool | None = None,
         given: Sequence[nengo.Node] | None = None,
+        lengths: Lengths | None = None,
     ) -> list[tf.Tensor]:
         """
         Simulate, from the current state on.
@@ -424,6 +427,10 @@ class TensorGraph(keras.layers.Layer):
             Which of the `program`'s Nodes ``inputs`` are for, by default all of them.
             The outputs of others are generated from the current time on, as in any
             run.
+        lengths : Lengths, optional
+            How many of the steps count for each item; by default all of them. The state
+            at the end is that of each item's own last step, and so are the values of
+            Probes that keep no history. Time is that of the longest item.
 
         Returns
         -------
@@ -431,7 +438,9 @@ class TensorGraph(keras.layers.Layer):
             ``(minibatch_size or 1, n_steps, ...)`` values of every Probe, and last the
             number of steps, ``(minibatch_size,)``.
         """
-        carried, outputs = self.simulate(inputs, training, n_steps, given)
+        if not self._ends_matter(keep_state):
+            lengths = None
+        carried, outputs = self.simulate(inputs, training, n_steps, given, lengths)
         n_updates = self.values.update(carried, keep_state)
         if training:
             self.values.n_trained.assign_add(1)
@@ -444,6 +453,7 @@ class TensorGraph(keras.layers.Layer):
         training: bool | None = None,
         n_steps: int | None = None,
         given: Sequence[nengo.Node] | None = None,
+        lengths: Lengths | None = None,
     ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
         """
         Simulate, as in `call`, without any change of the state.
@@ -461,26 +471,36 @@ class TensorGraph(keras.layers.Layer):
             self.values.write_through()
         count = self._number_of_steps(node_values, counts, n_steps)
         is_training = self.is_training(training)
-        carried = self.values.state_tensors()
+        carried = before = self.values.state_tensors()
         feeds = self._gather_feeds(dict(zip(nodes, node_values)), count)
         which = self.feeds.called(nodes)
         called = None if which is None else tf.constant(which)
         is_distributed = tf.distribute.get_strategy().num_replicas_in_sync > 1
-        if training or is_training or is_distributed:
+        are_unequal = lengths is not None and lengths.n_steps is not None
+        if training or is_training or is_distributed or are_unequal:
             # (XLA cannot differentiate the functions of the engine, which belong to the
             # first replica)
             is_single = isinstance(count, int) and count == 1
             step = self._uncompiled_step(is_training, is_single or is_distributed)
             values = self.values
             context = values.constants(), values.seed, values.n_trained
-            layerwise = None if is_distributed else self._layerwise_steps(step, count)
+            layerwise = None
+            if not (is_distributed or are_unequal):
+                layerwise = self._layerwise_steps(step, count)
             if layerwise is not None:
                 layerwise.start(*context)
                 carried, outputs = layerwise.run(carried, feeds, count, count)
             else:
                 step.start(*context)
                 carried, outputs = run_steps(
-                    step, carried, feeds, count, count, self.unroll, called
+                    step,
+                    carried,
+                    feeds,
+                    count,
+                    count,
+                    self.unroll,
+                    called,
+                    lengths=lengths if are_unequal else None,
                 )
         else:
             packing = self.values.packing
@@ -488,11 +508,20 @@ class TensorGraph(keras.layers.Layer):
                 packing.pack(carried), feeds, count, called
             )
             carried = packing.unpack(state)
+        if lengths is not None and not are_unequal:
+            carried = lengths.up_to_date(self.program, carried, before)
         if self.step.adds_losses:
             *outputs, losses = outputs
             self.add_loss(tf.reduce_mean(losses))
         steps_run = tf.fill([self.minibatch_size], count)
         return carried, [*self._with_batch_first(outputs), steps_run]
+
+    def _ends_matter(self, keep_state: bool | None) -> bool:
+        """Return whether anything is left of the last steps of items; see `call`."""
+        keeps_state = self.settings.stateful and keep_state is not False
+        learns = any(key in self.values.base_params for key in self.values.state)
+        keeps = self.program.keeps_history
+        return keeps_state or learns or not all(map(keeps, self.program.probes))
 
     def is_training(self, training: bool | None) -> bool:
         """Return whether a call simulates the training version of the network."""

@@ -14,6 +14,8 @@ from typing import Any
 import tensorflow as tf
 
 from nengo_dl.execution.inline import inline_while_loop
+from nengo_dl.execution.lengths import Lengths
+from nengo_dl.execution.places import place_of
 from nengo_dl.execution.step import Step
 
 
@@ -26,6 +28,7 @@ def run_steps(
     unroll: int = 1,
     called: tf.Tensor | None = None,
     inline: bool = False,
+    lengths: Lengths | None = None,
 ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
     """
     Simulate up to ``capacity`` steps.
@@ -50,19 +53,27 @@ def run_steps(
     inline : bool
         Whether the thread that runs the loop also runs the steps, which is faster if
         they call Python; see `inline_while_loop`.
+    lengths : Lengths, optional
+        How many of the steps count for each item; by default all of them.
 
     Returns
     -------
     carried : list of tf.Tensor
-        Values after the last step.
+        Values after the last step (of each item, with ``lengths``).
     outputs : list of tf.Tensor
         For every output of the step, the values of all steps (``(capacity, ...)``,
         undefined from ``n_steps`` on), or of the last step (``(1, ...)``) if it keeps
         no history.
     """
-    if isinstance(capacity, int) and capacity == unroll:
+    if lengths is None and isinstance(capacity, int) and capacity == unroll:
         return _unrolled(step, carried, feeds, capacity, called)
     keeps = [keep for _, keep in step.output_specs()]
+    # of which every item has a last value
+    are_last = [
+        not keep and place_of(step.program, signal).minibatched
+        for keep, signal in zip(keeps, step.program.probes.values())
+    ]
+    are_last += [False] * (len(keeps) - len(are_last))
     buffers = [
         tf.TensorArray(spec.dtype, size=capacity, element_shape=spec.shape)
         if keep
@@ -73,7 +84,14 @@ def run_steps(
     def body(i: tf.Tensor, carried: list, buffers: list) -> tuple:
         for _ in range(unroll):
             inputs = [_at_step(feed, i, inline) for feed in feeds]
+            before = carried
             carried, values = step(carried, inputs, called)
+            if lengths is not None:
+                carried = lengths.up_to_date(step.program, carried, before, i)
+                values = [
+                    lengths.choose(value, buffer, i) if is_last else value
+                    for is_last, buffer, value in zip(are_last, buffers, values)
+                ]
             buffers = [
                 buffer.write(i, value) if keep else value
                 for keep, buffer, value in zip(keeps, buffers, values)

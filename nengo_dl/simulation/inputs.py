@@ -172,7 +172,8 @@ def check_data(
     arrays : dict of {str: (n_items, n_steps, size) array}
         The inputs as NumPy arrays.
     n_items, n_steps : int
-        The numbers of items and steps; without inputs, there is one minibatch.
+        The numbers of items and steps; without any that says how many items there
+        are, there is one minibatch.
 
     Raises
     ------
@@ -184,7 +185,7 @@ def check_data(
     arrays = check_inputs(arrays, sizes, settings, n_steps, batch_size)
     n_items = settings.minibatch_size
     if counts is not None and np.ndim(counts) > 0:
-        n_items = max(n_items, len(counts))
+        n_items = len(counts)
     for array in arrays.values():
         n_items, n_steps = array.shape[:2]
     if counts is not None:
@@ -205,7 +206,8 @@ def check_inputs(
     Parameters
     ----------
     data : dict of {str: (batch, n_steps, size) array}
-        The inputs by name.
+        The inputs by name; ``(batch, size)`` or, if there is a required number of
+        steps, ``(batch, 1, size)`` if they are the same in all steps.
     sizes : dict of {str: int}
         ``size_out`` of the Nodes.
     settings : Settings
@@ -226,17 +228,41 @@ def check_inputs(
         If something is no array of finite numbers, or has the wrong shape.
     """
     arrays = {name: as_array(name, value) for name, value in data.items()}
+    steps = n_steps
+    if steps is None:
+        steps = next((a.shape[1] for a in arrays.values() if a.ndim == 3), None)
     for name, array in arrays.items():
-        check_input_shape(name, array.shape, sizes[name], batch_size, n_steps)
-        if len(array) < settings.minibatch_size:
-            raise ValidationError(
-                f"Batch size of data ({len(array)}) for '{name}' is smaller than the "
-                f"minibatch_size of the Simulator ({settings.minibatch_size})",
-                "data",
-            )
         check_inputs_are_finite(name, Extent.of(array), settings.dtype)
+        if steps is not None and (array.ndim == 2 or n_steps is not None):
+            array = arrays[name] = held(array, steps)
+        check_input_shape(name, array.shape, sizes[name], batch_size, n_steps)
+        if not len(array):
+            raise ValidationError(f"Data for '{name}' have no items", "data")
     check_agreement({name: array.shape for name, array in arrays.items()})
     return arrays
+
+
+def held(array: np.ndarray, n_steps: int) -> np.ndarray:
+    """
+    Return inputs that are the same in all steps, which share the memory of one.
+
+    Parameters
+    ----------
+    array : (batch, size) or (batch, 1, size) array
+        The inputs; an array of any other shape is returned as it is.
+    n_steps : int
+        The number of steps.
+
+    Returns
+    -------
+    array : (batch, n_steps, size) array
+        A view.
+    """
+    if array.ndim == 2:
+        array = array[:, None]
+    if array.ndim != 3 or array.shape[1] != 1 or n_steps < 1:
+        return array
+    return np.broadcast_to(array, (len(array), n_steps, array.shape[2]))
 
 
 def check_input_shape(
@@ -271,7 +297,8 @@ def check_input_shape(
         raise ValidationError(
             f"Data for '{name}' should have rank 3 (batch size, number of timesteps, "
             f"size), received shape {tuple(shape)}; add the missing axes, for example "
-            "with `data[:, None, :]` for a single timestep",
+            "with `data[:, None, :]` for a single timestep (or pass `n_steps`, for "
+            "which inputs of shape (batch size, size) are held)",
             "data",
         )
     if not _agree(shape[0], n_items):

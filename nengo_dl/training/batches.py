@@ -18,22 +18,29 @@ import tensorflow as tf
 from nengo.exceptions import ValidationError
 
 from nengo_dl.config import Settings
+from nengo_dl.execution.lengths import IS_ITEM, LENGTHS
 from nengo_dl.simulation.arrays import (
     Extent,
     as_array,
     check_fits,
     check_inputs_are_finite,
 )
-from nengo_dl.simulation.inputs import check_agreement, check_input_shape, name_data
+from nengo_dl.simulation.inputs import (
+    check_agreement,
+    check_input_shape,
+    held,
+    name_data,
+)
 from nengo_dl.simulation.steps import check_counts, check_n_steps
 from nengo_dl.training.objectives import Objectives
+from nengo_dl.training.sequences import as_sequences, as_target, is_ragged
 from nengo_dl.training.targets import (
     check_labels,
     check_target_shape,
     one_target,
     used_targets,
 )
-from nengo_dl.training.weights import check_weights, weights_by_name
+from nengo_dl.training.weights import ClassWeights, check_weights, weights_by_name
 
 
 def by_name(values: Any, names: Sequence[str]) -> dict[str, Any]:
@@ -64,6 +71,8 @@ class BatchCheck:
     output_specs : callable, optional
         Maps a number of steps (None if it is not known) to a `tf.TensorSpec` for the
         output of every Probe, by name; needed along with ``objectives``.
+    classes : ClassWeights, optional
+        Weights of classes, with which sample weights are multiplied.
     """
 
     def __init__(
@@ -74,16 +83,20 @@ class BatchCheck:
         settings: Settings,
         objectives: Objectives | None = None,
         output_specs: Callable[[int | None], dict[str, tf.TensorSpec]] | None = None,
+        classes: ClassWeights | None = None,
     ):
         self._nodes = list(node_names.values())
         self._inputs: dict[Any, str] = {**node_names, "n_steps": "n_steps"}
         self._sizes = {name: node.size_out for node, name in node_names.items()}
         self._probes = probe_names
-        self._batch_size = batch_size
+        self.batch_size = batch_size
         self._settings = settings
         self._objectives = objectives
         self._output_specs = output_specs
+        self._classes = classes
         self._compared: set = set()
+        # whether batches say how many steps every item has; None before the first one
+        self._has_lengths: bool | None = None
 
     def __call__(self, batch: Any) -> tuple[dict[str, Any], ...]:
         """
@@ -104,26 +117,87 @@ class BatchCheck:
         nengo.exceptions.ValidationError
             If inputs or targets are missing, or there is something wrong with them.
         """
-        parts = self.named(batch)
+        x, *others = self.named(batch)
+        x, lengths = self._with_equal_steps(x)
+        counts = np.ravel(x["n_steps"])
+        n_steps = int(counts[0]) if counts.size else None
+        if others:
+            others[0] = {
+                name: as_target(name, value, n_steps, lengths)
+                for name, value in others[0].items()
+            }
         named = tuple(
             {name: as_array(name, value) for name, value in part.items()}
-            for part in parts
+            for part in (x, *others)
         )
         self.check(named)
         self.check_numbers([{n: Extent.of(a) for n, a in p.items()} for p in named])
-        x, *others = named
-        if "n_steps" not in x:
-            shape = x[self._nodes[0]].shape
-            x = {**x, "n_steps": np.full((shape[0], 1), shape[1], np.int32)}
-        return (x, *others)
+        if lengths is not None:
+            self.check_lengths(lengths)
+        return self._filled_up(self.with_class_weights(named), lengths)
 
-    def with_counts(self, parts: Sequence[Mapping[str, tf.Tensor]]) -> tuple:
-        """Return a batch of tensors with numbers of steps."""
+    def with_class_weights(self, parts: Sequence[dict[str, Any]]) -> list[dict]:
+        """Return a batch of arrays or tensors with the weights of their classes."""
+        if self._classes is None or len(parts) < 2:
+            return list(parts)
+        x, y, weights = (*parts, {})[:3]
+        # Keras insists on weights for each of the targets
+        ones = {n: v[:, 0, 0] * 0 + 1 for n, v in y.items() if n not in weights}
+        name = self._classes.name
+        own = self._classes.times(y[name], weights.get(name))
+        return [x, y, {**ones, **weights, name: own}]
+
+    def check_lengths(self, lengths: np.ndarray) -> None:
+        """Check that losses and metrics are about steps that all items have."""
+        if self._objectives is not None:
+            self._objectives.check_lengths(lengths)
+
+    def _with_equal_steps(
+        self, x: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], np.ndarray | None]:
+        """Return inputs with their number of steps, and the lengths of items."""
+        are_sequences = any(map(is_ragged, x.values()))
+        has_lengths = "n_steps" in x or are_sequences
+        if self._has_lengths is None:
+            self._has_lengths = has_lengths
+        if has_lengths != self._has_lengths:
+            raise ValidationError(
+                "Some batches of a generator or data set have numbers of steps (or "
+                "items of unequal lengths), and others have not; all batches have to "
+                "be of one kind",
+                "n_steps",
+            )
+        x, counts = dict(x), None
+        if "n_steps" in x and np.shape(x["n_steps"])[1:] == (1,):
+            # (batches may have more steps than items need)
+            counts = x.pop("n_steps")
+        values, n_steps, lengths = as_sequences(x, counts, self._settings.unroll)
+        values = {name: as_array(name, value) for name, value in values.items()}
+        if n_steps is not None:
+            for name in self._nodes:
+                values[name] = held(values[name], n_steps)
+        if "n_steps" not in values:
+            shape = values[self._nodes[0]].shape
+            steps = shape[1] if len(shape) > 1 else 1
+            values["n_steps"] = np.full((*shape[:1], 1), steps, np.int32)
+        if has_lengths and lengths is None:
+            lengths = np.ravel(values["n_steps"])
+        return values, lengths
+
+    def _filled_up(
+        self, parts: Sequence[dict[str, np.ndarray]], lengths: np.ndarray | None
+    ) -> tuple[dict[str, np.ndarray], ...]:
+        """Return a batch of all items that there have to be, and which ones count."""
+        n = len(parts[0]["n_steps"])
+        rows = np.arange(self.batch_size) % n
+        if n < self.batch_size:
+            parts = [{name: a[rows] for name, a in part.items()} for part in parts]
+        is_item = np.arange(self.batch_size) < n
         x, *others = parts
-        if "n_steps" not in x:
-            n_steps = tf.shape(x[self._nodes[0]])[1]
-            x = {**x, "n_steps": tf.fill([self._batch_size, 1], n_steps)}
-        return (x, *others)
+        if lengths is None:
+            return ({**x, IS_ITEM: is_item[:, None]}, *others)
+        counted = np.where(is_item, lengths[rows], 0).astype(np.int32)
+        return ({**x, LENGTHS: counted[:, None]}, *others)
 
     def named(self, batch: Any) -> tuple[dict[str, Any], ...]:
         """Return the parts of a batch by name, of arrays, tensors, or specs."""
@@ -159,29 +233,44 @@ class BatchCheck:
             What `named` returns, where arrays may be `tf.TensorSpec`.
         """
         x, y, weights = (*parts, {}, {})[:3]
+        n_items = self._n_items(x)
         for name, size in self._sizes.items():
             with self._explained(name, x[name], [None, size]):
-                check_input_shape(name, _shape(x[name]), size)
+                check_input_shape(name, _shape(x[name]), size, n_items)
         for name, target in y.items():
             with self._explained(name, target, [None, None]):
-                check_target_shape(name, _shape(target), self._batch_size)
+                check_target_shape(name, _shape(target), n_items)
         for name, weight in weights.items():
-            check_weights(name, _shape(weight), self._batch_size)
+            check_weights(name, _shape(weight), n_items)
         shapes = {name: _shape(x[name]) for name in self._sizes}
         known = {n: shape for n, shape in shapes.items() if None not in shape[:2]}
         check_agreement(known)
         n_steps = next((shape[1] for shape in known.values()), None)
         if "n_steps" in x:
             with self._explained("n_steps", x["n_steps"], [1]):
-                n_steps = self._check_counts(x["n_steps"], n_steps)
+                n_steps = self._check_counts(x["n_steps"], n_items, n_steps)
         if n_steps is not None:
             check_n_steps(n_steps, self._settings)
         self._check_comparable(y, weights, n_steps)
 
+    def _n_items(self, x: Mapping[str, Any]) -> int | None:
+        """Return the number of items of a batch, if it is known, and possible."""
+        first = self._nodes[0] if self._nodes else "n_steps"
+        n_items = next(iter(_shape(x[first])), None)
+        if n_items is not None and not 0 < n_items <= self.batch_size:
+            raise ValidationError(
+                f"Batches must have at most {self.batch_size} items, the "
+                "minibatch_size of the Simulator (times the number of devices that "
+                f"train), and at least one; one had {n_items}. Use "
+                f"`.batch({self.batch_size})` for data sets",
+                "data",
+            )
+        return n_items
+
     def check_numbers(self, parts: Sequence[Mapping[str, Extent]]) -> None:
         """Check the numbers of a batch; see `check`."""
         x, y, weights = (*parts, {}, {})[:3]
-        dtype, n_items = self._settings.dtype, self._batch_size
+        dtype, n_items = self._settings.dtype, self.batch_size
         for name in self._nodes:
             check_inputs_are_finite(name, x[name], dtype)
         for name, extent in y.items():
@@ -193,11 +282,13 @@ class BatchCheck:
             for name in self._objectives.of_labels & set(y):
                 check_labels(name, y[name], outputs[name].shape[-1])
 
-    def _check_counts(self, counts: Any, n_steps: int | None) -> int | None:
+    def _check_counts(
+        self, counts: Any, n_items: int | None, n_steps: int | None
+    ) -> int | None:
         """Check the numbers of steps, or their shape alone if no more is known."""
         if not isinstance(counts, tf.TensorSpec):
-            return check_counts(counts, self._batch_size, n_steps)
-        if not counts.shape.is_compatible_with([self._batch_size, 1]):
+            return check_counts(counts, n_items or len(counts), n_steps)
+        if not counts.shape.is_compatible_with([n_items, 1]):
             raise ValidationError("this is the shape for numbers of steps", "n_steps")
         return n_steps
 
@@ -229,35 +320,114 @@ class BatchCheck:
         self, name: str, value: Any, axes: Sequence[int | None]
     ) -> Iterator[None]:
         """Say of which batches an error is, and which shape they should have."""
-        batch_size = self._batch_size
         try:
-            if _shape(value)[:1] not in ((), (None,), (batch_size,)):
-                raise ValidationError(
-                    f"Batches must have {batch_size} items; one had "
-                    f"{_shape(value)[0]}. Use `.batch({batch_size}, "
-                    "drop_remainder=True)` for data sets",
-                    "data",
-                )
             yield
         except ValidationError as err:
-            expected = tf.TensorShape([batch_size, *axes])
+            expected = tf.TensorShape([self.batch_size, *axes])
             raise ValidationError(
                 f"Batches of a generator or data set have data of shape "
                 f"{tf.TensorShape(_shape(value))} for '{name}'; the shape must be "
                 f"{expected}, where the first axis is the minibatch_size of the "
-                f"Simulator (times the number of devices that train): {err}",
+                "Simulator (times the number of devices that train), or less in all "
+                f"data of a batch: {err}",
                 err.attr,
             ) from err
 
-    def set_shapes(self, parts: Sequence[Mapping[str, tf.Tensor]]) -> None:
-        """Tell tensors of a batch that was checked which shapes they have."""
+    # -- data sets --------------------------------------------------------------------
+
+    def specs(self, parts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Return the specs of the batches of a data set, as `with_steps` makes them."""
+        x, *others = (dict(part) for part in parts)
+        for name in self._nodes:
+            shape = x[name].shape
+            if "n_steps" in x and shape.rank == 2:
+                shape = tf.TensorShape([shape[0], None, shape[1]])
+            x[name] = tf.TensorSpec(shape, x[name].dtype)
+        others = [
+            {name: tf.TensorSpec(spec.shape, spec.dtype) for name, spec in part.items()}
+            for part in others
+        ]
+        return [x, *others]
+
+    def with_steps(
+        self, parts: Sequence[Mapping[str, Any]]
+    ) -> tuple[list[dict[str, tf.Tensor]], dict[str, tf.Tensor]]:
+        """
+        Return a batch of a data set with as many steps for all items.
+
+        Parameters
+        ----------
+        parts : sequence of dict of {str: tf.Tensor or tf.RaggedTensor}
+            What `named` returns.
+
+        Returns
+        -------
+        parts : list of dict of {str: tf.Tensor}
+            The same, with inputs that are held, and without anything ragged.
+        lengths : dict of {str: tf.Tensor}
+            The lengths of items in all data that say so.
+        """
+        x, *others = (dict(part) for part in parts)
+        lengths = {
+            name: tf.cast(value.row_lengths(), tf.int32)
+            for part in (x, *others[:1])
+            for name, value in part.items()
+            if isinstance(value, tf.RaggedTensor)
+        }
+        if "n_steps" in x and x["n_steps"].shape.rank == 2:
+            lengths["n_steps"] = tf.cast(x["n_steps"][:, 0], tf.int32)
+        steps = [
+            tf.shape(x[name])[1]
+            for name in self._nodes
+            if isinstance(x[name], tf.Tensor) and x[name].shape.rank == 3
+        ]
+        if not steps:
+            counts = next(iter(lengths.values()), tf.reshape(x["n_steps"], [-1]))
+            longest, unroll = tf.reduce_max(counts), self._settings.unroll
+            whole = (longest + unroll - 1) // unroll * unroll
+            # equal numbers have to be right themselves
+            steps = [tf.where(tf.reduce_all(counts == longest), longest, whole)]
+
+        def dense(value: Any, is_input: bool) -> tf.Tensor:
+            if isinstance(value, tf.RaggedTensor):
+                return value.to_tensor(shape=[None, steps[0]])
+            if not is_input or "n_steps" not in x:
+                return value
+            is_held = value.shape.rank == 2
+            return tf.repeat(value[:, None], steps[0], axis=1) if is_held else value
+
+        is_input = set(self._nodes)
+        x = {n: dense(value, n in is_input) for n, value in x.items()}
+        others = [{n: dense(v, False) for n, v in part.items()} for part in others]
+        first = x[self._nodes[0]] if self._nodes else x["n_steps"]
+        x["n_steps"] = tf.fill([tf.shape(first)[0], 1], steps[0])
+        return [x, *others], lengths
+
+    def filled_up(
+        self,
+        parts: Sequence[dict[str, tf.Tensor]],
+        lengths: Mapping[str, tf.Tensor],
+        is_whole: bool,
+    ) -> tuple[dict[str, tf.Tensor], ...]:
+        """Return a batch of a data set of all items that there have to be."""
+        parts = self.with_class_weights(parts)
+        n = tf.shape(parts[0]["n_steps"])[0]
+        places = tf.range(self.batch_size)
+        if not is_whole:
+            parts = tf.nest.map_structure(lambda v: tf.gather(v, places % n), parts)
+        x, *others = parts
         for name, size in self._sizes.items():
-            parts[0][name].set_shape([self._batch_size, None, size])
-        if "n_steps" in parts[0]:
-            parts[0]["n_steps"].set_shape([self._batch_size, 1])
-        for tensor in tf.nest.flatten(parts[1:]):
+            x[name].set_shape([self.batch_size, None, size])
+        is_item = (places < n)[:, None]
+        if lengths:
+            counted = tf.gather(next(iter(lengths.values())), places % n)[:, None]
+            x = {**x, LENGTHS: tf.where(is_item, counted, 0)}
+        elif not is_whole:
+            x = {**x, IS_ITEM: is_item}
+        for tensor in tf.nest.flatten((x, *others)):
             if tensor.shape.rank is not None:
-                tensor.set_shape([self._batch_size, *tensor.shape[1:]])
+                tensor.set_shape([self.batch_size, *tensor.shape[1:]])
+        return (x, *others)
 
 
 def _named(

@@ -8,7 +8,6 @@ to change. The batches of generators and data sets are brought into the same for
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,12 +17,14 @@ import numpy as np
 import tensorflow as tf
 from nengo.exceptions import SimulationError, ValidationError
 
+from nengo_dl.execution.lengths import IS_ITEM, LENGTHS
 from nengo_dl.simulation.arrays import Extent, as_array, check_fits
 from nengo_dl.simulation.inputs import check_data, name_data
 from nengo_dl.simulation.simulation import Simulation
 from nengo_dl.training.batches import BatchCheck
 from nengo_dl.training.objectives import Objectives
 from nengo_dl.training.options import check_split
+from nengo_dl.training.sequences import as_sequences, as_target
 from nengo_dl.training.streams import checked_batches
 from nengo_dl.training.targets import (
     check_labels,
@@ -32,7 +33,12 @@ from nengo_dl.training.targets import (
     one_target,
     used_targets,
 )
-from nengo_dl.training.weights import check_weights, weights_by_name
+from nengo_dl.training.weights import (
+    ClassWeights,
+    check_weights,
+    class_weights,
+    weights_by_name,
+)
 
 
 class TrainingData:
@@ -92,15 +98,26 @@ class TrainingData:
         """
         x, n_items = self.inputs(x, n_steps)
         kwargs = dict(kwargs)
+        classes = kwargs.pop("class_weight", None)
+        if classes is not None:
+            names = objectives.losses_with_targets
+            sizes = {n: o.shape[-1] for n, o in self.output_specs(None).items()}
+            classes = class_weights(classes, names, sizes)
         if not isinstance(x, dict):
-            x = self.stream(x, kwargs["batch_size"], objectives)
+            x = self.stream(x, kwargs["batch_size"], objectives, classes)
             return x, y, kwargs
         if kwargs.get("validation_split"):
-            split = kwargs["validation_split"]
-            check_split(self._n_used(n_items), split, self.minibatch_size)
-        y = self.targets(y, objectives, n_items)
+            check_split(n_items, kwargs["validation_split"])
+        lengths = x[LENGTHS][:, 0] if LENGTHS in x else None
+        y = self.targets(y, objectives, n_items, number_of_steps(x), lengths)
+        if lengths is not None:
+            objectives.check_lengths(lengths)
         weights = kwargs.pop("sample_weight", None)
         weights = self.sample_weights(weights, y, objectives, n_items)
+        if classes is not None and y is not None:
+            weights = weights or {name: np.ones((n_items, 1)) for name in y}
+            target = y[classes.name]
+            weights[classes.name] = classes.times(target, weights[classes.name])
         if weights is not None:
             kwargs["sample_weight"] = weights
         return x, y, kwargs
@@ -166,8 +183,8 @@ class TrainingData:
         ----------
         x : object
             Inputs by Node or name, a list, one array, None, or a generator or data set.
-        n_steps : int, optional
-            Number of steps; by default that of the inputs.
+        n_steps : int or (n_items,) array of int, optional
+            Number of steps, or that of each item; by default that of the inputs.
         batch_size : int, optional
             The required number of items.
 
@@ -175,11 +192,11 @@ class TrainingData:
         -------
         inputs : dict of {str: array}
             ``(n_items, n_steps, size_out)`` arrays by the name of the Node, and the
-            ``"n_steps"``, ``(n_items, 1)``. The number of items is a multiple of
-            ``minibatch_size``. Nodes are missing whose outputs are not known before
+            ``"n_steps"``, ``(n_items, 1)``; along with lengths, if items have unequal
+            ones (see `Lengths`). Nodes are missing whose outputs are not known before
             they are simulated. Generators and data sets are returned as they are.
-        n_given : int
-            The number of items before it was rounded down to whole minibatches.
+        n_items : int
+            The number of items.
 
         Raises
         ------
@@ -199,20 +216,25 @@ class TrainingData:
                 )
             return named, 0
         sizes = {name: node.size_out for node, name in self.node_names.items()}
-        arrays, n_given, n_steps = check_data(
-            named, sizes, self._settings, n_steps, batch_size
+        sequences = as_sequences(named, n_steps, self._settings.unroll)
+        arrays, n_items, n_steps = check_data(
+            sequences.values, sizes, self._settings, sequences.n_steps, batch_size
         )
-        n_items = self.whole_minibatches(n_given)
         given = {
-            node: arrays[name][:n_items]
+            node: arrays[name]
             for node, name in self.node_names.items()
             if name in arrays
         }
-        given.update(self._simulation.generate_inputs(n_steps, n_items, given))
+        n_whole = -(-n_items // self.minibatch_size) * self.minibatch_size
+        generated = self._simulation.generate_inputs(n_steps, n_whole, given)
+        given.update((node, array[:n_items]) for node, array in generated.items())
         values = {
             name: given[node] for node, name in self.node_names.items() if node in given
         }
-        return {**values, "n_steps": np.full((n_items, 1), n_steps, np.int32)}, n_given
+        values["n_steps"] = np.full((n_items, 1), n_steps, np.int32)
+        if sequences.lengths is not None:
+            values[LENGTHS] = sequences.lengths[:, None]
+        return values, n_items
 
     def all_inputs(self, x: Any) -> list[np.ndarray]:
         """
@@ -250,7 +272,11 @@ class TrainingData:
         return [arrays[name] for name in sizes]
 
     def stream(
-        self, data: Any, batch_size: int, objectives: Objectives | None = None
+        self,
+        data: Any,
+        batch_size: int,
+        objectives: Objectives | None = None,
+        classes: ClassWeights | None = None,
     ) -> Any:
         """
         Return data whose batches are checked; see `checked_batches`.
@@ -263,10 +289,12 @@ class TrainingData:
             The required number of items in a batch.
         objectives : Objectives, optional
             Losses and metrics, if there are targets.
+        classes : ClassWeights, optional
+            Weights of classes.
         """
         names, settings = (self.node_names, self.probe_names), self._settings
         outputs = self.output_specs
-        check = BatchCheck(*names, batch_size, settings, objectives, outputs)
+        check = BatchCheck(*names, batch_size, settings, objectives, outputs, classes)
         return checked_batches(data, check, self._simulation.tensor_graph.errors)
 
     def output_specs(self, n_steps: int | None) -> dict[str, tf.TensorSpec]:
@@ -277,21 +305,14 @@ class TrainingData:
             for name, o in zip(self.probe_names.values(), outputs)
         }
 
-    def whole_minibatches(self, n_items: int) -> int:
-        """Return the number of items that can be used."""
-        n_used = self._n_used(n_items)
-        if n_used != n_items:
-            warnings.warn(
-                f"The batch size of the data ({n_items}) is not evenly divisible by "
-                f"the minibatch_size of the Simulator ({self.minibatch_size}); the "
-                f"last {n_items - n_used} items are not used"
-            )
-        return n_used
-
-    def _n_used(self, n_items: int) -> int:
-        return n_items // self.minibatch_size * self.minibatch_size
-
-    def targets(self, y: Any, objectives: Objectives, batch_size: int) -> dict | None:
+    def targets(
+        self,
+        y: Any,
+        objectives: Objectives,
+        batch_size: int,
+        n_steps: int | None = None,
+        lengths: np.ndarray | None = None,
+    ) -> dict | None:
         """
         Return the targets of the Keras model.
 
@@ -303,6 +324,10 @@ class TrainingData:
             Losses and metrics.
         batch_size : int
             The required number of items.
+        n_steps : int, optional
+            The number of steps of the inputs.
+        lengths : (batch_size,) array of int, optional
+            How many steps of each item count, by default all.
 
         Returns
         -------
@@ -324,7 +349,10 @@ class TrainingData:
                 "own, along with the inputs",
                 "y",
             )
-        arrays = {name: as_array(name, value) for name, value in named.items()}
+        arrays = {
+            name: as_target(name, value, n_steps, lengths)
+            for name, value in named.items()
+        }
         for name, array in arrays.items():
             check_target_shape(name, array.shape, batch_size)
         used = used_targets(arrays, objectives.names)
@@ -335,8 +363,7 @@ class TrainingData:
             check_fits(name, extent, self._settings.dtype)
             if name in objectives.of_labels:
                 check_labels(name, extent, outputs[name].shape[-1])
-        n_items = self._n_used(batch_size)
-        return {name: array[:n_items] for name, array in used.items()} or None
+        return used or None
 
     def sample_weights(
         self,
@@ -375,14 +402,13 @@ class TrainingData:
             return None
         targets = targets or {}
         used = [name for name in targets if name in objectives.weighted]
-        n_items = self._n_used(batch_size)
-        arrays = {name: np.ones((n_items, 1)) for name in targets}
+        arrays = {name: np.ones((batch_size, 1)) for name in targets}
         for name, value in weights_by_name(weights, self.probe_names, used).items():
             array = as_array(name, value)
             check_weights(name, array.shape, batch_size, Extent.of(array))
             # of one rank, or Keras loses track of it
             shape = array.shape if array.ndim > 1 else (len(array), 1)
-            arrays[name] = array.reshape(shape)[:n_items]
+            arrays[name] = np.reshape(array, shape)
         return arrays
 
 
@@ -395,3 +421,11 @@ def number_of_steps(x: Any) -> int | None:
         lengths = [spec.shape[1] for n, spec in inputs.items() if n != "n_steps"]
         return lengths[0] if lengths else None
     return None
+
+
+def counted_by(x: Any) -> str | None:
+    """Return the name by which batches say what of them counts, if it is known."""
+    if not isinstance(x, tf.data.Dataset):
+        return None
+    inputs, _, _ = keras.utils.unpack_x_y_sample_weight(x.element_spec)
+    return next((name for name in (LENGTHS, IS_ITEM) if name in inputs), None)

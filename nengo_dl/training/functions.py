@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -21,6 +22,33 @@ from nengo_dl.training.gradients import broken_paths, python_in_loops
 from nengo_dl.training.keras_model import SimulatorModel, TrainingFacts
 
 KERAS_VERSION = tuple(int(number) for number in keras.__version__.split(".")[:2])
+
+
+@dataclass(frozen=True)
+class BatchFacts:
+    """
+    What is known of batches before the first of them is seen.
+
+    Parameters
+    ----------
+    n_steps : int or None
+        Number of steps, if all batches have the same.
+    targets : structure of tf.TensorSpec
+        See `TrainingData.target_specs`.
+    given : tuple of nengo.Node
+        The Nodes of which batches have the outputs.
+    counted_by : str or None
+        How batches say what of them counts; see `counted_by`.
+    """
+
+    n_steps: int | None
+    targets: Any
+    given: tuple[nengo.Node, ...]
+    counted_by: str | None
+
+    def key(self) -> tuple:
+        """Return what functions depend on."""
+        return (self.n_steps, str(self.targets), self.given, self.counted_by)
 
 
 class TrainingFunctions:
@@ -45,10 +73,8 @@ class TrainingFunctions:
     def prepare(
         self,
         model: SimulatorModel,
-        steps: int | None,
         keep_state: bool,
-        target_specs: Any,
-        given: tuple[nengo.Node, ...],
+        batches: BatchFacts,
         jit_compile: bool | str,
     ) -> None:
         """
@@ -58,14 +84,10 @@ class TrainingFunctions:
         ----------
         model : SimulatorModel
             The model, which has been compiled.
-        steps : int or None
-            Number of steps, if all batches have the same.
         keep_state : bool
             Whether the state at the end of a batch is kept.
-        target_specs : structure of tf.TensorSpec
-            See `TrainingData.target_specs`.
-        given : tuple of nengo.Node
-            The Nodes of which batches have the outputs.
+        batches : BatchFacts
+            The kind of batches.
         jit_compile : bool or "auto"
             Whether the user wants XLA to compile whole batches.
 
@@ -81,8 +103,8 @@ class TrainingFunctions:
         """
         graph = self._simulation.tensor_graph
         names = set(model.objectives.losses)
-        if isinstance(target_specs, Mapping):
-            names &= model.objectives.counted(target_specs)
+        if isinstance(batches.targets, Mapping):
+            names &= model.objectives.counted(batches.targets)
         probes = [probe for probe, name in self._probe_names.items() if name in names]
         is_local = model.distribute_strategy.num_replicas_in_sync == 1
         if not is_local and KERAS_VERSION < (3, 10):
@@ -94,7 +116,8 @@ class TrainingFunctions:
         if self._made_for != (model.objectives, model.optimizer):
             self._made_for = (model.objectives, model.optimizer)
             self._train_functions = {}
-        key = (steps, keep_state, jit_compile, str(target_specs), given)
+        steps = batches.n_steps
+        key = (keep_state, jit_compile, batches.key())
         if key in self._train_functions:
             model.facts, model.train_function = self._train_functions[key]
             return
@@ -108,7 +131,7 @@ class TrainingFunctions:
                 )
         if not model.optimizer.built:
             model.optimizer.build(model.trainable_variables)
-        uses_xla = self._uses_xla(model, steps, target_specs, given, jit_compile)
+        uses_xla = self._uses_xla(model, batches, jit_compile)
         model.facts = TrainingFacts(steps, keep_state, uses_xla)
         model.make_train_function(force=True)
         self._train_functions[key] = model.facts, model.train_function
@@ -121,24 +144,20 @@ class TrainingFunctions:
             )
 
     def _uses_xla(
-        self,
-        model: SimulatorModel,
-        steps: int | None,
-        target_specs: Any,
-        given: tuple[nengo.Node, ...],
-        jit_compile: bool | str,
+        self, model: SimulatorModel, batches: BatchFacts, jit_compile: bool | str
     ) -> bool:
         """Return whether XLA compiles whole batches; warn if it cannot as it should."""
         graph = self._simulation.tensor_graph
         is_local = model.distribute_strategy.num_replicas_in_sync == 1
         if jit_compile == "auto":
+            steps = batches.n_steps
             return (
                 is_local
                 and steps is not None
-                and graph.compiles_training(steps, given)
+                and graph.compiles_training(steps, batches.given)
                 and model.layers_compile()
                 and model.is_here()
-                and model.objectives_compile(target_specs, steps)
+                and model.objectives_compile(batches.targets, steps, batches.counted_by)
             )
         if not jit_compile:
             return False

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -18,9 +18,11 @@ import keras
 import tensorflow as tf
 from nengo.exceptions import SimulationError, ValidationError
 
+from nengo_dl.execution.lengths import IS_ITEM, Lengths
 from nengo_dl.simulation.device import working_context
 from nengo_dl.tensor_graph import NOT_WHOLE, TensorGraph
 from nengo_dl.training.batches import by_name
+from nengo_dl.training.counting import Counted
 from nengo_dl.training.objectives import Objectives
 from nengo_dl.utils import are_here, without_warnings, xla_compiles
 
@@ -103,15 +105,16 @@ class SimulatorModel(keras.Model):
         Losses and metrics; none before `compile`.
     facts : TrainingFacts
         What the next training function may rely on.
-    reading : contextlib.ExitStack
-        Closed as soon as Keras has read the data of a call.
+    keep_state : bool or None
+        Whether the state at the end of a batch that is not for training is kept; None
+        if a variable decides when batches are computed.
     """
 
     input_names: list[str]
     outputs_type: type
     objectives: Objectives
     facts = TrainingFacts()
-    reading = ExitStack()
+    keep_state: bool | None = None
 
     def compile(
         self,
@@ -187,7 +190,12 @@ class SimulatorModel(keras.Model):
         """Return the outputs of one batch."""
         x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         with self._float_type(), after(data):
-            return list(self._network_outputs(x).values())
+            *outputs, n_steps = self._network_outputs(x).values()
+            lengths = Lengths.of(x)
+            if lengths is not None:
+                n_steps = n_steps if lengths.n_steps is None else lengths.n_steps
+                n_steps = tf.where(lengths.is_item, n_steps, 0)
+            return [*outputs, n_steps]
 
     def _float_type(self) -> AbstractContextManager:
         """Return a context with the float type of the simulation for a trace."""
@@ -198,24 +206,57 @@ class SimulatorModel(keras.Model):
         return working_context(None, dtype, alone=True)
 
     def _train(self, data: Any) -> dict[str, Any]:
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        y = by_name(y, self.output_names)
-        sample_weight = self._weights_by_name(sample_weight)
+        x, y, sample_weight = self._parts(data)
         with tf.GradientTape() as tape:
             y_pred = self._network_outputs(x, self.facts)
-            loss = self._loss(y, y_pred, sample_weight)
+            counted = self._counted(x, (y, y_pred, sample_weight))
+            loss = self.objectives.total_loss(counted, self.losses)
             # replicas add up their gradients
-            n_replicas = self.distribute_strategy.num_replicas_in_sync
-            mean = loss if n_replicas == 1 else loss / n_replicas
-            scaled = self.optimizer.scale_loss(mean)
+            scaled = self.optimizer.scale_loss(self._part(loss, Lengths.of(x)))
         variables = self.trainable_variables
         gradients = tape.gradient(scaled, [v.value for v in variables])
         # parameters that have no influence on the loss stay as they are
         pairs = [(g, v) for g, v in zip(gradients, variables) if g is not None]
         if pairs:
             self.optimizer.apply_gradients(pairs)
-        self.objectives.update_metrics(y, y_pred, sample_weight)
+        self.objectives.update_metrics(counted)
         return self._step_results(y)
+
+    def _parts(self, data: Any) -> tuple[Any, dict, dict]:
+        """Return inputs, targets and weights, the latter by name."""
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        y = by_name(y, self.output_names)
+        return x, y, self._weights_by_name(sample_weight)
+
+    def _counted(self, x: Any, values: tuple[dict, dict, dict]) -> Counted:
+        """
+        Return targets, outputs and weights, without what does not count if possible.
+
+        Items that fill up a batch are cut off, as some losses and metrics return one
+        number for all items. XLA needs batches of one size; there, and where steps do
+        not count, losses and metrics have to leave out the rest.
+        """
+        lengths = Lengths.of(x)
+        if lengths is None:
+            return Counted(*values)
+        share = lengths.share(self.get_layer("TensorGraph").settings.dtype)
+        if lengths.n_steps is None and not self.jit_compile:
+            y, y_pred, weights = tf.nest.map_structure(lengths.only_items, values)
+            return Counted(y, y_pred, weights, None, share)
+        y, y_pred, weights = values
+        # (what comes after the end need not be a number)
+        y = {name: lengths.hold(target) for name, target in y.items()}
+        return Counted(y, y_pred, weights, lengths, share)
+
+    def _part(self, loss: tf.Tensor, lengths: Lengths | None) -> tf.Tensor:
+        """Return what a replica adds to the loss of a batch."""
+        n_replicas = self.distribute_strategy.num_replicas_in_sync
+        if n_replicas == 1 or lengths is None:
+            return loss if n_replicas == 1 else loss / n_replicas
+        n_items = lengths.n_items(loss.dtype)
+        context = tf.distribute.get_replica_context()
+        n_all = context.all_reduce(tf.distribute.ReduceOp.SUM, n_items)
+        return loss * tf.math.divide_no_nan(n_items, n_all)
 
     def _network_outputs(
         self, x: Any, facts: TrainingFacts | None = None
@@ -237,29 +278,31 @@ class SimulatorModel(keras.Model):
                 f"last or as 'n_steps' (received {list(x)})",
                 "x",
             )
-        graph = self.get_layer("TensorGraph")
+        graph, lengths = self.get_layer("TensorGraph"), Lengths.of(x)
         inputs = [
             tf.cast(x[name], spec.dtype)
             for name, spec in zip(self.input_names, self.inputs)
             if name in x
         ]
+        if lengths is not None:
+            inputs = [*map(lengths.hold, inputs[:-1]), inputs[-1]]
         nodes = zip(self.input_names, graph.program.nodes)
         outputs = graph(
             inputs,
             training=facts is not None,
             n_steps=None if facts is None else facts.n_steps,
-            keep_state=None if facts is None else facts.keep_state,
+            keep_state=self.keep_state if facts is None else facts.keep_state,
             given=[node for name, node in nodes if name in x],
+            lengths=lengths,
         )
         return dict(zip(self.output_names, outputs))
 
     def _test(self, data: Any) -> dict[str, Any]:
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        y = by_name(y, self.output_names)
-        sample_weight = self._weights_by_name(sample_weight)
+        x, y, sample_weight = self._parts(data)
         y_pred = self._network_outputs(x)
-        self._loss(y, y_pred, sample_weight)
-        self.objectives.update_metrics(y, y_pred, sample_weight)
+        counted = self._counted(x, (y, y_pred, sample_weight))
+        self.objectives.total_loss(counted, self.losses)
+        self.objectives.update_metrics(counted)
         return self._step_results(y)
 
     def _step_results(self, y: Mapping) -> dict[str, tf.Tensor]:
@@ -268,9 +311,6 @@ class SimulatorModel(keras.Model):
             # Keras takes means of what replicas return along their first axis
             return {name: tf.reshape(value, [1]) for name, value in results.items()}
         return results
-
-    def _loss(self, y: Mapping, y_pred: Mapping, sample_weight: Mapping) -> tf.Tensor:
-        return self.objectives.total_loss(y, y_pred, sample_weight, self.losses)
 
     def _weights_by_name(self, weights: Any) -> dict[str, tf.Tensor]:
         if tf.is_tensor(weights):
@@ -313,14 +353,29 @@ class SimulatorModel(keras.Model):
         variables = [*self.variables, *self.metrics_variables]
         return are_here([*variables, *self.optimizer.variables])
 
-    def objectives_compile(self, y: Any, n_steps: int) -> bool:
-        """Return whether XLA compiles the losses and metrics; see `check_targets`."""
-        specs = (by_name(y, self.output_names), self._output_specs(n_steps))
+    def objectives_compile(
+        self, y: Any, n_steps: int, counted_by: str | None = None
+    ) -> bool:
+        """
+        Return whether XLA compiles the losses and metrics; see `check_targets`.
+
+        Parameters
+        ----------
+        counted_by : str, optional
+            The name by which batches say what of them counts, if not everything does.
+        """
+        batch_size = self.inputs[-1].shape[0]
+        counts = {}
+        if counted_by is not None:
+            dtype = tf.bool if counted_by == IS_ITEM else tf.int32
+            counts[counted_by] = tf.TensorSpec((batch_size, 1), dtype)
+        specs = (by_name(y, self.output_names), self._output_specs(n_steps), counts)
 
         def compute(*tensors: tf.Tensor) -> tf.Tensor:
-            y, y_pred = tf.nest.pack_sequence_as(specs, tensors)
-            loss = self.objectives.total_loss(y, y_pred, {}, [])
-            self.objectives.update_metrics(y, y_pred, {})
+            y, y_pred, counts = tf.nest.pack_sequence_as(specs, tensors)
+            counted = Counted(y, y_pred, {}, Lengths.of(counts))
+            loss = self.objectives.total_loss(counted, [])
+            self.objectives.update_metrics(counted)
             return loss
 
         function = tf.function(compute, autograph=False, jit_compile=True)
@@ -334,20 +389,17 @@ class SimulatorModel(keras.Model):
 
     def make_train_function(self, force: bool = False) -> Callable:
         """Make the function that trains with one batch."""
-        self.reading.close()
         self.jit_compile = self.facts.jit_compile
         return super().make_train_function(force)
 
     def make_test_function(self, force: bool = False) -> Callable:
         """Make the function that evaluates one batch."""
-        self.reading.close()
         # the simulation within is a compiled function already
         self.jit_compile = False
         return super().make_test_function(force)
 
     def make_predict_function(self, force: bool = False) -> Callable:
         """Make the function that predicts one batch."""
-        self.reading.close()
         self.jit_compile = False
         return super().make_predict_function(force)
 

@@ -17,8 +17,10 @@ import keras
 import tensorflow as tf
 from nengo.exceptions import ValidationError
 
-from nengo_dl.losses import TimeReduction
+from nengo_dl.execution.lengths import Lengths
+from nengo_dl.losses import TimeReduction, nan_mse, nan_squared_errors
 from nengo_dl.training.compiling import instance, known, unusable
+from nengo_dl.training.counting import check_can_leave_out, counted_weights
 
 
 class ProbeMetric:
@@ -42,6 +44,9 @@ class ProbeMetric:
         if self.reduction is not None:
             metric = self.reduction.loss
         self._given = metric
+        # (such a function may return anything)
+        is_function = not isinstance(metric, (str, type, keras.metrics.Metric))
+        self._function = metric if is_function and metric is not nan_mse else None
         self.metric: keras.metrics.Metric | None = None
         if not isinstance(metric, str) or metric not in SHAPE_DEPENDENT:
             self.metric = as_metric(probe, metric)
@@ -62,12 +67,28 @@ class ProbeMetric:
         y_true: tf.Tensor | None,
         y_pred: tf.Tensor,
         sample_weight: tf.Tensor | None = None,
+        lengths: Lengths | None = None,
     ) -> None:
-        """Include a batch."""
+        """Include a batch, of which all items count, or those that ``lengths`` says."""
         if self.reduction is not None:
-            sample_weight = self.reduction.reduce_weights(sample_weight, y_pred)
-            y_true, y_pred = self.reduction.reduce(y_true, y_pred)
+            ends = None if lengths is None else lengths.n_steps
+            sample_weight = self.reduction.reduce_weights(sample_weight, y_pred, ends)
+            y_true, y_pred = self.reduction.reduce(y_true, y_pred, ends)
+            lengths = None if lengths is None else lengths.of_items()
+        if lengths is not None:
+            self._check_can_leave_out(y_true, y_pred, lengths)
+            sample_weight = counted_weights(lengths, y_pred, sample_weight)
         self.update_reduced(y_true, y_pred, sample_weight)
+
+    def _check_can_leave_out(
+        self, y_true: tf.Tensor | None, y_pred: tf.Tensor, lengths: Lengths
+    ) -> None:
+        if self._function is None:
+            return
+        if y_true is not None:
+            y_true = tf.cast(y_true, y_pred.dtype)
+        values = tf.convert_to_tensor(self._function(y_true, y_pred))
+        check_can_leave_out(self.name, values, y_pred, lengths)
 
     def update_reduced(
         self,
@@ -125,7 +146,9 @@ def as_metric(probe: str, metric: Any) -> keras.metrics.Metric:
         return instance(metric, keras.metrics.Metric, "metric", probe)
     if not callable(metric):
         raise unusable(metric, "metric", probe)
-    return keras.metrics.MeanMetricWrapper(metric, name=name or _name_of(metric))
+    own_name = name or _name_of(metric)
+    function = nan_squared_errors if metric is nan_mse else metric
+    return keras.metrics.MeanMetricWrapper(function, name=own_name)
 
 
 def _name_of(function: Any) -> str:

@@ -16,15 +16,19 @@ from functools import partial
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from nengo.exceptions import ValidationError
 
-from nengo_dl.losses import Regularize, TimeReduction
+from nengo_dl.execution.lengths import Lengths
+from nengo_dl.losses import Regularize, TimeReduction, nan_mse, nan_squared_errors
 from nengo_dl.training.broadcasting import broadcasts
 from nengo_dl.training.compiling import instance, known, unusable
+from nengo_dl.training.counting import Counted, check_can_leave_out, counted_weights
 from nengo_dl.training.metrics import ProbeMetric, number_names, own_metric
 from nengo_dl.training.targets import takes_labels
 from nengo_dl.training.weights import check_weights_fit
+from nengo_dl.utils import function_name
 
 
 class Objectives:
@@ -106,6 +110,11 @@ class Objectives:
         return name in given or isinstance(self.losses.get(name), Regularize)
 
     @property
+    def losses_with_targets(self) -> set[str]:
+        """The names of the probes that have a loss which needs targets."""
+        return {name for name in self.losses if not self._counts(name, ())}
+
+    @property
     def weighted(self) -> set[str]:
         """The names of the probes for which sample weights make a difference."""
         metrics = {metric.probe for metric in self._metrics if metric.is_weighted}
@@ -119,6 +128,25 @@ class Objectives:
             for name, loss in self.losses.items()
             if takes_labels(loss.loss if isinstance(loss, TimeReduction) else loss)
         }
+
+    def check_lengths(self, lengths: np.ndarray) -> None:
+        """
+        Check that something of every item counts.
+
+        Parameters
+        ----------
+        lengths : (n_items,) array of int
+            The numbers of steps of items.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If a loss or metric is about steps that an item does not have.
+        """
+        for name in self.names:
+            for reduction in self._reductions(name):
+                for length in np.unique(lengths):
+                    reduction.check_steps(int(length))
 
     def check_weights(
         self,
@@ -240,22 +268,15 @@ class Objectives:
                 metric.update(y_true, y_pred)
 
     def total_loss(
-        self,
-        y_true: Mapping[str, tf.Tensor],
-        y_pred: Mapping[str, tf.Tensor],
-        sample_weight: Mapping[str, tf.Tensor],
-        regularization: Sequence[tf.Tensor],
+        self, batch: Counted, regularization: Sequence[tf.Tensor]
     ) -> tf.Tensor:
         """
         Return the loss of a batch, and include it in the results.
 
         Parameters
         ----------
-        y_true, y_pred : dict of {str: tensor}
-            Targets and outputs by the name of the probe.
-        sample_weight : dict of {str: tensor}
-            Weights by the name of the probe: of items, or of all that the loss
-            function returns.
+        batch : Counted
+            Targets, outputs, and weights.
         regularization : list of tensor
             Losses that do not depend on targets.
 
@@ -266,11 +287,15 @@ class Objectives:
         """
         values, terms = [], []
         for name, loss in self.losses.items():
-            if not self._counts(name, y_true):
+            if not self._counts(name, batch.y_true):
                 values.append(tf.zeros((), keras.config.floatx()))
                 continue
             value = reduced_loss(
-                loss, y_true.get(name), y_pred[name], sample_weight.get(name)
+                loss,
+                batch.y_true.get(name),
+                batch.y_pred[name],
+                batch.weights.get(name),
+                batch.lengths,
             )
             value = tf.cast(value, keras.config.floatx())
             values.append(value)
@@ -278,21 +303,18 @@ class Objectives:
             terms.append(value if weight == 1 else weight * value)
         terms += [tf.cast(term, keras.config.floatx()) for term in regularization]
         total = tf.add_n(terms) if terms else tf.zeros((), keras.config.floatx())
-        self._means.update_state([total, *values])
+        self._means.update_state([total, *values], batch.share)
         return total
 
-    def update_metrics(
-        self,
-        y_true: Mapping[str, tf.Tensor],
-        y_pred: Mapping[str, tf.Tensor],
-        sample_weight: Mapping[str, tf.Tensor],
-    ) -> None:
+    def update_metrics(self, batch: Counted) -> None:
         """Include a batch in the results of all metrics; see `total_loss`."""
         for metric in self._metrics:
-            if not self._counts(metric.probe, y_true):
-                continue
-            weight = sample_weight.get(metric.probe) if metric.is_weighted else None
-            metric.update(y_true.get(metric.probe), y_pred[metric.probe], weight)
+            name = metric.probe
+            if self._counts(name, batch.y_true):
+                weight = batch.weights.get(name) if metric.is_weighted else None
+                metric.update(
+                    batch.y_true.get(name), batch.y_pred[name], weight, batch.lengths
+                )
 
     def keras_metrics(self) -> list[keras.metrics.Metric]:
         """Return everything that has to be reset at the beginning of an epoch."""
@@ -336,10 +358,19 @@ class Means(keras.metrics.Metric):
         self.sums = self.add_variable((len(names),), "zeros", name="sums")
         self.count = self.add_variable((), "zeros", name="count")
 
-    def update_state(self, values: list[tf.Tensor]) -> None:
-        """Include one value for each name."""
-        self.sums.assign_add(tf.stack(values))
-        self.count.assign_add(1.0)
+    def update_state(
+        self, values: list[tf.Tensor], share: tf.Tensor | None = None
+    ) -> None:
+        """Include one value for each name, of a part of a batch if a share is given."""
+        stacked = tf.stack(values)
+        if share is None:
+            self.sums.assign_add(stacked)
+            self.count.assign_add(1.0)
+            return
+        share = tf.cast(share, stacked.dtype)
+        # (the mean over no items is not a number)
+        self.sums.assign_add(tf.math.multiply_no_nan(stacked, share))
+        self.count.assign_add(share)
 
     def result(self) -> dict[str, tf.Tensor]:
         """Return the means by name; zeros before the first batch."""
@@ -351,6 +382,9 @@ def as_loss(probe: str, loss: Any) -> Callable:
     """Return a loss function, or a `keras.losses.Loss`."""
     if isinstance(loss, TimeReduction):
         return loss.around(as_loss(probe, loss.loss))
+    if loss is nan_mse:
+        # of which items and steps can be left out
+        return nan_squared_errors
     if isinstance(loss, str):
         loss = known(keras.losses.get, loss, "loss", probe)
     if isinstance(loss, type):
@@ -373,6 +407,7 @@ def reduced_loss(
     y_true: tf.Tensor | None,
     y_pred: tf.Tensor,
     weight: tf.Tensor | None = None,
+    lengths: Lengths | None = None,
 ) -> tf.Tensor:
     """
     Return the loss of a batch as one number.
@@ -387,6 +422,8 @@ def reduced_loss(
         Output.
     weight : tensor, optional
         Sample weights; their first axes are those of what the loss function returns.
+    lengths : Lengths, optional
+        What of the batch counts; by default all of it.
 
     Returns
     -------
@@ -396,20 +433,37 @@ def reduced_loss(
         ``"mean_with_sample_weight"``. (Nothing is cast to the type that a
         `keras.losses.Loss` has, which is less precise in simulations with float64.)
     """
-    is_object = isinstance(loss, keras.losses.Loss)
+    reduction = loss.reduction if isinstance(loss, keras.losses.Loss) else None
     if isinstance(loss, TimeReduction):
-        weight = loss.reduce_weights(weight, y_pred)
+        ends = None if lengths is None else lengths.n_steps
+        weight = loss.reduce_weights(weight, y_pred, ends)
+        y_true, y_pred = loss.reduce(y_true, y_pred, ends)
+        loss, lengths = loss.loss, None if lengths is None else lengths.of_items()
     values = loss_values(loss, y_true, y_pred)
+    if lengths is None:
+        return _reduced(values, weight, reduction)
+    check_can_leave_out(function_name(loss), values, y_pred, lengths)
+    weight = counted_weights(lengths, y_pred, weight, alike=reduction != "sum")
+    value = _reduced(values, weight, reduction)
+    if reduction in ("sum", "mean_with_sample_weight"):
+        return value
+    # (a mean over what counts, as that is what weights are zero for)
+    n_all = tf.cast(tf.shape(values)[0], value.dtype)
+    return tf.math.divide_no_nan(value * n_all, lengths.n_items(value.dtype))
+
+
+def _reduced(
+    values: tf.Tensor, weight: tf.Tensor | None, reduction: str | None
+) -> tf.Tensor:
+    """Return the values of a loss function as one number; see `reduced_loss`."""
     if weight is not None:
         weight = tf.cast(weight, values.dtype)
         weight = with_rank(weight, values.shape.rank)
         values *= weight
-        if is_object and loss.reduction == "mean_with_sample_weight":
+        if reduction == "mean_with_sample_weight":
             weights = tf.broadcast_to(weight, tf.shape(values))
             return tf.math.divide_no_nan(tf.reduce_sum(values), tf.reduce_sum(weights))
-    if is_object and loss.reduction == "sum":
-        return tf.reduce_sum(values)
-    return tf.reduce_mean(values)
+    return tf.reduce_sum(values) if reduction == "sum" else tf.reduce_mean(values)
 
 
 def with_rank(weight: tf.Tensor, rank: int) -> tf.Tensor:

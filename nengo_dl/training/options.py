@@ -55,12 +55,12 @@ def check_fit_options(kwargs: Mapping[str, Any]) -> None:
     nengo.exceptions.ValidationError
         If there is something wrong with one of them.
     """
-    if kwargs.get("class_weight") is not None:
+    shuffle = kwargs.get("shuffle")
+    if isinstance(shuffle, str) and shuffle not in ("batch", "length"):
         raise ValidationError(
-            "Classes cannot have weights, as outputs have a time axis; use "
-            "`sample_weight` instead: an array with the weight of the class of every "
-            "item (or of every step of every item)",
-            "class_weight",
+            'must be True, False, "batch" (only within batches), or "length" (items of '
+            f"similar lengths make up batches), received {shuffle!r}",
+            "shuffle",
         )
     split = kwargs.get("validation_split", 0)
     is_number = isinstance(split, numbers.Real) and not isinstance(split, bool)
@@ -98,22 +98,20 @@ def check_validation_data(data: Any) -> None:
         )
 
 
-def check_split(n_items: int, validation_split: float, minibatch_size: int) -> None:
+def check_split(n_items: int, validation_split: float) -> None:
     """
-    Check that both parts of data that are split are whole minibatches.
+    Check that there are items in both parts of data that are split.
 
     Raises
     ------
     nengo.exceptions.ValidationError
-        If they are not.
+        If one of them is empty.
     """
     n_train = int(n_items * (1 - validation_split))
     for n, what in ((n_train, "training"), (n_items - n_train, "validation")):
-        if n % minibatch_size != 0:
+        if n == 0:
             raise ValidationError(
-                f"With validation_split={validation_split:g}, {n} of {n_items} items "
-                f"are for {what}, which is not evenly divisible by "
-                f"minibatch_size={minibatch_size}; choose another split, or pass "
-                "validation_data",
+                f"With validation_split={validation_split:g}, none of {n_items} items "
+                f"is for {what}; choose another split, or pass validation_data",
                 "validation_split",
             )

@@ -18,7 +18,9 @@ from nengo.exceptions import ValidationError
 from nengo_dl.simulation.arrays import Extent
 
 
-def check_target_shape(name: str, shape: Sequence[int | None], n_items: int) -> None:
+def check_target_shape(
+    name: str, shape: Sequence[int | None], n_items: int | None
+) -> None:
     """
     Check the shape of targets.
 
@@ -28,8 +30,8 @@ def check_target_shape(name: str, shape: Sequence[int | None], n_items: int) -> 
         Name of the Probe.
     shape : sequence of (int or None)
         The shape; None where it is not known.
-    n_items : int
-        The required number of items.
+    n_items : int or None
+        The required number of items, if it is known.
 
     Raises
     ------
@@ -44,7 +46,7 @@ def check_target_shape(name: str, shape: Sequence[int | None], n_items: int) -> 
             "for example with `targets[:, None, :]` for a single timestep",
             "y",
         )
-    if shape[0] not in (None, n_items):
+    if None not in (shape[0], n_items) and shape[0] != n_items:
         raise ValidationError(
             f"Batch size of data ({shape[0]}) for '{name}' does not match expected "
             f"size ({n_items}), the batch size of the inputs",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import keras
@@ -19,14 +19,15 @@ import numpy as np
 import tensorflow as tf
 from nengo.exceptions import SimulationError, ValidationError
 
+from nengo_dl.execution.lengths import LENGTHS
 from nengo_dl.execution.places import place_of
 from nengo_dl.simulation.simulation import Simulation
 from nengo_dl.simulation.steps import warn_of_one_step
 from nengo_dl.tensor_graph import NOT_WHOLE
 from nengo_dl.training.advice import warn_of_nan, warn_of_spikes
 from nengo_dl.training.compiling import check_optimizer, objectives_by_name
-from nengo_dl.training.data import TrainingData, number_of_steps
-from nengo_dl.training.functions import TrainingFunctions
+from nengo_dl.training.data import TrainingData, counted_by, number_of_steps
+from nengo_dl.training.functions import BatchFacts, TrainingFunctions
 from nengo_dl.training.gradients import checked_probes, compare_gradients
 from nengo_dl.training.keras_model import SimulatorModel, simulator_model
 from nengo_dl.training.options import (
@@ -34,6 +35,7 @@ from nengo_dl.training.options import (
     check_jit_compile,
     drop_batch_sizes,
 )
+from nengo_dl.training.predictions import Predictions
 from nengo_dl.training.progress import CompilationBar
 from nengo_dl.training.reuse import Compiled
 from nengo_dl.training.shuffling import ordered_batches, shuffled_batches, split
@@ -149,17 +151,18 @@ class Trainer:
                 kwargs["validation_data"] = self._validation_data(n_steps, kwargs)
             steps = number_of_steps(x)
             self.check_one_step(steps, stateful, training=True)
+            if self._groups_lengths(x, kwargs):
+                # batches are as long as their items
+                steps = None
             self._check_validation(steps, stateful, kwargs)
             given = data.given_nodes(x)
             with self._simulation.context(alone=True):
-                self._functions.prepare(
-                    model, steps, keep_state, target_specs, given, self._jit_compile
-                )
+                x, y = self._batches(x, y, kwargs)
+                facts = BatchFacts(steps, target_specs, given, counted_by(x))
+                self._functions.prepare(model, keep_state, facts, self._jit_compile)
             with self._restored_on_failure():
-                with self._simulation.context(alone=True):
-                    x, y = self._batches(x, y, kwargs)
-                facts = (steps, keep_state, str(target_specs), given, model.objectives)
-                with self._progress("fit", facts, kwargs):
+                seen = (keep_state, facts.key(), model.objectives)
+                with self._progress("fit", seen, kwargs):
                     history = model.fit(x, y, **kwargs)
         for values in history.history.values():
             # Keras 3.3 leaves tensors there
@@ -197,14 +200,17 @@ class Trainer:
         """Compute losses and metrics, without training."""
         kwargs.pop("return_dict", None)
         self._check_compiled("evaluate", self.keras_model.objectives.names)
-        with self._keras_call("evaluate", stateful, kwargs):
+        with self._keras_call("evaluate", stateful, kwargs) as keep_state:
             model = self.keras_model
             x, y, kwargs = self._data.prepare(x, y, n_steps, model.objectives, kwargs)
             self._check_targets(x, y, kwargs.get("sample_weight"))
             steps = number_of_steps(x)
             self.check_one_step(steps, stateful)
             facts = (steps, self._data.given_nodes(x), model.objectives)
-            with self._reading(x), self._progress("evaluate", facts, kwargs):
+            self._keep_ends(x, keep_state)
+            with self._simulation.context(alone=True):
+                x, y = self._batches(x, y, kwargs, shuffles=False)
+            with self._progress("evaluate", facts, kwargs):
                 with self._metrics_of_fit_kept():
                     results = model.evaluate(x, y, return_dict=True, **kwargs)
         warn_of_nan(results)
@@ -213,23 +219,26 @@ class Trainer:
 
     def predict(
         self, x: Any, n_steps: int | None, stateful: bool, **kwargs: Any
-    ) -> dict[nengo.Probe, np.ndarray]:
+    ) -> Predictions:
         """Simulate any number of items, minibatch by minibatch."""
-        with self._keras_call("predict", stateful, kwargs):
+        with self._keras_call("predict", stateful, kwargs) as keep_state:
             x, _ = self._data.inputs(x, n_steps)
             x = self._data.stream(x, kwargs["batch_size"])
             steps = number_of_steps(x)
             self.check_one_step(steps, stateful)
             facts = (steps, self._data.given_nodes(x))
-            with self._reading(x), self._progress("predict", facts, kwargs):
+            self._keep_ends(x, keep_state)
+            with self._simulation.context(alone=True):
+                x, _ = self._batches(x, None, kwargs, shuffles=False)
+            with self._progress("predict", facts, kwargs):
                 outputs = self.keras_model.predict(x, **kwargs)
-        return self._by_probe(outputs)
+        return self._predictions(outputs)
 
     def predict_on_batch(
         self, x: Any, n_steps: int | None, stateful: bool, **kwargs: Any
-    ) -> dict[nengo.Probe, np.ndarray]:
+    ) -> Predictions:
         """Simulate exactly one minibatch."""
-        with self._keras_call("predict_on_batch", stateful, kwargs):
+        with self._keras_call("predict_on_batch", stateful, kwargs) as keep_state:
             batch_size = self._simulation.settings.minibatch_size
             x, _ = self._data.inputs(x, n_steps, batch_size)
             if not isinstance(x, dict):
@@ -239,9 +248,10 @@ class Trainer:
                     "x",
                 )
             self.check_one_step(number_of_steps(x), self._simulation.settings.stateful)
+            self._keep_ends(x, keep_state)
             x = {name: tf.convert_to_tensor(array) for name, array in x.items()}
             outputs = self.keras_model.predict_on_batch(x, **kwargs)
-        return self._by_probe(outputs)
+        return self._predictions(outputs)
 
     def check_gradients(
         self,
@@ -320,7 +330,9 @@ class Trainer:
             bar.finish()
         self._computed.add((method, facts))
 
-    def _batches(self, x: Any, y: Any, kwargs: dict[str, Any]) -> tuple[Any, Any]:
+    def _batches(
+        self, x: Any, y: Any, kwargs: dict[str, Any], shuffles: bool = True
+    ) -> tuple[Any, Any]:
         """Return batches in place of arrays; those for validation are in ``kwargs``."""
         batch_size = kwargs["batch_size"]
         if isinstance(x, dict):
@@ -329,13 +341,19 @@ class Trainer:
             part = kwargs.pop("validation_split", 0)
             if part and kwargs.get("validation_data") is None:
                 data, kwargs["validation_data"] = split(data, part)
-            shuffle = kwargs.pop("shuffle", True)
+            unroll = self._simulation.settings.unroll
+            groups = self._groups_lengths(x, kwargs)
+            by_length = unroll if groups else None
+            shuffle = shuffles and kwargs.pop("shuffle", True)
+            within = isinstance(shuffle, str) and shuffle == "batch"
             if shuffle:
                 rng = self._simulation.training_rng
-                x = shuffled_batches(data, batch_size, rng, within=shuffle == "batch")
+                x = shuffled_batches(data, batch_size, rng, within, by_length)
             else:
                 x = ordered_batches(data, batch_size)
             y = None
+        if not shuffles:
+            return x, y
         # Keras would warn that it cannot shuffle streams
         kwargs.setdefault("shuffle", False)
         held_out = kwargs.get("validation_data")
@@ -354,14 +372,27 @@ class Trainer:
         for variable, value in saved:
             variable.assign(value)
 
-    @contextmanager
-    def _reading(self, x: Any) -> Iterator[None]:
-        """Return a context for a call of Keras, which casts arrays to a float type."""
-        with ExitStack() as reading:
-            if isinstance(x, dict):
-                reading.enter_context(self._simulation.context(alone=True))
-            self.keras_model.reading = reading
-            yield
+    def _groups_lengths(self, x: Any, kwargs: Mapping[str, Any]) -> bool:
+        """Return whether items of similar lengths make up batches."""
+        shuffle = kwargs.get("shuffle")
+        if not (isinstance(shuffle, str) and shuffle == "length"):
+            return False
+        if not isinstance(x, dict):
+            raise ValidationError(
+                '`shuffle="length"` is for arrays; batches of a generator or data set '
+                "are used as they come",
+                "shuffle",
+            )
+        return LENGTHS in x
+
+    def _keep_ends(self, x: Any, keep_state: bool) -> None:
+        """Have functions made that keep the state that every item ends with, or not."""
+        if isinstance(x, dict) and LENGTHS not in x:
+            return
+        model = self.keras_model
+        if model.keep_state != keep_state:
+            model.keep_state = keep_state
+            model.test_function = model.predict_function = None
 
     def _check_trainable(self) -> None:
         if self._simulation.settings.inference_only:
@@ -398,15 +429,17 @@ class Trainer:
             self.keras_model.check_targets(specs, number_of_steps(x), weight_specs)
         return specs
 
-    def _by_probe(self, outputs: Mapping[str, Any]) -> dict[nengo.Probe, np.ndarray]:
-        """Return outputs by Probe, with all items also of what they have in common."""
+    def _predictions(self, outputs: Mapping[str, Any]) -> Predictions:
+        """Return outputs of all items, and no others, by Probe."""
         program = self._simulation.tensor_graph.program
-        by_probe = {}
+        lengths = np.asarray(outputs["steps_run"])
+        is_item = lengths > 0
+        by_probe = Predictions(lengths[is_item])
         for probe, name in self._probe_names.items():
             value = np.asarray(outputs[name])
             if not place_of(program, program.probes[probe]).minibatched:
                 value = np.repeat(value, program.settings.minibatch_size, axis=0)
-            by_probe[probe] = value
+            by_probe[probe] = by_probe.without_ends(value[is_item])
         return by_probe
 
     @contextmanager

@@ -30,15 +30,6 @@ def test_validation_data_from_a_generator(net, Simulator):
         assert history.history["val_loss"] == [1]
 
 
-def test_validation_split_of_whole_minibatches(net, Simulator):
-    x = np.ones((11, 1, 1))
-    with Simulator(net, minibatch_size=2, unroll_simulation=1) as sim:
-        sim.compile(loss="mse")
-        with pytest.warns(UserWarning, match="last 1 items are not used"):
-            history = sim.fit(x, x, validation_split=0.2, verbose=0)
-        assert "val_loss" in history.history
-
-
 def test_number_of_steps_is_no_probe(net, Simulator):
     with Simulator(net) as sim:
         with pytest.raises(ValidationError, match="'n_steps' is not a valid probe"):

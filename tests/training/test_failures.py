@@ -61,9 +61,9 @@ def test_bad_data(Simulator):
         before = sim.data[net.conn].weights
         for kwargs, message in (
             ({"x": x, "y": x[:2]}, "does not match expected size"),
-            ({"x": x[:1], "y": x[:1]}, r"Batch size of data \(1\)"),
+            ({"x": x[:0], "y": x[:0]}, "Data for 'a' have no items"),
             ({"x": x[:, :3], "y": x}, "must be evenly divisible"),
-            ({"x": x[0], "y": x}, "should have rank 3"),
+            ({"x": x[0, 0], "y": x}, "should have rank 3"),
             ({"x": x, "y": x[:, 0]}, "should have rank 3"),
             ({"x": x, "y": x, "n_steps": 2}, "does not match expected size"),
             ({"y": x}, "either input data or n_steps"),
@@ -76,10 +76,12 @@ def test_bad_data(Simulator):
             ({"x": x, "y": x[:, :3]}, r"shape \(2, 3, 1\) cannot be .* 'probe'"),
             ({"x": np.full_like(x, np.nan), "y": x}, "contain NaN"),
             ({"x": x[..., [0, 0]], "y": x}, "size_out=1"),
-            ({"x": x, "y": x, "validation_split": 0.25}, "not evenly divisible"),
+            ({"x": x, "y": x, "validation_split": 0.75}, "none of . items is for tr"),
+            ({"x": x, "y": x, "shuffle": "sorted"}, "True, False, \"batch\""),
         ):
             for method in (sim.fit, sim.evaluate):
-                if "validation_split" in kwargs and method == sim.evaluate:
+                of_fit = {"validation_split", "shuffle"}
+                if of_fit & set(kwargs) and method == sim.evaluate:
                     continue
                 with pytest.raises(ValidationError, match=message):
                     method(verbose=0, **kwargs)

@@ -17,7 +17,7 @@ X = np.ones((4, 1, 1))
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"class_weight": {0: 1.0}}, "use `sample_weight` instead"),
+        ({"shuffle": "sorted"}, """True, False, "batch" .* received 'sorted'"""),
         ({"validation_split": 2}, r"from 0 to less than 1.*received 2\)"),
         ({"validation_split": 1}, r"received 1\)"),
         ({"validation_split": -0.5}, r"received -0.5\)"),
@@ -64,8 +64,6 @@ def test_options_of_fit(Simulator):
     net = linear_network()
     with Simulator(net, minibatch_size=2, unroll_simulation=1) as sim:
         sim.compile("sgd", loss="mse")
-        with pytest.raises(ValidationError, match="use `sample_weight` instead"):
-            sim.fit(X, X, class_weight={0: 1.0}, verbose=0)
         # batches for validation have the size of all others
         with pytest.warns(UserWarning, match="`validation_batch_size=3` is ignored"):
             history = sim.fit(

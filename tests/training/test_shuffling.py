@@ -20,34 +20,89 @@ pytestmark = pytest.mark.training
 @pytest.mark.parametrize("n_items", [6, 7])
 def test_batches(n_items):
     x = np.arange(n_items)
-    data = shuffled_batches(((x,), {"p": -x / 2}), 3, np.random.RandomState(0))
+    data = shuffled_batches(({"a": x}, {"p": -x / 2}), 3, np.random.RandomState(0))
     epochs = [list(data) for _ in range(3)]
-    items = [np.concatenate([x for (x,), _ in epoch]) for epoch in epochs]
+    items = [all_items(epoch) for epoch in epochs]
     assert len(data) == len(epochs[0]) == -(-n_items // 3)
     for order, epoch in zip(items, epochs):
         assert sorted(order) == x.tolist()
-        y = np.concatenate([y["p"] for _, y in epoch])
-        assert y.dtype == "float32" and (y == -order / 2).all()
+        for x_batch, y_batch in epoch:
+            y = y_batch["p"].numpy()
+            assert y.dtype == "float32" and (y == -x_batch["a"] / 2).all()
     assert (items[0] != items[1]).any() and (items[1] != items[2]).any()
-    again = shuffled_batches(x, 3, np.random.RandomState(0))
-    assert (np.concatenate(list(again)) == items[0]).all()
+    again = shuffled_batches(({"a": x},), 3, np.random.RandomState(0))
+    assert (all_items(again) == items[0]).all()
+
+
+def all_items(batches):
+    """Return the items that count; all batches have three, of the first ones if any."""
+    items = []
+    for x, *_ in batches:
+        values = x["a"].numpy()
+        n = x["is_item"].numpy().sum() if "is_item" in x else 3
+        assert len(values) == 3
+        assert (values == values[np.arange(3) % n]).all()
+        items.extend(values[:n])
+    return np.array(items)
 
 
 def test_order_within_batches():
     x = np.arange(60)
-    data = shuffled_batches(x, 30, np.random.RandomState(0), within=True)
-    first, second = (batch.numpy().tolist() for batch in data)
+    data = shuffled_batches(({"a": x},), 30, np.random.RandomState(0), within=True)
+    first, second = (batch["a"].numpy().tolist() for (batch,) in data)
     assert sorted(first) == list(range(30)) != first
     assert sorted(second) == list(range(30, 60)) != second
 
 
-@pytest.mark.parametrize("n_items, sizes", [(6, [3, 3]), (7, [3, 3, 1])])
-def test_order_of_the_arrays(n_items, sizes):
+@pytest.mark.parametrize("n_items, n_batches", [(6, 2), (7, 3), (2, 1)])
+def test_order_of_the_arrays(n_items, n_batches):
     x = np.arange(n_items)
     data = ordered_batches(({"a": x},), 3)
-    batches = [batch["a"].numpy() for (batch,) in data]
-    assert [len(batch) for batch in batches] == sizes
-    assert np.concatenate(batches).tolist() == x.tolist()
+    assert len(list(data)) == n_batches
+    assert all_items(data).tolist() == x.tolist()
+
+
+def test_steps_that_share_memory():
+    """There is one step of them in memory until they are in a batch."""
+    x = np.broadcast_to(np.arange(4.0)[:, None, None], (4, 5, 1))
+    for (batch,) in ordered_batches(({"a": x, "n_steps": np.full((4, 1), 5)},), 2):
+        assert batch["a"].shape == (2, 5, 1)
+        assert (batch["a"] == batch["a"][:, :1]).numpy().all()
+
+
+def test_similar_lengths():
+    lengths = np.array([5, 1, 4, 2, 5, 1, 4])
+    x = np.arange(5) + 10 * np.arange(7)[:, None]
+    arrays = (
+        {
+            "a": x[..., None],
+            "n_steps": np.full((7, 1), 6),
+            "lengths": lengths[:, None].astype(np.int32),
+        },
+        {"p": x[..., None], "last": x[:, :1]},
+    )
+    data = shuffled_batches(arrays, 2, np.random.RandomState(1), by_length=3)
+    orders = []
+    for _ in range(2):
+        items = []
+        for x_batch, y_batch in data:
+            counts = x_batch["lengths"].numpy()[:, 0]
+            n_steps = 3 if counts.max() <= 3 else 6
+            assert (x_batch["n_steps"] == n_steps).numpy().all()
+            assert x_batch["a"].shape == (2, min(n_steps, 5), 1)
+            assert (x_batch["a"] == y_batch["p"]).numpy().all()
+            assert y_batch["last"].shape == (2, 1)
+            numbers = x_batch["a"].numpy()[:, 0, 0] // 10
+            assert (counts == np.where(counts > 0, lengths[numbers], 0)).all()
+            items.append(tuple(numbers[counts > 0]))
+        assert sorted(sum(items, ())) == list(range(7))
+        # one item is left over, others are sorted
+        pairs = sorted(sorted(lengths[list(pair)]) for pair in items if len(pair) == 2)
+        assert pairs == [
+            list(pair) for pair in np.sort(np.concatenate(pairs)).reshape(3, 2)
+        ]
+        orders.append(items)
+    assert orders[0] != orders[1]
 
 
 def test_split():

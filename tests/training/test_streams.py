@@ -38,8 +38,9 @@ BAD = [
     (({"n_steps": STEPS}, X), r"Must specify 'a' .* \(received \['n_steps'\]\)"),
     ((X[:, 0], X), r"shape \(4, 1\) for 'a'"),
     (({"c": X, "n_steps": STEPS}, X), r"Must specify 'a' .*\['c', 'n_steps'\]"),
-    (({"a": X[:2], "n_steps": STEPS[:2]}, X[:2]), r"\(2, 3, 1\) for 'a'; .*\(4, None"),
-    (({"a": X[:, 0], "n_steps": STEPS}, X), r"shape \(4, 1\) for 'a'"),
+    ((np.ones((5, 3, 1)), np.ones((5, 3, 1))), "at most 4 items, .* one had 5"),
+    ((X[:0], X[:0]), "at least one; one had 0"),
+    (({"a": X[:, 0, 0], "n_steps": STEPS}, X), r"shape \(4,\) for 'a'"),
     (({"a": X[..., [0, 0]], "n_steps": STEPS}, X), r"shape \(4, 3, 2\) for 'a'"),
     (({"a": X, "n_steps": STEPS[:, 0]}, X), r"shape \(4,\) for 'n_steps'"),
     (({"a": X, "n_steps": STEPS}, {"q": X}), r"Must specify 'p' .*all targets .*\['q'"),
@@ -74,9 +75,10 @@ def test_bad_numbers_of_steps(Simulator):
         nengo.Probe(nengo.Node([1.0], label="a"))
     with Simulator(net, minibatch_size=4, unroll_simulation=3) as sim:
         for x, steps, message in (
-            (X, STEPS + 3, "does not match the number of steps"),
+            (X, STEPS + 3, "items of 6 steps, but data of 3 steps"),
             (X[:, :2], STEPS - 1, "must be evenly divisible"),
-            (X, STEPS + np.arange(4)[:, None], "same value for all items"),
+            (X, STEPS - 3, "integers of at least 1"),
+            (X, STEPS + np.arange(4)[:, None], "items of 6 steps, but data of 3"),
         ):
             with pytest.raises(ValidationError, match=message):
                 sim.predict(as_generator({"a": x, "n_steps": steps}), verbose=0)
@@ -153,16 +155,20 @@ WRONG = {
     ),
     "large target": (two(y={"p": -1e300 * X.astype(float)}), "'p' contain -1e\\+300"),
     "NaN": (two(x={"b": NAN}), "Data for 'b' contain NaN"),
-    "unequal steps": (two(x={"b": X[:, :2]}), "different number of timesteps"),
+    "unequal steps": (
+        two(x={"b": X[:, :2]}),
+        "different number of timesteps|items of 3 steps, but data of 2",
+    ),
     "n_steps": (
         two(x={"n_steps": STEPS + 1}),
-        r"\(4\) does not match the number of steps",
+        "There are items of 4 steps, but data of 3",
     ),
     "items": (
-        tuple({k: v[:3] for k, v in part.items()} for part in two()),
-        r"must have 4 items; one had 3. Use `.batch\(4, drop_remainder=True\)`",
+        tuple({k: v[[0] * 5] for k, v in part.items()} for part in two()),
+        r"at most 4 items, .* one had 5. Use `.batch\(4\)`",
     ),
-    "target items": (two(y={"p": X[:3]}), "must have 4 items; one had 3"),
+    "input items": (two(x={"b": X[:3]}), r"shape \(3, 3, 1\) for 'b'"),
+    "target items": (two(y={"p": X[:3]}), r"shape \(3, 3, 1\) for 'p'"),
     "target steps": (
         two(y={"p": X[:, :2]}),
         "cannot be compared with the output of 'p'",
@@ -174,7 +180,7 @@ WRONG = {
     ),
 }
 RANKS = {
-    "rank": (two(x={"b": X[:, 0]}), "Data for 'b' should have rank 3"),
+    "rank": (two(x={"b": X[:, 0, 0]}), "Data for 'b' should have rank 3"),
     "target rank": (two(y={"p": X[:, 0]}), "Targets for 'p' should have rank 3"),
     "name": (two(x={"c": X}), "'c' is not a valid node name"),
     "target name": (two(y={"p": X, "q": X}), "'q' is not a valid probe name"),

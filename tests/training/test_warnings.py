@@ -90,20 +90,6 @@ def test_results_that_are_not_finite(Simulator):
                 sim.evaluate(x, target * x, verbose=0)
 
 
-def test_uneven_data(Simulator):
-    net = linear_network()
-    x = np.arange(5.0)[:, None, None]
-    with Simulator(net, minibatch_size=2, unroll_simulation=1) as sim:
-        sim.compile(tf.optimizers.SGD(0.0), loss="mse", metrics=["mae"])
-        with pytest.warns(UserWarning, match="not evenly divisible"):
-            assert len(sim.predict(x, verbose=0)[net.probe]) == 4
-        with pytest.warns(UserWarning, match="not evenly divisible"):
-            history = sim.fit(x, x, sample_weight=np.ones(5), verbose=0).history
-        assert history["probe_mae"] == [pytest.approx(0.75)]
-        x = np.ones((10, 1, 1))
-        sim.fit(x, x, validation_split=0.2, verbose=0)
-
-
 def test_targets_without_loss(Simulator):
     net = two_probes()
     x = np.ones((1, 1, 1))
