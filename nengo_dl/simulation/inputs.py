@@ -182,6 +182,11 @@ def check_data(
     """
     arrays = dict(named)
     counts = arrays.pop("n_steps", None)
+    if counts is not None and np.shape(counts)[1:] == (1,) and len(counts):
+        arrays = {
+            name: held(as_array(name, array), as_array("n_steps", counts)[0, 0])
+            for name, array in arrays.items()
+        }
     arrays = check_inputs(arrays, sizes, settings, n_steps, batch_size)
     n_items = settings.minibatch_size
     if counts is not None and np.ndim(counts) > 0:
@@ -262,7 +267,7 @@ def held(array: np.ndarray, n_steps: int) -> np.ndarray:
         array = array[:, None]
     if array.ndim != 3 or array.shape[1] != 1 or n_steps < 1:
         return array
-    return np.broadcast_to(array, (len(array), n_steps, array.shape[2]))
+    return np.broadcast_to(array, (len(array), int(n_steps), array.shape[2]))
 
 
 def check_input_shape(

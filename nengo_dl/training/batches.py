@@ -33,7 +33,12 @@ from nengo_dl.simulation.inputs import (
 )
 from nengo_dl.simulation.steps import check_counts, check_n_steps
 from nengo_dl.training.objectives import Objectives
-from nengo_dl.training.sequences import as_sequences, as_target, is_ragged
+from nengo_dl.training.sequences import (
+    as_sequences,
+    as_target,
+    dense_items,
+    is_ragged,
+)
 from nengo_dl.training.targets import (
     check_labels,
     check_target_shape,
@@ -133,8 +138,41 @@ class BatchCheck:
         self.check(named)
         self.check_numbers([{n: Extent.of(a) for n, a in p.items()} for p in named])
         if lengths is not None:
-            self.check_lengths(lengths)
+            self.check_lengths(lengths, named)
         return self._filled_up(self.with_class_weights(named), lengths)
+
+    def check_lengths(
+        self, lengths: np.ndarray, parts: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """
+        Check that losses and metrics are about steps that all items have.
+
+        Parameters
+        ----------
+        lengths : (n_items,) array of int
+            How many steps of each item count.
+        parts : sequence of dict of {str: array}
+            The batch.
+        """
+        x, y, *_ = (*parts, {})
+        n_steps = int(np.max(x["n_steps"]))
+        if self._objectives is None or self._output_specs is None:
+            return
+        targets = self._specs(y)
+        facts = (str(targets), tuple(np.unique(lengths)), n_steps)
+        if facts not in self._compared:
+            outputs = self._output_specs(n_steps)
+            self._objectives.check_lengths(lengths, n_steps, targets, outputs)
+            self._compared.add(facts)
+
+    def _specs(self, values: Mapping[str, Any]) -> dict[str, tf.TensorSpec]:
+        """Return the shapes of values of a minibatch, as far as they are known."""
+        minibatch_size = self._settings.minibatch_size
+        return {
+            name: tf.TensorSpec((minibatch_size, *_shape(v)[1:]), v.dtype)
+            for name, v in values.items()
+            if None not in _shape(v)[1:]
+        }
 
     def with_class_weights(self, parts: Sequence[dict[str, Any]]) -> list[dict]:
         """Return a batch of arrays or tensors with the weights of their classes."""
@@ -146,11 +184,6 @@ class BatchCheck:
         name = self._classes.name
         own = self._classes.times(y[name], weights.get(name))
         return [x, y, {**ones, **weights, name: own}]
-
-    def check_lengths(self, lengths: np.ndarray) -> None:
-        """Check that losses and metrics are about steps that all items have."""
-        if self._objectives is not None:
-            self._objectives.check_lengths(lengths)
 
     def _with_equal_steps(
         self, x: Mapping[str, Any]
@@ -296,16 +329,7 @@ class BatchCheck:
         self, y: Mapping[str, Any], weights: Mapping[str, Any], n_steps: int | None
     ) -> None:
         """Check that losses can compare targets, once for every shape."""
-        minibatch_size = self._settings.minibatch_size
-
-        def specs(values: Mapping[str, Any]) -> dict[str, tf.TensorSpec]:
-            return {
-                name: tf.TensorSpec((minibatch_size, *_shape(v)[1:]), v.dtype)
-                for name, v in values.items()
-                if None not in _shape(v)[1:]
-            }
-
-        targets, sample_weights = specs(y), specs(weights)
+        targets, sample_weights = self._specs(y), self._specs(weights)
         facts = (tuple(targets.items()), tuple(sample_weights.items()), n_steps)
         if self._objectives is None or self._output_specs is None or not targets:
             return
@@ -382,7 +406,7 @@ class BatchCheck:
             if isinstance(x[name], tf.Tensor) and x[name].shape.rank == 3
         ]
         if not steps:
-            counts = next(iter(lengths.values()), tf.reshape(x["n_steps"], [-1]))
+            counts = next(iter(lengths.values())) if lengths else x["n_steps"]
             longest, unroll = tf.reduce_max(counts), self._settings.unroll
             whole = (longest + unroll - 1) // unroll * unroll
             # equal numbers have to be right themselves
@@ -390,7 +414,7 @@ class BatchCheck:
 
         def dense(value: Any, is_input: bool) -> tf.Tensor:
             if isinstance(value, tf.RaggedTensor):
-                return value.to_tensor(shape=[None, steps[0]])
+                return dense_items(value, steps[0])
             if not is_input or "n_steps" not in x:
                 return value
             is_held = value.shape.rank == 2

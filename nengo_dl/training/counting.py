@@ -8,7 +8,7 @@ without the items that fill up a batch, and the steps after the end of an item.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 from nengo.exceptions import ValidationError
@@ -38,45 +38,42 @@ class Counted(NamedTuple):
     share: tf.Tensor | None = None
 
 
-def check_can_leave_out(
-    name: str, values: tf.Tensor, y_pred: tf.Tensor, lengths: Lengths
-) -> None:
+def has_steps(values: Any, y_pred: Any) -> bool:
     """
-    Check that something can be left out of what a loss function returns.
+    Return whether there is a value for each step of an output.
 
     Parameters
     ----------
-    name : str
-        What the loss is of.
     values : tensor
-        What the function returns.
+        What a loss function returns.
     y_pred : (batch_size, n_steps, ...) tensor
         The output.
-    lengths : Lengths
-        What counts.
-
-    Raises
-    ------
-    nengo.exceptions.ValidationError
-        If there is no value for each item, or for each step if steps are left out.
     """
-    if lengths.n_steps is not None and y_pred.shape[1] != 1:
-        if not values.shape[1:2].is_compatible_with(y_pred.shape[1:2]):
-            raise ValidationError(
-                f"Items have unequal numbers of steps, and '{name}' returns values of "
-                f"shape {values.shape}, from which the steps after the end of an item "
-                "cannot be left out; return one value for each step, (batch_size, "
-                "n_steps), or use `nengo_dl.losses.LastStep` or "
-                "`nengo_dl.losses.TimeMean`, which know where items end",
-                "n_steps",
-            )
-    if values.shape.rank == 0:
-        raise ValidationError(
-            f"The last batch has fewer items than others, and '{name}' returns one "
-            "number for all items, from which XLA cannot leave out any; return one "
-            "value for each item, or compile with `jit_compile=False`",
-            "loss",
-        )
+    return values.shape.rank > 1 and values.shape[1:2].is_compatible_with(
+        y_pred.shape[1:2]
+    )
+
+
+def no_steps(name: str, what: str) -> ValidationError:
+    """Return the error for a loss or metric from which no steps can be left out."""
+    return ValidationError(
+        f"Items have unequal numbers of steps, and the {what} of '{name}' has no value "
+        "for each step, so that those after the end of an item cannot be left out; "
+        "return one value for each step, (batch_size, n_steps), or use "
+        "`nengo_dl.losses.LastStep` or `nengo_dl.losses.TimeMean`, which know where "
+        "items end",
+        "n_steps",
+    )
+
+
+def one_number(name: str) -> ValidationError:
+    """Return the error for a loss from which XLA can leave out no items."""
+    return ValidationError(
+        f"The last batch has fewer items than others, and '{name}' returns one number "
+        "for all items, from which XLA cannot leave out any; return one value for each "
+        "item, or compile with `jit_compile=False`",
+        "loss",
+    )
 
 
 def counted_weights(

@@ -109,9 +109,12 @@ class TrainingData:
         if kwargs.get("validation_split"):
             check_split(n_items, kwargs["validation_split"])
         lengths = x[LENGTHS][:, 0] if LENGTHS in x else None
-        y = self.targets(y, objectives, n_items, number_of_steps(x), lengths)
-        if lengths is not None:
-            objectives.check_lengths(lengths)
+        n_steps = number_of_steps(x)
+        y = self.targets(y, objectives, n_items, n_steps, lengths)
+        if lengths is not None and n_steps is not None:
+            outputs = self.output_specs(n_steps)
+            targets = self.target_specs(x, y or {})
+            objectives.check_lengths(lengths, n_steps, targets, outputs)
         weights = kwargs.pop("sample_weight", None)
         weights = self.sample_weights(weights, y, objectives, n_items)
         if classes is not None and y is not None:

@@ -20,7 +20,7 @@ from nengo.exceptions import ValidationError
 from nengo_dl.execution.lengths import Lengths
 from nengo_dl.losses import TimeReduction, nan_mse, nan_squared_errors
 from nengo_dl.training.compiling import instance, known, unusable
-from nengo_dl.training.counting import check_can_leave_out, counted_weights
+from nengo_dl.training.counting import counted_weights
 
 
 class ProbeMetric:
@@ -44,9 +44,7 @@ class ProbeMetric:
         if self.reduction is not None:
             metric = self.reduction.loss
         self._given = metric
-        # (such a function may return anything)
-        is_function = not isinstance(metric, (str, type, keras.metrics.Metric))
-        self._function = metric if is_function and metric is not nan_mse else None
+        self._takes: dict[str, bool] = {}
         self.metric: keras.metrics.Metric | None = None
         if not isinstance(metric, str) or metric not in SHAPE_DEPENDENT:
             self.metric = as_metric(probe, metric)
@@ -76,19 +74,39 @@ class ProbeMetric:
             y_true, y_pred = self.reduction.reduce(y_true, y_pred, ends)
             lengths = None if lengths is None else lengths.of_items()
         if lengths is not None:
-            self._check_can_leave_out(y_true, y_pred, lengths)
-            sample_weight = counted_weights(lengths, y_pred, sample_weight)
+            weights = counted_weights(lengths, y_pred, sample_weight)
+            if self.takes(y_true, y_pred, weights):
+                sample_weight = weights
+            else:
+                only = lengths.only_items
+                y_true = None if y_true is None else only(y_true)
+                y_pred = only(y_pred)
+                sample_weight = None if sample_weight is None else only(sample_weight)
         self.update_reduced(y_true, y_pred, sample_weight)
 
-    def _check_can_leave_out(
-        self, y_true: tf.Tensor | None, y_pred: tf.Tensor, lengths: Lengths
-    ) -> None:
-        if self._function is None:
-            return
-        if y_true is not None:
-            y_true = tf.cast(y_true, y_pred.dtype)
-        values = tf.convert_to_tensor(self._function(y_true, y_pred))
-        check_can_leave_out(self.name, values, y_pred, lengths)
+    def takes(self, y_true: Any, y_pred: Any, weights: Any) -> bool:
+        """
+        Return whether the metric can weigh what it computes.
+
+        Metrics of functions that return one number for all items, say, cannot.
+
+        Parameters
+        ----------
+        y_true, y_pred, weights : tensor or tf.TensorSpec
+            Targets, outputs and weights.
+        """
+        values = (y_true, y_pred, weights)
+        specs = [v if v is None else tf.TensorSpec(v.shape, v.dtype) for v in values]
+        if str(specs) not in self._takes:
+            # (functions that have been traced cannot make variables)
+            self.build(y_true, y_pred)
+            update = tf.function(self.update_reduced, autograph=False)
+            try:
+                update.get_concrete_function(*specs)
+                self._takes[str(specs)] = True
+            except (ValueError, TypeError):
+                self._takes[str(specs)] = False
+        return self._takes[str(specs)]
 
     def update_reduced(
         self,

@@ -24,7 +24,13 @@ from nengo_dl.execution.lengths import Lengths
 from nengo_dl.losses import Regularize, TimeReduction, nan_mse, nan_squared_errors
 from nengo_dl.training.broadcasting import broadcasts
 from nengo_dl.training.compiling import instance, known, unusable
-from nengo_dl.training.counting import Counted, check_can_leave_out, counted_weights
+from nengo_dl.training.counting import (
+    Counted,
+    counted_weights,
+    has_steps,
+    no_steps,
+    one_number,
+)
 from nengo_dl.training.metrics import ProbeMetric, number_names, own_metric
 from nengo_dl.training.targets import takes_labels
 from nengo_dl.training.weights import check_weights_fit
@@ -129,24 +135,55 @@ class Objectives:
             if takes_labels(loss.loss if isinstance(loss, TimeReduction) else loss)
         }
 
-    def check_lengths(self, lengths: np.ndarray) -> None:
+    def check_lengths(
+        self,
+        lengths: np.ndarray,
+        n_steps: int,
+        y_true: Mapping[str, tf.TensorSpec],
+        y_pred: Mapping[str, tf.TensorSpec],
+    ) -> None:
         """
-        Check that something of every item counts.
+        Check that steps can be left out, and that something of every item counts.
 
         Parameters
         ----------
         lengths : (n_items,) array of int
             The numbers of steps of items.
+        n_steps : int
+            The number of steps of a batch.
+        y_true, y_pred : dict of {str: tf.TensorSpec}
+            Shapes of targets and outputs by the name of the probe.
 
         Raises
         ------
         nengo.exceptions.ValidationError
-            If a loss or metric is about steps that an item does not have.
+            If a loss or metric is about steps that an item does not have, or has no
+            value for each step.
         """
+        if (lengths != n_steps).any():
+            for name in self.names & set(y_true):
+                if y_pred[name].shape[1] != 1:
+                    self._check_steps(name, y_true[name], y_pred[name])
         for name in self.names:
             for reduction in self._reductions(name):
                 for length in np.unique(lengths):
                     reduction.check_steps(int(length))
+
+    def _check_steps(
+        self, name: str, target: tf.TensorSpec, output: tf.TensorSpec
+    ) -> None:
+        """Check that a loss and metrics have values for steps."""
+        loss = self.losses.get(name)
+        if loss is not None and not isinstance(loss, TimeReduction):
+            function = tf.function(partial(loss_values, loss), autograph=False)
+            values = function.get_concrete_function(target, output)
+            if not has_steps(values.structured_outputs, output):
+                raise no_steps(name, f"loss `{function_name(loss)}`")
+        for metric in self._metrics:
+            if metric.probe == name and metric.reduction is None:
+                weights = tf.TensorSpec(output.shape[:2], output.dtype)
+                if not metric.takes(target, output, weights):
+                    raise no_steps(name, f"metric '{metric.name}'")
 
     def check_weights(
         self,
@@ -442,7 +479,15 @@ def reduced_loss(
     values = loss_values(loss, y_true, y_pred)
     if lengths is None:
         return _reduced(values, weight, reduction)
-    check_can_leave_out(function_name(loss), values, y_pred, lengths)
+    if values.shape.rank == 0:
+        if lengths.n_steps is None:
+            raise one_number(function_name(loss))
+        only = lengths.only_items
+        weight = None if weight is None else only(weight)
+        y_true = None if y_true is None else only(y_true)
+        return _reduced(loss_values(loss, y_true, only(y_pred)), weight, reduction)
+    if not has_steps(values, y_pred):
+        lengths = lengths.of_items()
     weight = counted_weights(lengths, y_pred, weight, alike=reduction != "sum")
     value = _reduced(values, weight, reduction)
     if reduction in ("sum", "mean_with_sample_weight"):

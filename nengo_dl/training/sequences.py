@@ -209,16 +209,12 @@ def padded(name: str, value: Any, n_steps: int) -> np.ndarray:
     n_steps : int
         Number of steps of the array.
     """
-    items = value
     if isinstance(value, tf.RaggedTensor):
-        if value.ragged_rank > 1:
-            raise ValidationError(
-                f"Data for '{name}' are ragged in {value.ragged_rank} axes; only the "
-                "number of steps may differ",
-                "data",
-            )
-        items = np.split(value.flat_values.numpy(), value.row_splits.numpy()[1:-1])
-    arrays = [as_array(name, item) for item in items]
+        try:
+            return dense_items(value, n_steps).numpy()
+        except tf.errors.InvalidArgumentError as err:
+            raise ValidationError(f"Data for '{name}': {err.message}", "data") from err
+    arrays = [as_array(name, item) for item in value]
     shapes = {array.shape[1:] for array in arrays}
     if len(shapes) > 1:
         raise ValidationError(
@@ -231,6 +227,27 @@ def padded(name: str, value: Any, n_steps: int) -> np.ndarray:
     for row, array in zip(result, arrays):
         row[: len(array)] = array
     return result
+
+
+def dense_items(value: tf.RaggedTensor, n_steps: int | tf.Tensor) -> tf.Tensor:
+    """
+    Return a ragged tensor as a tensor, with zeros after the ends of items.
+
+    Raises
+    ------
+    tf.errors.InvalidArgumentError
+        If more is ragged than the number of steps.
+    """
+    checks = []
+    inner = value.values
+    while isinstance(inner, tf.RaggedTensor):
+        sizes, inner = inner.row_lengths(), inner.values
+        message = "only the number of steps may differ between items, not other axes"
+        checks.append(tf.debugging.assert_equal(sizes, sizes[:1], message))
+    with tf.control_dependencies([check for check in checks if check is not None]):
+        dense = value.to_tensor()
+    missing = n_steps - tf.shape(dense)[1]
+    return tf.pad(dense, [[0, 0], [0, missing], *[[0, 0]] * (dense.shape.rank - 2)])
 
 
 def as_target(

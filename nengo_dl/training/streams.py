@@ -128,7 +128,7 @@ def _checked_dataset(
         counts = np.broadcast_to(facts[0], x["n_steps"].shape)
         if len(lengths):
             check_longest(lengths[0], int(facts[0]))
-            check.check_lengths(lengths[0])
+            check.check_lengths(lengths[0], ({"n_steps": counts}, *others))
         check.check(({**x, "n_steps": counts}, *others))
         extents = [Extent(low, high, nan > 0) for low, high, nan in facts[2::2]]
         check.check_numbers(tf.nest.pack_sequence_as(dtypes, extents))

@@ -78,6 +78,8 @@ class Trainer:
         self._functions = TrainingFunctions(simulation, self._probe_names)
         # of which methods batches have been computed, and what they depended on
         self._computed: set[tuple] = set()
+        # functions that are not in use, by how they keep the state
+        self._evaluations: dict[bool | None, tuple] = {}
 
     @property
     def keras_model(self) -> SimulatorModel:
@@ -131,6 +133,7 @@ class Trainer:
         with self._simulation.context(alone=True):
             if before is None or not before.start_again(model, *asked_for):
                 model.compile(optimizer=optimizer, **by_name, **kwargs)
+                self._evaluations = {}
                 self._compiled = Compiled(model, *asked_for)
         self._jit_compile = jit_compile
 
@@ -156,13 +159,17 @@ class Trainer:
                 steps = None
             self._check_validation(steps, stateful, kwargs)
             given = data.given_nodes(x)
+            # (a split has lengths if all data have)
+            held_out = kwargs.get("validation_data") or (x,)
+            held_out = held_out[0] if isinstance(held_out, tuple) else held_out
+            ends = self._keeping(held_out, keep_state)
             with self._simulation.context(alone=True):
                 x, y = self._batches(x, y, kwargs)
                 facts = BatchFacts(steps, target_specs, given, counted_by(x))
                 self._functions.prepare(model, keep_state, facts, self._jit_compile)
             with self._restored_on_failure():
                 seen = (keep_state, facts.key(), model.objectives)
-                with self._progress("fit", seen, kwargs):
+                with self._progress("fit", seen, kwargs), ends:
                     history = model.fit(x, y, **kwargs)
         for values in history.history.values():
             # Keras 3.3 leaves tensors there
@@ -207,10 +214,9 @@ class Trainer:
             steps = number_of_steps(x)
             self.check_one_step(steps, stateful)
             facts = (steps, self._data.given_nodes(x), model.objectives)
-            self._keep_ends(x, keep_state)
-            with self._simulation.context(alone=True):
-                x, y = self._batches(x, y, kwargs, shuffles=False)
-            with self._progress("evaluate", facts, kwargs):
+            with self._keeping(x, keep_state), self._progress("evaluate", facts, kwargs):
+                with self._simulation.context(alone=True):
+                    x, y = self._batches(x, y, kwargs, shuffles=False)
                 with self._metrics_of_fit_kept():
                     results = model.evaluate(x, y, return_dict=True, **kwargs)
         warn_of_nan(results)
@@ -227,10 +233,9 @@ class Trainer:
             steps = number_of_steps(x)
             self.check_one_step(steps, stateful)
             facts = (steps, self._data.given_nodes(x))
-            self._keep_ends(x, keep_state)
-            with self._simulation.context(alone=True):
-                x, _ = self._batches(x, None, kwargs, shuffles=False)
-            with self._progress("predict", facts, kwargs):
+            with self._keeping(x, keep_state), self._progress("predict", facts, kwargs):
+                with self._simulation.context(alone=True):
+                    x, _ = self._batches(x, None, kwargs, shuffles=False)
                 outputs = self.keras_model.predict(x, **kwargs)
         return self._predictions(outputs)
 
@@ -248,9 +253,9 @@ class Trainer:
                     "x",
                 )
             self.check_one_step(number_of_steps(x), self._simulation.settings.stateful)
-            self._keep_ends(x, keep_state)
-            x = {name: tf.convert_to_tensor(array) for name, array in x.items()}
-            outputs = self.keras_model.predict_on_batch(x, **kwargs)
+            tensors = {name: tf.convert_to_tensor(array) for name, array in x.items()}
+            with self._keeping(x, keep_state):
+                outputs = self.keras_model.predict_on_batch(tensors, **kwargs)
         return self._predictions(outputs)
 
     def check_gradients(
@@ -385,14 +390,31 @@ class Trainer:
             )
         return LENGTHS in x
 
-    def _keep_ends(self, x: Any, keep_state: bool) -> None:
-        """Have functions made that keep the state that every item ends with, or not."""
-        if isinstance(x, dict) and LENGTHS not in x:
-            return
+    @contextmanager
+    def _keeping(self, x: Any, keep_state: bool) -> Iterator[None]:
+        """
+        Return a context in which functions know whether the state is kept.
+
+        Only batches with lengths need that: the state that every item ends with takes
+        a while to keep.
+        """
+        has_lengths = not (isinstance(x, dict) and LENGTHS not in x)
         model = self.keras_model
-        if model.keep_state != keep_state:
+        before = model.keep_state
+        self._use_functions(model, keep_state if has_lengths else None)
+        try:
+            yield
+        finally:
+            self._use_functions(model, before)
+
+    def _use_functions(self, model: SimulatorModel, keep_state: bool | None) -> None:
+        """Give a model the functions that evaluate batches and keep the state so."""
+        if keep_state != model.keep_state:
+            used = model.test_function, model.predict_function
+            self._evaluations[model.keep_state] = used
+            functions = self._evaluations.pop(keep_state, (None, None))
+            model.test_function, model.predict_function = functions
             model.keep_state = keep_state
-            model.test_function = model.predict_function = None
 
     def _check_trainable(self) -> None:
         if self._simulation.settings.inference_only:

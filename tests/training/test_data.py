@@ -54,6 +54,6 @@ def test_number_of_steps_along_with_inputs(n_steps, message, net, Simulator):
             return
         with pytest.raises(ValidationError, match=message):
             sim.predict(data)
-        if "match" not in message:
+        if np.ndim(n_steps) == 0:
             with pytest.raises(ValidationError, match=message):
                 sim.predict({"n_steps": n_steps})

@@ -76,8 +76,8 @@ def test_bad_data(Simulator):
             ({"x": x, "y": x[:, :3]}, r"shape \(2, 3, 1\) cannot be .* 'probe'"),
             ({"x": np.full_like(x, np.nan), "y": x}, "contain NaN"),
             ({"x": x[..., [0, 0]], "y": x}, "size_out=1"),
-            ({"x": x, "y": x, "validation_split": 0.75}, "none of . items is for tr"),
-            ({"x": x, "y": x, "shuffle": "sorted"}, "True, False, \"batch\""),
+            ({"x": x, "y": x, "validation_split": 0.9}, "none of 4 items is for tr"),
+            ({"x": x, "y": x, "shuffle": "sorted"}, 'True, False, "batch"'),
         ):
             for method in (sim.fit, sim.evaluate):
                 of_fit = {"validation_split", "shuffle"}

@@ -28,7 +28,7 @@ def test_batches(n_items):
         assert sorted(order) == x.tolist()
         for x_batch, y_batch in epoch:
             y = y_batch["p"].numpy()
-            assert y.dtype == "float32" and (y == -x_batch["a"] / 2).all()
+            assert y.dtype == "float32" and (y == -x_batch["a"].numpy() / 2).all()
     assert (items[0] != items[1]).any() and (items[1] != items[2]).any()
     again = shuffled_batches(({"a": x},), 3, np.random.RandomState(0))
     assert (all_items(again) == items[0]).all()
