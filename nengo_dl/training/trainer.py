@@ -159,10 +159,12 @@ class Trainer:
                 steps = None
             self._check_validation(steps, stateful, kwargs)
             given = data.given_nodes(x)
-            # (a split has lengths if all data have)
-            held_out = kwargs.get("validation_data") or (x,)
-            held_out = held_out[0] if isinstance(held_out, tuple) else held_out
-            ends = self._keeping(held_out, keep_state)
+            # (what is split off has lengths if all data have)
+            validation = kwargs.get("validation_data")
+            if validation is None:
+                validation = (x,)
+            validation = validation[0] if isinstance(validation, tuple) else validation
+            ends = self._keeping(validation, keep_state)
             with self._simulation.context(alone=True):
                 x, y = self._batches(x, y, kwargs)
                 facts = BatchFacts(steps, target_specs, given, counted_by(x))
@@ -214,7 +216,10 @@ class Trainer:
             steps = number_of_steps(x)
             self.check_one_step(steps, stateful)
             facts = (steps, self._data.given_nodes(x), model.objectives)
-            with self._keeping(x, keep_state), self._progress("evaluate", facts, kwargs):
+            with (
+                self._keeping(x, keep_state),
+                self._progress("evaluate", facts, kwargs),
+            ):
                 with self._simulation.context(alone=True):
                     x, y = self._batches(x, y, kwargs, shuffles=False)
                 with self._metrics_of_fit_kept():
