@@ -86,7 +86,8 @@ class FeedGenerator:
         )
         # (these cannot be made again where other operators draw numbers, too)
         others_draw = bool(self.operators.steps)
-        self._first_rngs = copy.deepcopy(self.process_rngs) if others_draw else None
+        first_rngs = self.process_rngs if others_draw else {}
+        self._first_rngs = {op: copy.deepcopy(r) for op, r in first_rngs.items()}
         for source in self.process_sources():
             source.start(self.process_rngs[source.op], self.program.dt)
 
@@ -107,7 +108,7 @@ class FeedGenerator:
             other operators draw from, which they share, go on.)
         """
         random = [op for op in self.random if op in operators]
-        first_rngs = self._first_rngs or {}
+        first_rngs = self._first_rngs
         if random and not first_rngs:
             rng, size = np.random.RandomState(seed), self.minibatch_size
             first_rngs = seed_processes(self._order, rng, size)
