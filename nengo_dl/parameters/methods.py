@@ -158,8 +158,9 @@ class ParameterMethods:
         Notes
         -----
         Not part of the state is what Python functions remember, or the step functions
-        of processes and operators outside of the arrays that Nengo hands to them; what
-        has been recorded; and the state of training that Keras has (the optimizer).
+        of processes and operators outside of the arrays that Nengo hands to them
+        (``print(state)`` says where there are such functions); what has been recorded;
+        and the state of training that Keras has (the optimizer).
         TensorFlow's own random operations (in functions of TensorNodes), and neurons
         that run in Python while they are trained, go on with their random numbers.
         """

@@ -13,10 +13,12 @@ from typing import Any
 
 import numpy as np
 from nengo.builder.neurons import SimNeurons
+from nengo.builder.operator import SimPyFunc
 from nengo.builder.processes import SimProcess
 from nengo.builder.signal import Signal
 from nengo.exceptions import ValidationError
 
+from nengo_dl.builder import Builder
 from nengo_dl.graph.layout import dense_values
 from nengo_dl.parameters.live import (
     Parameter,
@@ -35,7 +37,7 @@ from nengo_dl.parameters.state import (
 )
 from nengo_dl.simulation.owners import all_operators
 from nengo_dl.simulation.simulation import Simulation
-from nengo_dl.utils import listed
+from nengo_dl.utils import describe_operator, listed
 
 #: Parts of a state, and what they are called for users.
 PARTS = {
@@ -81,6 +83,9 @@ class SimulatorState(Mapping):
     types : dict of {str: str}
         By the name of a variable, the type of the neurons or the process that it
         belongs to.
+    functions : tuple of str
+        Python functions, and operators that only NumPy can run: what they remember, if
+        they remember anything, is not in the state.
     """
 
     n_steps: int
@@ -92,6 +97,7 @@ class SimulatorState(Mapping):
     parameters: dict[str, np.ndarray] | None
     python: dict[str, np.ndarray]
     types: dict[str, str]
+    functions: tuple[str, ...]
 
     @property
     def time(self) -> float:
@@ -136,6 +142,9 @@ class SimulatorState(Mapping):
             arrays = self.part(part)
             lines += ["", f"{title}:"] if arrays else []
             lines += [f"    {k}: {v.dtype} {v.shape}" for k, v in arrays.items()]
+        if self.functions:
+            lines += ["", "Not in the state, if these remember anything:"]
+            lines += [f"    {name}" for name in self.functions]
         return "\n".join(lines)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -181,6 +190,7 @@ def take_state(simulation: Simulation, include_trainable: bool) -> SimulatorStat
         parameters=None if parameters is None else _frozen(parameters),
         python=_frozen(_named_python(simulation)),
         types=_types(simulation, names),
+        functions=_functions(simulation),
     )
 
 
@@ -291,6 +301,14 @@ def _types(simulation: Simulation, names: Mapping[Signal, str]) -> dict[str, str
                 if signal.base in names:
                     types[names[signal.base]] = type(computed).__name__
     return types
+
+
+def _functions(simulation: Simulation) -> tuple[str, ...]:
+    return tuple(
+        describe_operator(op)
+        for op in simulation.model.operators
+        if isinstance(op, SimPyFunc) or Builder.runs_in_numpy(op)
+    )
 
 
 # -- checks ----------------------------------------------------------------------------

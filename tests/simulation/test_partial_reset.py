@@ -18,7 +18,7 @@ INPUT = np.random.RandomState(0).uniform(-1, 1, size=(3, 2 * N_STEPS, 1))
 def make_network():
     """Return a network with state of several objects, which share arrays."""
     with nengo.Network(seed=0) as net:
-        configure_settings(dtype="float64")
+        configure_settings(dtype="float64", jit_compile=False)
         net.inp = nengo.Node([0.0])
         with nengo.Network() as net.inner:
             net.a = nengo.Ensemble(8, 1)
