@@ -460,8 +460,9 @@ class Simulator(KerasMethods, ParameterMethods):
               and the biases.
             - `nengo.Connection`: the synapse, and what learning rules remember (also
               as `nengo.connection.LearningRule`). Parameters: the weights.
-            - `nengo.Node`: its process, or the value of a constant output that
-              `signals` has changed. Parameters: the weights of a Keras layer.
+            - `nengo.Node`: its process, the value of a constant output that `signals`
+              has changed, or the states of recurrent Keras layers with
+              ``stateful=True``. Parameters: the weights of a Keras layer.
             - `nengo.Probe`: its synapse.
             - `nengo.Process`, or a synapse: all that it does in the network, wherever
               this very object is used.
@@ -469,7 +470,7 @@ class Simulator(KerasMethods, ParameterMethods):
         items : list of int, optional
             Items of the minibatch that return to their beginning; by default, all. What
             all items share stays as it is: parameters that no learning rule modifies,
-            Keras layers, and what Python functions remember.
+            weights of Keras layers, and what Python functions remember.
 
         Raises
         ------

@@ -136,6 +136,7 @@ def test_pickle_after_reset_with_a_seed(Simulator):
         with pytest.warns(UserWarning, match="does not affect TensorFlow operations"):
             sim.reset(seed=5)
         sim.run_steps(5)
+        sim.reset(objects=[])
         with pickle.loads(pickle.dumps(sim)) as copy:
             for each in (sim, copy):
                 each.run_steps(5)

@@ -21,6 +21,7 @@ from nengo_dl.execution.places import place_of
 from nengo_dl.graph.layout import BaseArray
 from nengo_dl.graph.program import Program
 from nengo_dl.signals import SignalDict
+from nengo_dl.tensor_node.layer_states import layer_states, reset_layer_states
 from nengo_dl.tensor_node.seeds import LayerSeeds
 
 # TensorFlow keeps variables of type int32 in the memory of the host, also those of a
@@ -275,6 +276,7 @@ class Variables:
                 if key not in self._state:
                     variable.assign(self.initial_values(key))
             self.reset_layers(self._layers)
+        reset_layer_states(self._layers)
 
     def reset_parts(
         self,
@@ -344,6 +346,10 @@ class Variables:
         """Go on from a state that `random_state` has returned."""
         self.n_trained.assign(state[0])
         self._layer_seeds.set_states(state[1:])
+
+    def layer_states(self) -> list[keras.Variable]:
+        """Return the states of recurrent layers that go from call to call."""
+        return layer_states(self._layers)
 
     def get_arrays(self) -> dict[str, np.ndarray]:
         """Return the values of all variables by the key of their base array."""

@@ -24,6 +24,7 @@ from nengo_dl.parameters.files import Array, SavedState
 from nengo_dl.parameters.names import built_names, names_of_all
 from nengo_dl.simulation.simulation import Simulation
 from nengo_dl.tensor_graph import TensorGraph
+from nengo_dl.tensor_node.layer_states import layer_states
 
 
 def read_state(simulation: Simulation) -> SavedState:
@@ -204,6 +205,8 @@ def python_arrays(simulation: Simulation) -> dict[str, np.ndarray]:
     arrays = {"seed": np.array(values.seed.numpy())}
     for i, value in enumerate(values.random_state()):
         arrays[f"training[{i}]"] = np.array(value)
+    for i, variable in enumerate(values.layer_states()):
+        arrays[f"layers[{i}]"] = variable.numpy()
     for i, rng in enumerate(_all_rngs(state)):
         keys, numbers = rng_to_arrays(rng)
         arrays[f"random[{i}].keys"] = keys
@@ -230,7 +233,8 @@ def python_names(simulation: Simulation) -> dict[str, str]:
         By key, names that mean the same in other simulators of the network. Of what
         every item has for itself, the number of the item comes last.
     """
-    feeds, owners = simulation.tensor_graph.feeds, simulation.owners
+    graph = simulation.tensor_graph
+    feeds, owners = graph.feeds, simulation.owners
     objects = names_of_all(simulation.model)
 
     def name_of(signal: Signal) -> str:
@@ -238,13 +242,17 @@ def python_names(simulation: Simulation) -> dict[str, str]:
         return objects.get(owner.obj if owner else None, signal.name)
 
     names = {key: key for key in python_arrays(simulation)}
+    numbers = {id(v): i for i, v in enumerate(graph.values.layer_states())}
+    for node, layer in graph.tensor_nodes.items():
+        for variable in layer_states([layer]):
+            if id(variable) in numbers:
+                names[f"layers[{numbers[id(variable)]}]"] = f"{objects[node]}.state"
     places = ["rng"]
     for op in feeds.random:
         name = f"{name_of(op.output)}.{type(op.process).__name__}.rng"
         places += [f"{name}[{item}]" for item in range(feeds.minibatch_size)]
     places += [f"operators.rng[{item}]" for item in range(len(feeds.operators.rngs))]
-    n_rngs = len(simulation.tensor_graph.rngs())
-    places += [f"neurons.rng [{i}]" for i in range(n_rngs)]
+    places += [f"neurons.rng [{i}]" for i in range(len(graph.rngs()))]
     for i, place in enumerate(places):
         for part in ("keys", "numbers"):
             names[f"random[{i}].{part}"] = f"{place}.{part}"
@@ -290,6 +298,8 @@ def set_python_arrays(simulation: Simulation, arrays: Mapping[str, Array]) -> No
         values.seed.assign(seed)
         simulation.restart(seed)
     now = simulation.python_state()
+    for i, variable in enumerate(values.layer_states()):
+        variable.assign(np.asarray(arrays[f"layers[{i}]"]))
     n_states = len(values.random_state())
     values.set_random_state(
         [np.asarray(arrays[f"training[{i}]"]) for i in range(n_states)]

@@ -66,8 +66,8 @@ def signal_owners(program: Program) -> dict[Signal, Owner]:
     owners = dict(reversed(list(_listed(model))))
     built, known = model.operators, set(model.operators)
     planned = [op for op in all_operators(program) if op not in known]
-    # what simplifications have found to be kept (factors of what a learning rule adds to
-    # weights, say) belongs to what it is made of; synapses, to what they are for
+    # what simplifications have found to be kept (factors of what a learning rule adds,
+    # say) belongs to what it is made of; synapses of training to what they are for
     updating = [op for op in planned if op.updates and not isinstance(op, SimProcess)]
     for operators, from_reads in (
         (built, False),

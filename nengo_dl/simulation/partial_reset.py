@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import keras
 import nengo
 from nengo.builder.operator import Operator
 from nengo.builder.signal import Signal
@@ -20,6 +21,7 @@ from nengo.exceptions import ValidationError
 from nengo_dl.simulation.owners import all_operators, owner_of
 from nengo_dl.simulation.simulation import Simulation
 from nengo_dl.tensor_node import SimTensorNode
+from nengo_dl.tensor_node.layer_states import reset_layer_states
 from nengo_dl.utils import is_integer, listed
 
 
@@ -104,9 +106,14 @@ def reset_parts(
     chosen = Chosen(simulation, known)
     with simulation.context():
         graph.values.reset_parts(chosen.signals, rows, include_trainable)
+        layers = [
+            op.func
+            for op in chosen.operators
+            if isinstance(op, SimTensorNode) and isinstance(op.func, keras.Layer)
+        ]
+        reset_layer_states(layers, rows)
         if include_trainable and rows is None:
-            nodes = (op for op in chosen.operators if isinstance(op, SimTensorNode))
-            graph.values.reset_layers([op.func for op in nodes])
+            graph.values.reset_layers(layers)
     graph.feeds.reset_constants(chosen.signals, rows)
     if include_processes:
         every = range(graph.minibatch_size)
