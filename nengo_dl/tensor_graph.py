@@ -339,7 +339,7 @@ class TensorGraph(keras.layers.Layer):
         items : sequence of int
             The items of the minibatch.
         """
-        self.feeds.restart(operators, items, int(self.values.seed.numpy()))
+        self.feeds.restart(operators, items)
         for step in self._all_steps():
             for build in step.builder.op_builds.values():
                 build.implementation.restart(step.signals, operators, items)

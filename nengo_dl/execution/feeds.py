@@ -80,22 +80,23 @@ class FeedGenerator:
     def reset(self, seed: int) -> None:
         """Restart all processes, and operators that only NumPy can run."""
         self.operators.clear()
+        self._seed = seed
         self.rng = np.random.RandomState(seed)
         self.process_rngs = seed_processes(
             self._order, self.rng, self.minibatch_size, self.operators.make_step
         )
-        # (these cannot be made again where other operators draw numbers, too)
-        others_draw = bool(self.operators.steps)
-        first_rngs = self.process_rngs if others_draw else {}
+        # (these can be made later, unless other operators draw numbers as well)
+        first_rngs = self.process_rngs if self.operators.steps else {}
         self._first_rngs = {op: copy.deepcopy(r) for op, r in first_rngs.items()}
         for source in self.process_sources():
             source.start(self.process_rngs[source.op], self.program.dt)
 
-    def restart(
-        self, operators: Collection[Operator], items: Sequence[int], seed: int
-    ) -> None:
+    def restart(self, operators: Collection[Operator], items: Sequence[int]) -> None:
         """
         Restart some processes, and operators that only NumPy can run, for some items.
+
+        Processes draw the numbers that they drew after `reset`. The generators that
+        other operators draw from, which they share, go on.
 
         Parameters
         ----------
@@ -103,18 +104,14 @@ class FeedGenerator:
             The operators; others are passed over.
         items : sequence of int
             The items of the minibatch.
-        seed : int
-            What the seeds of processes follow from, as in `reset`. (The generators that
-            other operators draw from, which they share, go on.)
         """
         random = [op for op in self.random if op in operators]
-        first_rngs = self._first_rngs
-        if random and not first_rngs:
-            rng, size = np.random.RandomState(seed), self.minibatch_size
-            first_rngs = seed_processes(self._order, rng, size)
+        if random and not self._first_rngs:
+            rng, size = np.random.RandomState(self._seed), self.minibatch_size
+            self._first_rngs = seed_processes(self._order, rng, size)
         for op in random:
             for item in items:
-                first_rng = first_rngs[op][item]
+                first_rng = self._first_rngs[op][item]
                 self.process_rngs[op][item].set_state(first_rng.get_state())
         for source in self.process_sources():
             if source.op in operators:

@@ -39,6 +39,9 @@ from nengo_dl.simulation.owners import all_operators
 from nengo_dl.simulation.simulation import Simulation
 from nengo_dl.utils import describe_operator, listed
 
+# Parts of the state of a random number generator.
+ORDER = ("keys", "numbers")
+
 #: Parts of a state, and what they are called for users.
 PARTS = {
     "variables": "State variables",
@@ -179,7 +182,7 @@ def take_state(simulation: Simulation, include_trainable: bool) -> SimulatorStat
     if include_trainable:
         found = _named_parameters(simulation)
         values = read_values(graph, list(found.values()))
-        parameters = {name: np.array(value) for name, value in zip(found, values)}
+        parameters = _frozen(dict(zip(found, values)))
     return SimulatorState(
         n_steps=simulation.n_steps,
         dt=graph.model.dt,
@@ -187,7 +190,7 @@ def take_state(simulation: Simulation, include_trainable: bool) -> SimulatorStat
         dtype=graph.settings.dtype,
         seed=simulation.seed,
         variables=_frozen(variables),
-        parameters=None if parameters is None else _frozen(parameters),
+        parameters=parameters,
         python=_frozen(_named_python(simulation)),
         types=_types(simulation, names),
         functions=_functions(simulation),
@@ -226,22 +229,22 @@ def put_state(
         changed: dict[str, np.ndarray] = {}
         for signal, name in names.items():
             key, start, stop = graph.program.layout.places[signal]
-            array = changed.setdefault(key, np.array(arrays[key]))
+            if key not in changed:
+                changed[key] = np.array(arrays[key])
             has_items = graph.program.layout.arrays[key].minibatched
-            rows = array[:, start:stop] if has_items else array[start:stop]
+            rows = (
+                changed[key][:, start:stop] if has_items else changed[key][start:stop]
+            )
             rows[...] = state.variables[name].reshape(rows.shape)
         graph.values.assign(changed)
         python = dict(state.python)
         order = {part: python.pop(f"training.order.{part}") for part in ORDER}
-        keys = {name: key for key, name in python_names(simulation).items()}
+        names_by_key = python_names(simulation, python_arrays(simulation))
+        keys = {name: key for key, name in names_by_key.items()}
         set_python_arrays(simulation, {keys[k]: v for k, v in python.items()})
         simulation.training_rng.set_state(rng_from_arrays(*order.values()))
     simulation.seed = state.seed
     simulation.n_steps = state.n_steps
-
-
-# Parts of the state of a random number generator.
-ORDER = ("keys", "numbers")
 
 
 def _frozen(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -285,7 +288,8 @@ def _named_parameters(simulation: Simulation) -> dict[str, Parameter]:
 
 
 def _named_python(simulation: Simulation) -> dict[str, np.ndarray]:
-    arrays, names = python_arrays(simulation), python_names(simulation)
+    arrays = python_arrays(simulation)
+    names = python_names(simulation, arrays)
     named = {names[key]: value for key, value in arrays.items()}
     order = rng_to_arrays(simulation.training_rng.get_state())
     named.update((f"training.order.{part}", v) for part, v in zip(ORDER, order))

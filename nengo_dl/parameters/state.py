@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import nengo
@@ -223,9 +223,16 @@ def python_arrays(simulation: Simulation) -> dict[str, np.ndarray]:
     return arrays
 
 
-def python_names(simulation: Simulation) -> dict[str, str]:
+def python_names(simulation: Simulation, keys: Iterable[str]) -> dict[str, str]:
     """
     Return names for the keys of `python_arrays` that say what an array belongs to.
+
+    Parameters
+    ----------
+    simulation : Simulation
+        The simulation.
+    keys : iterable of str
+        The keys.
 
     Returns
     -------
@@ -241,7 +248,7 @@ def python_names(simulation: Simulation) -> dict[str, str]:
         owner = owners.get(signal.base)
         return objects.get(owner.obj if owner else None, signal.name)
 
-    names = {key: key for key in python_arrays(simulation)}
+    names = {key: key for key in keys}
     numbers = {id(v): i for i, v in enumerate(graph.values.layer_states())}
     for node, layer in graph.tensor_nodes.items():
         for variable in layer_states([layer]):

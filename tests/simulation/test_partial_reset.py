@@ -270,7 +270,7 @@ def test_python_of_items(delays, Simulator):
 
         uninterrupted = []
         none, one = [0, 0, 0], [0, 1, 0]
-        assert run() == [none, none, none, none]
+        assert run() == run(items=[]) == [none, none, none, none]
         assert run(items=[1]) == [one, one, one, one]
         assert run(objects=net) == [[1, 1, 1]] * 4
         for i, obj in enumerate([net.noise, net.walk, net.ens, net.delay]):
