@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from nengo_dl.tensor_node.seeds import objects_within
 
@@ -18,8 +19,8 @@ from nengo_dl.tensor_node.seeds import objects_within
 def layer_states(layers: Sequence[keras.layers.Layer]) -> list[keras.Variable]:
     """Return the states of all stateful recurrent layers within some layers."""
     recurrent = objects_within(list(layers), keras.layers.RNN)
-    states = [layer.states for layer in recurrent if layer.stateful]
-    return objects_within(states, keras.Variable)
+    states = tf.nest.flatten([layer.states for layer in recurrent if layer.stateful])
+    return [state for state in states if state is not None]  # not built yet
 
 
 def reset_layer_states(

@@ -305,9 +305,9 @@ def test_what_is_not_in_the_state(Simulator):
 # -- other networks --------------------------------------------------------------------
 
 
-def simple_network(neuron_type=None, n_neurons=5, **settings):
+def simple_network(neuron_type=None, n_neurons=5, dtype="float32"):
     with nengo.Network(seed=0) as net:
-        configure_settings(**settings)
+        configure_settings(dtype=dtype)
         ens = nengo.Ensemble(n_neurons, 1)
         ens.neuron_type = neuron_type or nengo.SpikingRectifiedLinear()
         nengo.Probe(ens.neurons)
