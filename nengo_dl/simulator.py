@@ -37,6 +37,7 @@ from nengo_dl.simulation.device import (
 )
 from nengo_dl.simulation.inputs import inputs_by_node
 from nengo_dl.simulation.live_data import LiveSignals, SimulationData
+from nengo_dl.simulation.partial_reset import reset_parts
 from nengo_dl.simulation.recording import Recording
 from nengo_dl.simulation.simulation import Simulation
 from nengo_dl.simulation.steps import steps_of_time, whole_iterations
@@ -427,25 +428,79 @@ class Simulator(KerasMethods, ParameterMethods):
         self,
         seed: int | None = None,
         include_trainable: bool = True,
-        include_probes: bool = True,
+        include_probes: bool | None = None,
         include_processes: bool = True,
+        objects: Any = None,
+        items: Any = None,
     ) -> None:
         """
-        Return to the state at the time of construction.
+        Return to the state at the time of construction, as a whole or in part.
+
+        With ``objects`` or ``items``, a part of the state returns to its beginning in
+        mid-run: time goes on, and recorded data are kept.
 
         Parameters
         ----------
         seed : int, optional
             New seed of everything random, except for operations of TensorFlow that
-            draw random numbers in functions of TensorNodes.
+            draw random numbers in functions of TensorNodes. Not for a part.
         include_trainable : bool
             Whether parameters return to their initial values, including those that
             learning rules have modified.
-        include_probes : bool
-            Whether recorded data are dropped.
+        include_probes : bool, optional
+            Whether recorded data are dropped: by default if all of the state returns,
+            which is the only case in which they can be.
         include_processes : bool
             Whether processes, and all else that is random, start again.
+        objects : object or list of object, optional
+            Whose state returns to its beginning; by default that of all.
+
+            - `nengo.Ensemble`, `nengo.ensemble.Neurons`: voltages and all other state
+              of the neurons, and their noise. Parameters: the encoders (of Ensembles),
+              and the biases.
+            - `nengo.Connection`: the synapse, and what learning rules remember (also
+              as `nengo.connection.LearningRule`). Parameters: the weights.
+            - `nengo.Node`: its process, the value of a constant output that `signals`
+              has changed, or the states of recurrent Keras layers with
+              ``stateful=True``. Parameters: the weights of a Keras layer.
+            - `nengo.Probe`: its synapse.
+            - `nengo.Process`, or a synapse: all that it does in the network, wherever
+              this very object is used.
+            - `nengo.Network`: all that is in it.
+        items : list of int, optional
+            Items of the minibatch that return to their beginning; by default, all. What
+            all items share stays as it is: parameters that no learning rule modifies,
+            weights of Keras layers, and what Python functions remember.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If an object is not part of the network, there is no such item, or an item
+            is there twice. Nothing has changed then.
+        nengo.exceptions.SimulationError
+            If a part is to be reset while a method of the simulator is running.
+
+        Notes
+        -----
+        Processes that start again draw the numbers that they drew at first. Of a part,
+        other random numbers go on: those of neurons follow from the seed and the number
+        of the step (unless they run in Python), and operators of other packages have
+        one generator for each item. What a function of a Node remembers does not
+        change.
         """
+        if objects is not None or items is not None:
+            if seed is not None or include_probes:
+                name = "include_probes" if seed is None else "seed"
+                value = include_probes if seed is None else seed
+                raise ValidationError(
+                    "is for all of the state, not for some `objects` or `items` "
+                    f"(received {value!r}); call `reset` without these, or without it",
+                    attr=name,
+                )
+            reset_parts(
+                self._simulation, objects, items, include_trainable, include_processes
+            )
+            return
         if seed is not None:
             _check_seed(seed)
             warnings.warn(
@@ -455,7 +510,7 @@ class Simulator(KerasMethods, ParameterMethods):
             )
             self._simulation.seed = seed
         self._simulation.reset(include_trainable, include_processes)
-        if include_probes:
+        if include_probes is None or include_probes:
             self.clear_probes()
 
     @require_open

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NoReturn
 
 import keras
 import nengo
 import numpy as np
 import tensorflow as tf
+from nengo.builder.operator import Operator
 from nengo.builder.signal import Signal
 
 from nengo_dl.builder import BuildConfig, Builder
@@ -327,6 +328,22 @@ class TensorGraph(keras.layers.Layer):
         step.signals.process_rngs = self.feeds.process_rngs
         step.signals.operator_steps = self.feeds.operators.steps
         step.builder.build_post(step.signals)
+
+    def restart(self, operators: Collection[Operator], items: Sequence[int]) -> None:
+        """
+        Restart whatever is outside of the compiled step, for some items.
+
+        Parameters
+        ----------
+        operators : collection of nengo.builder.Operator
+            The operators whose processes, neurons, or steps start again.
+        items : sequence of int
+            The items of the minibatch.
+        """
+        self.feeds.restart(operators, items)
+        for step in self._all_steps():
+            for build in step.builder.op_builds.values():
+                build.implementation.restart(step.signals, operators, items)
 
     def rngs(self, training: bool = False) -> list[np.random.RandomState]:
         """

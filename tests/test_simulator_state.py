@@ -127,6 +127,22 @@ def test_reset_with_a_seed(expected, Simulator):
         assert_same(data_of(sim), other)
 
 
+def test_pickle_after_reset_with_a_seed(Simulator):
+    """What processes drew when they were started, they draw again in the copy."""
+    with nengo.Network(seed=0) as net:
+        signal = nengo.processes.WhiteSignal(0.1, high=100)
+        probe = nengo.Probe(nengo.Node(signal, size_out=1))
+    with Simulator(net, unroll_simulation=1) as sim:
+        with pytest.warns(UserWarning, match="does not affect TensorFlow operations"):
+            sim.reset(seed=5)
+        sim.run_steps(5)
+        sim.reset(objects=[])
+        with pickle.loads(pickle.dumps(sim)) as copy:
+            for each in (sim, copy):
+                each.run_steps(5)
+        assert_same(data_of(copy), [sim.data[probe]])
+
+
 def test_soft_reset(Simulator):
     net = full_network()
     with Simulator(net, unroll_simulation=1, minibatch_size=2) as sim:

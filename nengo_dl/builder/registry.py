@@ -9,7 +9,7 @@ file creates a tensor.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -124,6 +124,22 @@ class OpBuilder:
 
     def build_post(self, signals: SignalDict) -> None:
         """(Re)start whatever is outside of the compiled step."""
+
+    def restart(
+        self, signals: SignalDict, ops: Container[Operator], items: Sequence[int]
+    ) -> None:
+        """
+        Restart what `build_post` starts, for some operators and items.
+
+        Parameters
+        ----------
+        signals : SignalDict
+            The signals of the simulation.
+        ops : container of nengo.builder.Operator
+            The operators; there may be others among them.
+        items : sequence of int
+            The items of the minibatch.
+        """
 
     def rngs(self) -> list[np.random.RandomState]:
         """

@@ -8,12 +8,12 @@ steps, made by NumPy, with the same random numbers as `nengo.Simulator`.
 from __future__ import annotations
 
 import copy
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from typing import Any
 
 import nengo
 import numpy as np
-from nengo.builder.operator import SimPyFunc
+from nengo.builder.operator import Operator, SimPyFunc
 from nengo.builder.processes import SimProcess
 from nengo.builder.signal import Signal
 
@@ -49,6 +49,8 @@ class FeedGenerator:
         the minibatch.
     operators : NumpyOperators
         The operators that only NumPy can run.
+    random : list of nengo.builder.processes.SimProcess
+        The processes that draw random numbers.
     """
 
     def __init__(self, program: Program):
@@ -56,7 +58,7 @@ class FeedGenerator:
         self.minibatch_size = program.settings.minibatch_size
         self._order = process_order(program.model)
         processes = [op for op in self._order if isinstance(op, SimProcess)]
-        self._random = [op for op in processes if is_random(op.process)]
+        self.random = [op for op in processes if is_random(op.process)]
         operators = [op for op in self._order if not isinstance(op, SimProcess)]
         self.operators = NumpyOperators(operators, self.minibatch_size, program.dt)
         self._dtype = np.dtype(program.settings.dtype)
@@ -70,7 +72,7 @@ class FeedGenerator:
     def _source(self, feed: Feed) -> _Source:
         producer = self.program.producers.get(feed)
         if isinstance(producer, SimProcess):
-            return _ProcessSource(producer)
+            return ProcessSource(producer)
         if isinstance(producer, SimPyFunc):
             return _FunctionSource(producer, feed.source, feed.signal.size, self._dtype)
         return _ConstantSource(feed.signal.initial_value)
@@ -78,12 +80,45 @@ class FeedGenerator:
     def reset(self, seed: int) -> None:
         """Restart all processes, and operators that only NumPy can run."""
         self.operators.clear()
+        self._seed = seed
         self.rng = np.random.RandomState(seed)
         self.process_rngs = seed_processes(
             self._order, self.rng, self.minibatch_size, self.operators.make_step
         )
-        for source in self._process_sources():
+        # (these can be made later, unless other operators draw numbers as well)
+        first_rngs = self.process_rngs if self.operators.steps else {}
+        self._first_rngs = {op: copy.deepcopy(r) for op, r in first_rngs.items()}
+        for source in self.process_sources():
             source.start(self.process_rngs[source.op], self.program.dt)
+
+    def restart(self, operators: Collection[Operator], items: Sequence[int]) -> None:
+        """
+        Restart some processes, and operators that only NumPy can run, for some items.
+
+        Processes draw the numbers that they drew after `reset`. The generators that
+        other operators draw from, which they share, go on.
+
+        Parameters
+        ----------
+        operators : collection of nengo.builder.Operator
+            The operators; others are passed over.
+        items : sequence of int
+            The items of the minibatch.
+        """
+        random = [op for op in self.random if op in operators]
+        if random and not self._first_rngs:
+            rng, size = np.random.RandomState(self._seed), self.minibatch_size
+            self._first_rngs = seed_processes(self._order, rng, size)
+        for op in random:
+            for item in items:
+                first_rng = self._first_rngs[op][item]
+                self.process_rngs[op][item].set_state(first_rng.get_state())
+        for source in self.process_sources():
+            if source.op in operators:
+                for item in items:
+                    rng = self.process_rngs[source.op][item]
+                    source.start_item(item, rng, self.program.dt)
+        self.operators.restart(operators, items)
 
     def constants(self) -> dict[Signal, np.ndarray]:
         """Return the outputs of constant Nodes, ``([minibatch_size,] size)`` arrays."""
@@ -100,13 +135,26 @@ class FeedGenerator:
             if isinstance(source, _ConstantSource) and feed.signal in values:
                 source.value = values[feed.signal]
 
-    def reset_constants(self) -> None:
-        """Give constant Nodes their initial outputs back."""
-        initial = {sig: np.ravel(sig.initial_value) for sig in self.constants()}
-        self.set_constants(initial)
+    def reset_constants(
+        self,
+        signals: Container[Signal] | None = None,
+        items: Sequence[int] | None = None,
+    ) -> None:
+        """Give constant Nodes, by default all, their initial outputs back."""
+        values = {}
+        for signal, value in self.constants().items():
+            if signals is None or signal.base in signals:
+                initial = np.ravel(signal.initial_value)
+                if items is None:
+                    values[signal] = initial
+                elif value.ndim > 1:  # not as it was built
+                    values[signal] = value.copy()
+                    values[signal][items] = initial
+        self.set_constants(values)
 
-    def _process_sources(self) -> list[_ProcessSource]:
-        return [s for s in self._sources if isinstance(s, _ProcessSource)]
+    def process_sources(self) -> list[ProcessSource]:
+        """Return the processes that run ahead of the step."""
+        return [s for s in self._sources if isinstance(s, ProcessSource)]
 
     def get_state(self) -> dict[str, Any]:
         """Return the state of all processes, for `set_state`."""
@@ -114,23 +162,22 @@ class FeedGenerator:
             "constants": list(self.constants().values()),
             "rng": self.rng.get_state(),
             "rngs": [
-                [rng.get_state() for rng in self.process_rngs[op]]
-                for op in self._random
+                [rng.get_state() for rng in self.process_rngs[op]] for op in self.random
             ],
             "operator_rngs": [rng.get_state() for rng in self.operators.rngs],
-            "states": [copy.deepcopy(s.states) for s in self._process_sources()],
+            "states": [copy.deepcopy(s.states) for s in self.process_sources()],
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Bring all processes into a state that `get_state` returned."""
         self.set_constants(dict(zip(self.constants(), state["constants"])))
         self.rng.set_state(state["rng"])
-        for op, rng_states in zip(self._random, state["rngs"]):
+        for op, rng_states in zip(self.random, state["rngs"]):
             for rng, rng_state in zip(self.process_rngs[op], rng_states):
                 rng.set_state(rng_state)
         for rng, rng_state in zip(self.operators.rngs, state["operator_rngs"]):
             rng.set_state(rng_state)
-        for source, states in zip(self._process_sources(), state["states"]):
+        for source, states in zip(self.process_sources(), state["states"]):
             source.set_states(states)
 
     def block(
@@ -249,7 +296,7 @@ class FeedGenerator:
         for feed, source in zip(self.program.feeds, self._sources):
             node = feed.source
             is_known = isinstance(source, _ConstantSource) or (
-                not stateful if isinstance(source, _ProcessSource) else runs_ahead
+                not stateful if isinstance(source, ProcessSource) else runs_ahead
             )
             if is_known and node not in given and node in self.program.nodes:
                 shape = (n_items, n_steps, feed.signal.size)
@@ -397,30 +444,53 @@ def _silent_source(op: SimPyFunc, nodes: Sequence[nengo.Node]) -> _FunctionSourc
     return _FunctionSource(op, origins[0] if origins else op, size=0)
 
 
-class _ProcessSource:
-    """A process without input: one step function for each item of the minibatch."""
+class ProcessSource:
+    """
+    A process without input: one step function for each item of the minibatch.
+
+    Attributes
+    ----------
+    op : nengo.builder.processes.SimProcess
+        The operator.
+    states : list of dict of {str: array}
+        The state variables of each item.
+    """
 
     def __init__(self, op: SimProcess):
         self.op = op
 
     def start(self, rngs: Sequence[np.random.RandomState | None], dt: float) -> None:
-        process, shape = self.op.process, self.op.output.shape
-        self.states = [
-            process.make_state((0,), shape, dt, dtype=self.op.output.dtype)
-            for _ in rngs
-        ]
+        """Start all items, with a random number generator for each."""
+        self.states = [self._make_state(dt) for _ in rngs]
         self._steps = [
-            process.make_step((0,), shape, dt, rng, state)
-            for rng, state in zip(rngs, self.states)
+            self._make_step(dt, rng, state) for rng, state in zip(rngs, self.states)
         ]
 
+    def start_item(
+        self, item: int, rng: np.random.RandomState | None, dt: float
+    ) -> None:
+        """Start a single item."""
+        self.states[item] = self._make_state(dt)
+        self._steps[item] = self._make_step(dt, rng, self.states[item])
+
+    def _make_state(self, dt: float) -> dict[str, np.ndarray]:
+        output = self.op.output
+        return self.op.process.make_state((0,), output.shape, dt, dtype=output.dtype)
+
+    def _make_step(
+        self, dt: float, rng: np.random.RandomState | None, state: dict[str, Any]
+    ) -> Callable[[float], Any]:
+        return self.op.process.make_step((0,), self.op.output.shape, dt, rng, state)
+
     def set_states(self, states: Sequence[Mapping[str, np.ndarray]]) -> None:
+        """Set the state variables of each item."""
         for own, new in zip(self.states, states):
             for name, value in new.items():
                 own[name][...] = value
 
     @calls_users_code
     def fill(self, values: np.ndarray, times: np.ndarray) -> None:
+        """Run through some times, for as many items as there are ``values``."""
         # assigned as Nengo does, with the same errors for values that do not fit
         output = np.zeros(self.op.output.shape, self.op.output.dtype)
         try:
@@ -433,4 +503,4 @@ class _ProcessSource:
             raise
 
 
-_Source = _ConstantSource | _FunctionSource | _ProcessSource
+_Source = _ConstantSource | _FunctionSource | ProcessSource

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 
@@ -103,14 +103,25 @@ class NumpyOperators:
         rng : numpy.random.RandomState
             Random number generator of the simulation of the item.
         """
+        self.steps[op].append(self._step(op, item, rng))
+        if len(self.rngs) == item:
+            self.rngs.append(rng)
+
+    def restart(self, operators: Container[Operator], items: Sequence[int]) -> None:
+        """Make the steps of some operators, and of some items, again."""
+        for op, steps in self.steps.items():
+            if op in operators:
+                for item in items:
+                    steps[item] = self._step(op, item, self.rngs[item])
+
+    def _step(
+        self, op: Operator, item: int, rng: np.random.RandomState
+    ) -> OperatorStep:
         try:
-            step = OperatorStep(self._items[op][item], self._arrays[op], self._dt, rng)
+            return OperatorStep(self._items[op][item], self._arrays[op], self._dt, rng)
         except Exception as err:
             note_origin(err, f"`make_step` of {describe_operator(op)}")
             raise
-        self.steps[op].append(step)
-        if len(self.rngs) == item:
-            self.rngs.append(rng)
 
 
 class OperatorStep:

@@ -7,7 +7,7 @@ the tensors that the engine takes; and whatever saves, loads and resets them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -21,6 +21,7 @@ from nengo_dl.execution.places import place_of
 from nengo_dl.graph.layout import BaseArray
 from nengo_dl.graph.program import Program
 from nengo_dl.signals import SignalDict
+from nengo_dl.tensor_node.layer_states import layer_states, reset_layer_states
 from nengo_dl.tensor_node.seeds import LayerSeeds
 
 # TensorFlow keeps variables of type int32 in the memory of the host, also those of a
@@ -274,7 +275,61 @@ class Variables:
             for key, variable in self.base_params.items():
                 if key not in self._state:
                     variable.assign(self.initial_values(key))
-            for layer, weights in zip(self._layers, self._initial_weights):
+            self.reset_layers(self._layers)
+        reset_layer_states(self._layers)
+
+    def reset_parts(
+        self,
+        signals: Container[Signal],
+        items: Sequence[int] | None,
+        include_trainable: bool,
+    ) -> None:
+        """
+        Return some signals, of some items, to their initial values.
+
+        Parameters
+        ----------
+        signals : container of nengo.builder.Signal
+            The base signals.
+        items : sequence of int or None
+            The items of the minibatch. What these share stays as it is, unless this is
+            None, for all items.
+        include_trainable : bool
+            Whether parameters are among what returns.
+        """
+        arrays = self._program.layout.arrays
+        changed = {}
+        for key in {**self._state, **self.base_params}:
+            if key in self.base_params and not include_trainable:
+                continue
+            rows = self._rows(arrays[key], signals)
+            is_shared = not arrays[key].minibatched
+            if not rows or (is_shared and items is not None):
+                continue
+            where: Any = rows
+            if not is_shared:
+                every = range(self._program.settings.minibatch_size)
+                where = np.ix_(every if items is None else items, rows)
+            changed[key] = np.array(self._current(key))
+            changed[key][where] = self.initial_values(key)[where]
+        self.assign({key: changed[key] for key in self._state if key in changed})
+        for key in changed:
+            if key not in self._state:
+                self.base_params[key].assign(changed[key])
+        if include_trainable and items is None:
+            for signal in list(self.removed_parameters):
+                if signal.base in signals:
+                    del self.removed_parameters[signal]
+
+    def _rows(self, array: BaseArray, signals: Container[Signal]) -> list[int]:
+        """Return the rows of a base array in which some signals are."""
+        places = (self._program.layout.places[s] for s in array.signals if s in signals)
+        return [row for _, start, stop in places for row in range(start, stop)]
+
+    def reset_layers(self, layers: Sequence[Any]) -> None:
+        """Give some layers, among other things, the weights that they had at first."""
+        for layer, weights in zip(self._layers, self._initial_weights):
+            if any(layer is chosen for chosen in layers):
                 layer.set_weights(weights)
 
     def reseed(self, seed: int) -> None:
@@ -292,12 +347,18 @@ class Variables:
         self.n_trained.assign(state[0])
         self._layer_seeds.set_states(state[1:])
 
+    def layer_states(self) -> list[keras.Variable]:
+        """Return the states of recurrent layers that go from call to call."""
+        return layer_states(self._layers)
+
     def get_arrays(self) -> dict[str, np.ndarray]:
         """Return the values of all variables by the key of their base array."""
-        arrays = {key: self.state_tensor(key) for key in self._state}
-        for key, variable in self.base_params.items():
-            arrays.setdefault(key, self._read(variable, key))
-        return {key: value.numpy() for key, value in arrays.items()}
+        return {key: self._current(key) for key in {**self._state, **self.base_params}}
+
+    def _current(self, key: str) -> np.ndarray:
+        if key in self._state:
+            return self.state_tensor(key).numpy()
+        return self._read(self.base_params[key], key).numpy()
 
     def set_arrays(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Set the values of all variables."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 from nengo.builder.neurons import SimNeurons
@@ -36,7 +38,6 @@ class GenericNeuronBuilder(NeuronBuilder):
             name="Neurons",
             origin=lambda op: f"the step of {op.neurons} ({op.output.name})",
         )
-        self._steps: list[list[NeuronStep]] = []
 
     def build_pre(self, signals: SignalDict, config: BuildConfig) -> None:
         """Find the signals."""
@@ -49,14 +50,22 @@ class GenericNeuronBuilder(NeuronBuilder):
 
     def build_post(self, signals: SignalDict) -> None:
         """Restart the random number generators."""
-        self.calls.functions = self._steps = [
-            [NeuronStep(op, signals.dt_val, item) for op in self.ops]
-            for item in range(signals.minibatch_size)
-        ]
+        self.calls.start(partial(_step, signals.dt_val), signals.minibatch_size)
+
+    def restart(
+        self, signals: SignalDict, ops: Container[Any], items: Sequence[int]
+    ) -> None:
+        """Restart the random number generators of some neurons and items."""
+        self.calls.restart(partial(_step, signals.dt_val), ops, items)
 
     def rngs(self) -> list[np.random.RandomState]:
         """Return the random number generators of all neurons."""
-        return [r for item in self._steps for step in item for r in step.rngs.values()]
+        steps: list[Any] = [step for item in self.calls.functions for step in item]
+        return [rng for step in steps for rng in step.rngs.values()]
+
+
+def _step(dt: float, op: Any, item: int) -> NeuronStep:
+    return NeuronStep(op, dt, item)
 
 
 class NeuronStep:

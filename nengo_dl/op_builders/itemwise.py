@@ -7,8 +7,9 @@ Out: one operation of TensorFlow, which calls all of them in every step.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from itertools import zip_longest
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -43,7 +44,7 @@ class ItemwiseCalls:
 
     Attributes
     ----------
-    functions : sequence of sequence of callable
+    functions : list of list of callable
         One function for each item of the minibatch and each operator; to be set before
         a step runs. It maps the time in seconds (None without ``time``) and views of
         the values that it reads, which it must neither change nor keep, to a list of
@@ -59,7 +60,7 @@ class ItemwiseCalls:
         name: str,
         origin: Callable[[Operator], str],
     ):
-        self.functions: Sequence[Sequence[Callable[..., list[np.ndarray]]]] = []
+        self.functions: list[list[Callable[..., Any]]] = []
         self._ops, self._time = ops, time
         self._name, self._origin = name, origin
         self._reads, self._writes = (
@@ -70,6 +71,25 @@ class ItemwiseCalls:
         self._outputs: list[TensorSignal] = []
         self._dtypes: list[type[np.generic]] = []
         self._nothing = np.zeros((0,))
+
+    def start(self, make: Callable[[Operator, int], Callable], n_items: int) -> None:
+        """Set `functions` to those that are made for every operator and item."""
+        self.functions = [
+            [make(op, item) for op in self._ops] for item in range(n_items)
+        ]
+
+    def restart(
+        self,
+        make: Callable[[Operator, int], Callable],
+        ops: Container[Operator],
+        items: Sequence[int],
+    ) -> None:
+        """Make `functions` again, for some operators and some items."""
+        for item in items:
+            self.functions[item] = [
+                make(op, item) if op in ops else function
+                for op, function in zip(self._ops, self.functions[item])
+            ]
 
     def build_pre(self, signals: SignalDict) -> None:
         """Find the signals."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Sequence
+from functools import partial
 
 import tensorflow as tf
 from nengo.builder.operator import Operator
@@ -58,10 +59,13 @@ class GenericOperatorBuilder(OpBuilder):
 
     def build_post(self, signals: SignalDict) -> None:
         """Take the steps that belong to the simulation."""
-        self.calls.functions = [
-            [signals.operator_steps[op][item] for op in self.ops]
-            for item in range(signals.minibatch_size)
-        ]
+        self.calls.start(partial(_step, signals), signals.minibatch_size)
+
+    def restart(
+        self, signals: SignalDict, ops: Container[Operator], items: Sequence[int]
+    ) -> None:
+        """Take steps that have been made again."""
+        self.calls.restart(partial(_step, signals), ops, items)
 
     @staticmethod
     def mergeable(x: Operator, y: Operator) -> bool:
@@ -72,6 +76,10 @@ class GenericOperatorBuilder(OpBuilder):
         signal have to follow each other.
         """
         return type(x) is type(y) and not (x.incs or y.incs)
+
+
+def _step(signals: SignalDict, op: Operator, item: int) -> Callable:
+    return signals.operator_steps[op][item]
 
 
 def _written(op: Operator) -> list[Signal]:

@@ -1,7 +1,8 @@
 """
-The part of the simulator that has to do with parameters.
+The part of the simulator that has to do with parameters, and with the state as a whole.
 
-In: what a user wants to save, load, or freeze. Out: files, arrays, and Nengo objects.
+In: what a user wants to save, load, or freeze. Out: files, arrays, Nengo objects, and
+states.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 from nengo_dl.parameters.export import export
 from nengo_dl.parameters.freezing import freeze, nengo_arguments
 from nengo_dl.parameters.saving import load, save
+from nengo_dl.parameters.simulator_state import SimulatorState, put_state, take_state
 from nengo_dl.simulation.live_data import SimulationData
 from nengo_dl.simulation.simulation import Simulation
 from nengo_dl.utils import require_open
@@ -24,7 +26,7 @@ from nengo_dl.utils import require_open
 
 class ParameterMethods:
     """
-    Abstract base class of the simulator: everything about its parameters.
+    Abstract base class of the simulator: everything about its parameters and state.
 
     Subclasses have the attributes below.
     """
@@ -125,6 +127,72 @@ class ParameterMethods:
         they must all be the same, and are then used for all items.
         """
         load(self._simulation, path, _include(include_state, include_non_trainable))
+
+    @require_open
+    def get_state(self, include_trainable: bool = True) -> SimulatorState:
+        """
+        Return a copy of the state, from which `set_state` goes on.
+
+        It has all that `nengo_dl.Simulator.reset` resets, except for recorded data:
+        the number of steps, voltages, filtered signals, what learning rules and
+        processes remember, random numbers, outputs of constant Nodes, and parameters.
+
+        Parameters
+        ----------
+        include_trainable : bool
+            Whether parameters are part of the state, including those that learning
+            rules modify, and the weights of Keras layers.
+
+        Returns
+        -------
+        state : SimulatorState
+            Read-only arrays by names that say object and attribute. It can be printed,
+            and pickled.
+
+        Raises
+        ------
+        nengo.exceptions.SimulationError
+            If another method of the simulator is running, in a callback of which this
+            is called.
+
+        Notes
+        -----
+        Not part of the state is what Python functions remember, or the step functions
+        of processes and operators outside of the arrays that Nengo hands to them
+        (``print(state)`` says where there are such functions); what has been recorded;
+        and the state of training that Keras has (the optimizer).
+        TensorFlow's own random operations (in functions of TensorNodes), and neurons
+        that run in Python while they are trained, go on with their random numbers.
+        """
+        return take_state(self._simulation, include_trainable)
+
+    @require_open
+    def set_state(self, state: SimulatorState, include_trainable: bool = True) -> None:
+        """
+        Go on from a state that `get_state` has returned.
+
+        Time, seed and random numbers are those of the state, too: what follows is what
+        followed then, in this simulator or in another one of the same network, with the
+        same ``dt``, ``minibatch_size`` and ``dtype``. What has been recorded stays;
+        `nengo_dl.Simulator.clear_probes` drops it.
+
+        Parameters
+        ----------
+        state : SimulatorState
+            The state.
+        include_trainable : bool
+            Whether parameters are set as well, if the state has them.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If it is the state of another network, ``dt``, ``minibatch_size`` or
+            ``dtype``: the error says what differs, and nothing has changed.
+        nengo.exceptions.SimulationError
+            If another method of the simulator is running, in a callback of which this
+            is called.
+        """
+        put_state(self._simulation, state, include_trainable)
 
     def get_nengo_params(self, nengo_objs: Any, as_dict: bool = False) -> Any:
         """

@@ -43,6 +43,47 @@ def built_names(model: nengo.builder.Model, use_labels: bool = True) -> dict[Any
     return object_names(model.toplevel, use_labels, model.params)
 
 
+def names_of_all(model: nengo.builder.Model) -> dict[Any, str]:
+    """
+    Name all objects that may have a state.
+
+    Parameters
+    ----------
+    model : nengo.builder.Model
+        The built network.
+
+    Returns
+    -------
+    names : dict of {object: str}
+        As `built_names`, with Neurons, learning rules, and Probes.
+    """
+    if model.toplevel is None:
+        return {}
+    names = built_names(model)
+    networks = {model.toplevel: ""}
+    for obj, name in list(names.items()):
+        if isinstance(obj, nengo.Network):
+            networks[obj] = f"{name}."
+        elif isinstance(obj, nengo.Ensemble):
+            names[obj.neurons] = f"{name}.neurons"
+        elif isinstance(obj, nengo.Connection):
+            names.update(_rule_names(obj, f"({name}).learning_rule"))
+    for network, prefix in networks.items():
+        probes = _chosen(network.probes, model.params)
+        for probe, part in _distinguish(probes, use_labels=True).items():
+            names.setdefault(probe, f"{prefix}probes{part}")
+    return names
+
+
+def _rule_names(conn: nengo.Connection, name: str) -> dict[Any, str]:
+    rules = conn.learning_rule
+    if isinstance(rules, dict):
+        return {rule: f"{name}['{quote(str(key))}']" for key, rule in rules.items()}
+    if isinstance(rules, (list, tuple)):
+        return {rule: f"{name}[{i}]" for i, rule in enumerate(rules)}
+    return {} if rules is None else {rules: name}
+
+
 def object_names(
     network: nengo.Network,
     use_labels: bool = True,

@@ -8,7 +8,8 @@ network with the same state is recognised.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import nengo
@@ -16,12 +17,14 @@ import numpy as np
 from nengo.builder.neurons import SimNeurons
 from nengo.builder.operator import Operator
 from nengo.builder.processes import SimProcess
+from nengo.builder.signal import Signal
 from nengo.exceptions import SimulationError
 
 from nengo_dl.parameters.files import Array, SavedState
-from nengo_dl.parameters.names import built_names
+from nengo_dl.parameters.names import built_names, names_of_all
 from nengo_dl.simulation.simulation import Simulation
 from nengo_dl.tensor_graph import TensorGraph
+from nengo_dl.tensor_node.layer_states import layer_states
 
 
 def read_state(simulation: Simulation) -> SavedState:
@@ -202,11 +205,17 @@ def python_arrays(simulation: Simulation) -> dict[str, np.ndarray]:
     arrays = {"seed": np.array(values.seed.numpy())}
     for i, value in enumerate(values.random_state()):
         arrays[f"training[{i}]"] = np.array(value)
-    for i, (_, keys, *numbers) in enumerate(_all_rngs(state)):
-        arrays[f"random[{i}].keys"] = np.array(keys)
-        arrays[f"random[{i}].numbers"] = np.array(numbers, np.float64)
+    for i, variable in enumerate(values.layer_states()):
+        arrays[f"layers[{i}]"] = variable.numpy()
+    for i, rng in enumerate(_all_rngs(state)):
+        keys, numbers = rng_to_arrays(rng)
+        arrays[f"random[{i}].keys"] = keys
+        arrays[f"random[{i}].numbers"] = numbers
+    n_items = simulation.settings.minibatch_size
     for i, value in enumerate(state["feeds"]["constants"]):
-        arrays[f"constants[{i}]"] = np.array(value)
+        arrays[f"constants[{i}]"] = np.array(
+            np.broadcast_to(value, (n_items, value.shape[-1]))
+        )
     for i, items in enumerate(state["feeds"]["states"]):
         for j, item in enumerate(items):
             for name, value in item.items():
@@ -214,21 +223,100 @@ def python_arrays(simulation: Simulation) -> dict[str, np.ndarray]:
     return arrays
 
 
+def python_names(simulation: Simulation, keys: Iterable[str]) -> dict[str, str]:
+    """
+    Return names for the keys of `python_arrays` that say what an array belongs to.
+
+    Parameters
+    ----------
+    simulation : Simulation
+        The simulation.
+    keys : iterable of str
+        The keys.
+
+    Returns
+    -------
+    names : dict of {str: str}
+        By key, names that mean the same in other simulators of the network. Of what
+        every item has for itself, the number of the item comes last.
+    """
+    graph = simulation.tensor_graph
+    feeds, owners = graph.feeds, simulation.owners
+    objects = names_of_all(simulation.model)
+
+    def name_of(signal: Signal) -> str:
+        owner = owners.get(signal.base)
+        return objects.get(owner.obj if owner else None, signal.name)
+
+    names = {key: key for key in keys}
+    numbers = {id(v): i for i, v in enumerate(graph.values.layer_states())}
+    for node, layer in graph.tensor_nodes.items():
+        for variable in layer_states([layer]):
+            if id(variable) in numbers:
+                names[f"layers[{numbers[id(variable)]}]"] = f"{objects[node]}.state"
+    places = ["rng"]
+    for op in feeds.random:
+        name = f"{name_of(op.output)}.{type(op.process).__name__}.rng"
+        places += [f"{name}[{item}]" for item in range(feeds.minibatch_size)]
+    places += [f"operators.rng[{item}]" for item in range(len(feeds.operators.rngs))]
+    places += [f"neurons.rng [{i}]" for i in range(len(graph.rngs()))]
+    for i, place in enumerate(places):
+        for part in ("keys", "numbers"):
+            names[f"random[{i}].{part}"] = f"{place}.{part}"
+    for i, signal in enumerate(feeds.constants()):
+        names[f"constants[{i}]"] = f"{name_of(signal)}.output"
+    for i, source in enumerate(feeds.process_sources()):
+        op = source.op
+        name = f"{name_of(op.output)}.{type(op.process).__name__}"
+        for item, state in enumerate(source.states):
+            for attr in state:
+                names[f"processes[{i}][{item}].{attr}"] = f"{name}.{attr}[{item}]"
+    return unique_names(names)
+
+
+def unique_names(names: Mapping[Any, str]) -> dict[Any, str]:
+    """Tell equal names apart, by numbers."""
+    taken: Counter[str] = Counter()
+    unique = {}
+    for key, name in names.items():
+        unique[key] = f"{name} [{taken[name]}]" if taken[name] else name
+        taken[name] += 1
+    return unique
+
+
+def rng_to_arrays(state: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return the state of a random number generator as arrays."""
+    _, keys, *numbers = state
+    return np.array(keys), np.array(numbers, np.float64)
+
+
+def rng_from_arrays(keys: Array, numbers: Array) -> tuple:
+    """Return the state of a random number generator from arrays."""
+    position, has_gauss, gauss = np.asarray(numbers).tolist()
+    return "MT19937", np.asarray(keys), int(position), int(has_gauss), gauss
+
+
 def set_python_arrays(simulation: Simulation, arrays: Mapping[str, Array]) -> None:
     """Return to a state that `python_arrays` has returned, of the same network."""
-    now, values = simulation.python_state(), simulation.tensor_graph.values
-    values.seed.assign(np.asarray(arrays["seed"]))
+    values = simulation.tensor_graph.values
+    seed = int(np.asarray(arrays["seed"]))
+    if seed != int(values.seed.numpy()):
+        # processes may have drawn random numbers when they were started
+        values.seed.assign(seed)
+        simulation.restart(seed)
+    now = simulation.python_state()
+    for i, variable in enumerate(values.layer_states()):
+        variable.assign(np.asarray(arrays[f"layers[{i}]"]))
     n_states = len(values.random_state())
     values.set_random_state(
         [np.asarray(arrays[f"training[{i}]"]) for i in range(n_states)]
     )
-    rngs = []
-    for i, (kind, *_) in enumerate(_all_rngs(now)):
-        numbers = np.asarray(arrays[f"random[{i}].numbers"]).tolist()
-        position, has_gauss = (int(number) for number in numbers[:2])
-        keys = np.asarray(arrays[f"random[{i}].keys"])
-        rngs.append((kind, keys, position, has_gauss, numbers[2]))
-    in_order = iter(rngs)
+    in_order = iter(
+        [
+            rng_from_arrays(arrays[f"random[{i}].keys"], arrays[f"random[{i}].numbers"])
+            for i in range(len(_all_rngs(now)))
+        ]
+    )
     states = [
         [
             {name: np.asarray(arrays[f"processes[{i}][{j}].{name}"]) for name in item}

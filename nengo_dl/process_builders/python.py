@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 from nengo.builder.processes import SimProcess
@@ -48,18 +50,22 @@ class GenericProcessBuilder(ProcessBuilder):
 
     def build_post(self, signals: SignalDict) -> None:
         """Make the step functions, with the random number generators of the run."""
-        self.calls.functions = [
-            [
-                ProcessStep(op, signals.dt_val, signals.process_rngs[op][item])
-                for op in self.ops
-            ]
-            for item in range(signals.minibatch_size)
-        ]
+        self.calls.start(partial(_step, signals), signals.minibatch_size)
+
+    def restart(
+        self, signals: SignalDict, ops: Container[Any], items: Sequence[int]
+    ) -> None:
+        """Make the step functions of some processes and items again."""
+        self.calls.restart(partial(_step, signals), ops, items)
 
     @staticmethod
     def mergeable(x: SimProcess, y: SimProcess) -> bool:
         """Merge processes with equal names of state variables."""
         return list(x.state) == list(y.state)
+
+
+def _step(signals: SignalDict, op: Any, item: int) -> ProcessStep:
+    return ProcessStep(op, signals.dt_val, signals.process_rngs[op][item])
 
 
 class ProcessStep:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from functools import cached_property
 from typing import Any
 
 import nengo
@@ -22,6 +23,7 @@ from nengo_dl.simulation.device import (
     warn_of_fork,
     working_context,
 )
+from nengo_dl.simulation.owners import Owner, signal_owners
 from nengo_dl.simulation.recording import Recording
 from nengo_dl.tensor_graph import TensorGraph
 from nengo_dl.utils import NullProgressBar
@@ -91,6 +93,11 @@ class Simulation:
     def is_closed(self) -> bool:
         """Whether all but the facts has been freed."""
         return self.tensor_graph is None
+
+    @cached_property
+    def owners(self) -> dict[Signal, Owner]:
+        """The objects that the signals of the program belong to."""
+        return signal_owners(self.tensor_graph.program)
 
     def context(self, alone: bool = False) -> AbstractContextManager:
         """
@@ -273,10 +280,14 @@ class Simulation:
         self.tensor_graph.feeds.reset_constants()
         self.n_steps = 0
         if include_processes:
-            self.tensor_graph.feeds.reset(self.seed)
             self.tensor_graph.values.reseed(self.seed)
             self.training_rng.seed(self.seed)
-            self.tensor_graph.build_post()
+            self.restart(self.seed)
+
+    def restart(self, seed: int) -> None:
+        """Start all Python code again, with random numbers that follow from a seed."""
+        self.tensor_graph.feeds.reset(seed)
+        self.tensor_graph.build_post()
 
     def close(self) -> None:
         """Free everything but the facts (such as the number of steps)."""
@@ -304,6 +315,7 @@ class Simulation:
     def __getstate__(self) -> dict[str, Any]:
         state = {**self.__dict__, "_calls": []}
         del state["tensor_graph"]
+        state.pop("owners", None)
         if not self.is_closed:
             state["values"] = self.tensor_graph.values.get_copy()
             state["python_state"] = self.python_state()
@@ -318,6 +330,8 @@ class Simulation:
         if values is not None:
             self._construct(NullProgressBar)
             self.tensor_graph.values.set_copy(values)
+            if values["seed"] != self.settings.seed:
+                self.restart(values["seed"])
             self.set_python_state(python_state)
 
 

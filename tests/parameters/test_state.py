@@ -123,6 +123,26 @@ def test_files_without_random_numbers(Simulator, tmp_path):
         assert_unchanged(sim, before)
 
 
+def test_what_began_elsewhere(Simulator, tmp_path):
+    """What is drawn when a process starts, and outputs that have been changed."""
+    with nengo.Network(seed=0) as net:
+        constant = nengo.Node([1.0])
+        signal = nengo.processes.WhiteSignal(0.1, high=100)
+        probes = [nengo.Probe(nengo.Node(signal, size_out=1)), nengo.Probe(constant)]
+    with Simulator(net, unroll_simulation=1) as sim:
+        sim.signals[sim.model.sig[constant]["out"]] = 3
+        sim.run_steps(5)
+        sim.save_params(tmp_path / "params", include_state=True)
+        sim.run_steps(5)
+        expected = [sim.data[probe][5:] for probe in probes]
+    with Simulator(net, seed=7, unroll_simulation=1) as sim:
+        sim.load_params(tmp_path / "params", include_state=True)
+        sim.run_steps(5)
+        for probe, values in zip(probes, expected):
+            np.testing.assert_array_equal(sim.data[probe], values)
+    assert (expected[1] == 3).all()
+
+
 @pytest.mark.training
 @pytest.mark.filterwarnings("ignore:Python is called in every step")
 @pytest.mark.filterwarnings("ignore:No gradient flows")
