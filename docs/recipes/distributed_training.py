@@ -18,6 +18,9 @@ import tensorflow as tf
 
 import nengo_dl
 
+# workers on one machine would wait for each other, to read and write the cache
+nengo.rc.set("decoder_cache", "enabled", "False")
+
 
 def make_network():
     with nengo.Network(seed=0) as net:
