@@ -10,6 +10,7 @@
 #     make test-matrix       our tests on the oldest and the newest software
 #     make test-loihi        our tests with NengoLoihi, and the demonstration for it
 #     make test-packages     NengoSPA's tests, run on our simulator; NengoBio's neurons
+#     make test-recipes      sweeps with joblib, Optuna, and Ray, as in the documentation
 #     make fuzz N=5000       random networks, compared with Nengo
 #     make lint              ruff and mypy
 #     make clean             remove the environments and whatever else was made
@@ -24,6 +25,7 @@ ARGS ?=
 VERSION := $(shell $(PYTHON) -c "import sys; print('%d.%d' % sys.version_info[:2])")
 TEST := .venv-test-$(VERSION)
 DEMO := .venv-demo-$(VERSION)
+RECIPES := .venv-recipes-$(VERSION)
 
 # What trains, runs in pieces, saves, and holds Keras layers.
 DEVICE_TESTS := $(addprefix tests/, parameters/test_saving.py test_simulator_state.py \
@@ -32,7 +34,8 @@ DEVICE_TESTS := $(addprefix tests/, parameters/test_saving.py test_simulator_sta
 	$(addprefix training/, test_devices.py test_fit.py test_keras_model.py \
 		test_state.py test_through_time.py))
 
-TESTS := test test-unit test-nengo test-options test-matrix test-loihi test-packages fuzz
+TESTS := test test-unit test-nengo test-options test-matrix test-loihi test-packages \
+	test-recipes fuzz
 
 .PHONY: demo $(TESTS) lint clean
 
@@ -73,6 +76,9 @@ test-loihi:
 test-packages:
 	PYTHON=$(PYTHON) JOBS=$(JOBS) .ci/test-packages $(ARGS)
 
+test-recipes: $(RECIPES)/.installed
+	$(RECIPES)/bin/python -m pytest tests/test_recipes.py -k "sweep or search" $(ARGS)
+
 fuzz: $(TEST)/.installed
 	seq 0 $$((($(N) - 1) / 50)) | xargs -P $(JOBS) -I CHUNK $(TEST)/bin/python -m pytest -q \
 		'tests/test_fuzz.py::test_random_networks[CHUNK]' --examples $(N) $(ARGS)
@@ -90,3 +96,6 @@ $(TEST)/.installed: pyproject.toml .ci/install
 
 $(DEMO)/.installed: pyproject.toml .ci/install
 	.ci/install $(PYTHON) $(DEMO) -e '.[demo]'
+
+$(RECIPES)/.installed: pyproject.toml .ci/install
+	.ci/install $(PYTHON) $(RECIPES) -e '.[core-tests,sweeps]'

@@ -293,7 +293,6 @@ SUBJECTS = {
         "node_outputs",
         "check_gradients",
         "devices",
-        "distributed",
         "evaluate_and_predict",
         "failures",
         "fit",

@@ -52,6 +52,9 @@ To see what a conversion to spikes costs:
 
 To convert networks of keras.applications:
     %(prog)s applications --help
+
+To measure other libraries for spiking networks:
+    %(prog)s libraries --help
 """
 
 RELEASE_SETUP = """\
@@ -92,6 +95,7 @@ RELEASE = ("release", "release_keras")
 PRINTERS = {
     "applications": ("applications", "print_applications"),
     "conversion": ("conversion", "print_table"),
+    "libraries": ("libraries", "print_libraries"),
 }
 
 
@@ -116,7 +120,7 @@ def main(args: Sequence[str] | None = None, obj: dict[str, Any] | None = None) -
     """
     arguments = list(sys.argv[1:] if args is None else args)
     if arguments and arguments[0] in PRINTERS:
-        # these import Keras, which takes seconds
+        # some import Keras, which takes seconds
         module, function = PRINTERS[arguments[0]]
         printer = getattr(import_module(f"nengo_dl.benchmarks.{module}"), function)
         printer(arguments[1:])

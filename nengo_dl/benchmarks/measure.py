@@ -36,7 +36,8 @@ class Run:
     ----------
     competitor : str
         Who is measured: "nengo", "nengo_dl", "release", the last NengoDL release,
-        "keras", or "release_keras", the Keras that the last release needs.
+        "keras", "release_keras", the Keras that the last release needs, or another
+        library (see `.libraries`).
     network : str
         Key in `.networks.NETWORKS`, or in `.models.MODELS` for training.
     measure : str

@@ -33,7 +33,7 @@ else:  # run by path; this directory is then the first place to import from
 FIRST_STEPS = 100
 """Steps of the first run (0.1 s), whose output is compared with the reference."""
 
-BACKENDS = ("nengo", "nengo_dl", "keras")
+BACKENDS = ("nengo", "nengo_dl", "keras", "nengo_torch")
 
 MAX_STEPS = 1_000_000
 """Limit of the steps of one timed run."""
@@ -42,7 +42,13 @@ MAX_STEPS = 1_000_000
 def import_backend(backend: str) -> dict[str, str]:
     """Import the backend, so that no measurement includes it; return versions."""
     versions = {"nengo": nengo.__version__, "numpy": np.__version__}
-    if backend != "nengo":
+    if backend == "nengo_torch":
+        from importlib.metadata import version
+
+        import nengo_torch  # noqa: F401
+
+        versions.update({name: version(name) for name in ("nengo-torch", "torch")})
+    elif backend != "nengo":
         import keras
         import tensorflow as tf
 
@@ -63,6 +69,11 @@ def make_simulator(args: argparse.Namespace, net: nengo.Network) -> Any:
     if args.backend == "nengo":
         nengo.rc["precision"]["bits"] = str(args.precision)
         return nengo.Simulator(net, progress_bar=False)
+
+    if args.backend == "nengo_torch":
+        import nengo_torch
+
+        return nengo_torch.Simulator(net, progress_bar=False)
 
     import nengo_dl
 
