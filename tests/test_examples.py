@@ -209,7 +209,7 @@ def check_tensorflow_models(page):
     assert page["spiking_accuracy"] > page["keras_accuracy"] - 0.05
 
 
-AVERAGED = "max_rate 100, synapses"
+AVERAGED = "scale 100, synapses"
 
 
 def check_spiking_digits(page):
@@ -220,7 +220,7 @@ def check_spiking_digits(page):
     # what averages, higher rates, and synapses do to the accuracy
     results, curves = page["results"], page["curves"]
     assert results["output_last_accuracy"] < results["average_last_accuracy"] - 0.2
-    low, high = curves["max_rate 100"], curves["max_rate 1000"]
+    low, high = curves["scale 100"], curves["scale 1000"]
     averaged, regularized = curves[AVERAGED], curves["the same, regularized"]
     assert low[-1] == pytest.approx(results["average_last_accuracy"], abs=0.01)
     assert low[-1] < rates - 0.03
@@ -231,7 +231,7 @@ def check_spiking_digits(page):
 
     # ... and to the number of spikes
     spikes = page["spikes"]
-    assert spikes["max_rate 1000"] > 5 * spikes["max_rate 100"] > 5 * spikes[AVERAGED]
+    assert spikes["scale 1000"] > 5 * spikes["scale 100"] > 5 * spikes[AVERAGED]
     assert spikes["the same, regularized"] < 0.7 * spikes[AVERAGED]
 
     assert page["accuracy_of_loaded"] == pytest.approx(averaged[-1], abs=0.01)
