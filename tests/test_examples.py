@@ -110,7 +110,8 @@ def test_stored_outputs(path):
     for output in outputs:
         text = text_of(output.get("text", output.get("data", {}).get("text/plain", "")))
         assert not re.search(r"(^|\s)/\w+/", text), text
-        assert "Elapsed Time" not in text
+        # neither progress bars nor the log of TensorFlow
+        assert not re.search("Elapsed Time|WARNING:|^[EIW]0000 ", text), text
 
 
 # -- what they do ---------------------------------------------------------------------
