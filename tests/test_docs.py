@@ -73,7 +73,7 @@ def test_map():
 @pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.name)
 def test_files_exist(path):
     text = path.read_text(encoding="utf-8")
-    links = set(re.findall(r"<([\w./]+\.(?:py|rst))>", text))
+    links = set(re.findall(r"<([\w./-]+\.(?:ipynb|py|rst))>", text))
     assert all((path.parent / link).exists() for link in links), links
     literals = re.findall(r"``((?:\w+/)*(?:\w+\.(?:py|rst))?)``", text)
     scripts = re.findall(r"\bpython\s+([\w/]+\.py)", text)

@@ -142,15 +142,21 @@ def verify(
         if trains:
             _train_model(twin, inputs)
         expected = twin(list(inputs), training=False)
+    # without a GPU, users have no say in where this runs, and need no warning
+    device = None if tf.config.list_physical_devices("GPU") else "/cpu:0"
     with Simulator(
-        net, minibatch_size=n_items, unroll_simulation=1, progress_bar=False
+        net,
+        minibatch_size=n_items,
+        unroll_simulation=1,
+        device=device,
+        progress_bar=False,
     ) as sim:
         if training:
             _compare_parameters(twin, sim)
         with _unchanged_weights(sim.keras_model):
             if trains:
                 _train_network(sim, data, expected)
-            predicted = sim.predict(data)
+            predicted = sim.predict(data, verbose=0)
     outputs = dict.fromkeys(net.outputs[tensor] for tensor in model.outputs)
     for probe, value in zip(outputs, _unique(model.outputs, expected)):
         array = np.reshape(keras.ops.convert_to_numpy(value), (n_items, n_steps, -1))

@@ -1,5 +1,7 @@
 """Tests of `verify`, which compares a network with its Keras model."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -19,8 +21,11 @@ def converter():
     return Converter(keras.Model([a, b], [y, z]))
 
 
-def test_equal_outputs(converter):
-    assert converter.verify()
+def test_equal_outputs(converter, capsys):
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", category=UserWarning)
+        assert converter.verify()
+    assert capsys.readouterr().out == ""
 
 
 def test_inputs(converter, rng):

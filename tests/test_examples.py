@@ -1,0 +1,246 @@
+"""The notebooks of the manual run, cell by cell, and show what they say."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import nengo
+import numpy as np
+import pytest
+
+EXAMPLES = Path(__file__).parent.parent / "docs" / "examples"
+NOTEBOOKS = sorted(EXAMPLES.glob("*.ipynb"))
+LARGEST_FILE = 300_000  # bytes
+LONGEST_TIME = 120  # seconds of a processor: a minute on two of them
+
+each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+def cells_of(path, cell_type):
+    """Return the cells of one type, with their numbers."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    return [(i, cell) for i, cell in enumerate(cells) if cell["cell_type"] == cell_type]
+
+
+def text_of(lines):
+    """Return a text, which notebooks have as it is or as a list of lines."""
+    return "".join(lines)
+
+
+def stored_text(cell):
+    """Return what the cell printed when the notebook was made."""
+    return "".join(
+        text_of(output["text"]) for output in cell["outputs"] if is_print(output)
+    )
+
+
+def is_print(output):
+    return output["output_type"] == "stream" and output["name"] == "stdout"
+
+
+def words_of(text):
+    """Return the lines without numbers, which differ between machines, sorted."""
+    text = re.sub(r"[-+]?\d+\.?\d*(e[-+]\d+)?", " # ", text)
+    return sorted(" ".join(line.split()) for line in text.splitlines())
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capfd):
+    """Return a function that runs a notebook, and returns what it has defined."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(nengo.rc["progress"], "progress_bar", "none")
+    plt.switch_backend("Agg")
+    monkeypatch.setattr(plt, "show", lambda: plt.close("all"))
+
+    def run_cells(path):
+        namespace = {"__name__": "__main__"}
+        capfd.readouterr()
+        for i, cell in cells_of(path, "code"):
+            code = compile(text_of(cell["source"]), f"{path.name}, cell {i}", "exec")
+            exec(code, namespace)
+            printed = capfd.readouterr().out
+            assert words_of(printed) == words_of(stored_text(cell)), printed
+        return namespace
+
+    with plt.rc_context():
+        yield run_cells
+    plt.close("all")
+
+
+def rms(values):
+    return np.sqrt(np.mean(np.square(values)))
+
+
+# -- the files ------------------------------------------------------------------------
+
+
+def test_there_are_notebooks():
+    assert NOTEBOOKS
+
+
+def test_words():
+    assert words_of("loss 1.5e-03\n[[-0.  1. ]\n") == words_of("loss 2\n[[0.25 12]")
+    assert words_of("a 1") != words_of("b 1")
+    assert words_of("a\n1") != words_of("a")
+
+
+@each_notebook
+def test_file(path):
+    assert path.stat().st_size < LARGEST_FILE
+    assert path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    assert (notebook["nbformat"], notebook["nbformat_minor"]) == (4, 5)
+    assert notebook["metadata"]["kernelspec"]["name"] == "python3"
+    first = notebook["cells"][0]
+    assert first["cell_type"] == "markdown"
+    assert text_of(first["source"]).startswith("# ")
+
+
+@each_notebook
+def test_stored_outputs(path):
+    """They are there, and say nothing of the machine that they were made on."""
+    outputs = [o for _, cell in cells_of(path, "code") for o in cell["outputs"]]
+    assert "error" not in {output["output_type"] for output in outputs}
+    assert any("image/png" in output.get("data", {}) for output in outputs)
+    assert any(is_print(output) for output in outputs)
+    for output in outputs:
+        text = text_of(output.get("text", output.get("data", {}).get("text/plain", "")))
+        assert not re.search(r"(^|\s)/\w+/", text), text
+        # neither progress bars nor the log of TensorFlow
+        assert not re.search("Elapsed Time|WARNING:|^[EIW]0000 ", text), text
+
+
+# -- what they do ---------------------------------------------------------------------
+
+
+@pytest.mark.training
+@each_notebook
+def test_notebook(path, run):
+    start = time.process_time()
+    page = run(path)
+    assert time.process_time() - start < LONGEST_TIME
+    if path.stem in CHECKS:
+        CHECKS[path.stem](page)
+
+
+def check_from_nengo(page):
+    # the same network in both simulators
+    assert rms(page["from_nengo"] - page["from_nengo_dl"]) < 0.005
+    assert page["from_nengo"].std() > 0.05
+
+    # minibatches and state
+    predicted = page["predicted"][next(p for p in page["predicted"] if p.synapse)]
+    assert predicted.shape == (6, 300, 1)
+    np.testing.assert_array_equal(predicted[:3], predicted[3:])
+    assert page["n_steps_of_runs"] == page["n_steps_after_predict"] == 200
+
+    # training with rates improves the network with spikes
+    assert page["losses"][-1] < 0.4 * page["losses"][0]
+    assert page["after"] < 0.4 * page["before"]
+    targets = page["test_y"][:, -1]
+    errors = [rms(page[f"outputs_{w}"][:, -1] - targets) for w in ("before", "after")]
+    assert errors[1] < 0.7 * errors[0]
+
+    # files, and frozen parameters
+    assert Path("sin_of_square.npz").exists()
+    assert rms(page["trained_in_nengo"] - page["trained_in_nengo_dl"]) < 0.005
+    assert rms(page["trained_in_nengo"] - page["from_nengo"]) > 0.02
+
+    assert page["difference"] < 1e-5
+
+
+def check_from_tensorflow(page):
+    # one model, twice
+    np.testing.assert_allclose(
+        page["nengo_before"][:, 0], page["keras_before"], atol=1e-5
+    )
+    assert page["nengo_loss"] == pytest.approx(page["keras_loss"], rel=0.1)
+    assert page["nengo_loss"] < 0.6 * page["untrained_loss"]
+    assert page["final_loss"] < 0.5 * page["nengo_loss"]
+    assert page["reconstructed"].shape == (250, 784)
+
+    # files, and frozen parameters
+    assert Path("autoencoder.npz").exists()
+    assert page["reset_loss"] == pytest.approx(page["untrained_loss"])
+    assert page["loaded_loss"] == pytest.approx(page["final_loss"])
+    np.testing.assert_allclose(
+        page["from_nengo"][0], page["reconstructed"][0], atol=1e-5
+    )
+
+    # filtered spikes are filtered rates, with ripples
+    rates, spikes = page["filtered_rates"], page["filtered_spikes"]
+    assert rates.max() > 100
+    assert rms(spikes - rates) < 15
+
+    # Keras layers and functions
+    assert page["layers_after"] < 0.8 * page["layers_before"]
+    assert np.any(page["moving_mean"] != 0)
+    for form in ("long", "short"):
+        recorded = page[f"recorded_{form}"]
+        np.testing.assert_array_equal(recorded, [[2, 4, 6]] * 3)
+    np.testing.assert_allclose(page["turned"][0, 1], [0, 1], atol=1e-6)
+    np.testing.assert_allclose(page["turned"][0, -1], [1, 0], atol=1e-6)
+    assert page["learned_factor"] == pytest.approx(3, abs=0.01)
+
+    # a network that needs no training
+    assert rms(page["square"] - page["reference_square"]) < 0.01
+    times = 0.001 * np.arange(1, 1001)[:, None]
+    assert rms(page["square"] - np.sin(2 * np.pi * times) ** 2) < 0.15
+
+
+def check_tensorflow_models(page):
+    one_image = 1.01 / len(page["test_labels"])
+    assert page["keras_accuracy"] > 0.93
+    assert page["node_accuracy"] == pytest.approx(page["keras_accuracy"], abs=one_image)
+
+    # neurons collect what single looks say
+    looks, neurons = page["curves"]["single looks"], page["curves"]["spiking neurons"]
+    assert looks.mean() < 0.6
+    assert neurons[-1] > 0.8 > 0.5 > neurons[0]
+
+    assert page["layers_accuracy"] > 0.93
+    assert page["native_accuracy"] > 0.93
+    assert page["nengo_accuracy"] == pytest.approx(
+        page["native_accuracy"], abs=one_image
+    )
+    assert page["spiking_accuracy"] > page["keras_accuracy"] - 0.05
+
+
+AVERAGED = "scale 100, synapses"
+
+
+def check_spiking_digits(page):
+    assert page["losses"][-1] < 0.2 * page["losses"][0]
+    rates = page["accuracy_of_rates"]
+    assert rates > 0.93
+
+    # what averages, higher rates, and synapses do to the accuracy
+    results, curves = page["results"], page["curves"]
+    assert results["output_last_accuracy"] < results["average_last_accuracy"] - 0.2
+    low, high = curves["scale 100"], curves["scale 1000"]
+    averaged, regularized = curves[AVERAGED], curves["the same, regularized"]
+    assert low[-1] == pytest.approx(results["average_last_accuracy"], abs=0.01)
+    assert low[-1] < rates - 0.03
+    assert high[-1] > rates - 0.02
+    assert high[9] > averaged[9] + 0.1
+    assert averaged[-1] > rates - 0.03
+    assert regularized[-1] > rates - 0.04
+
+    # ... and to the number of spikes
+    spikes = page["spikes"]
+    assert spikes["scale 1000"] > 5 * spikes["scale 100"] > 5 * spikes[AVERAGED]
+    assert spikes["the same, regularized"] < 0.7 * spikes[AVERAGED]
+
+    assert page["accuracy_of_loaded"] == pytest.approx(averaged[-1], abs=0.01)
+
+
+CHECKS = {
+    "from-nengo": check_from_nengo,
+    "from-tensorflow": check_from_tensorflow,
+    "spiking-digits": check_spiking_digits,
+    "tensorflow-models": check_tensorflow_models,
+}
