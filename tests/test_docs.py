@@ -54,11 +54,13 @@ def test_readme():
 
 def run_blocks(path, directive, has_code=True):
     text = path.read_text(encoding="utf-8")
-    blocks = re.findall(rf"\.\. {directive}\n\n((?:   .*\n|\n)+)", text)
+    blocks = list(re.finditer(rf"\.\. {directive}\n\n((?:   .*\n|\n)+)", text))
     assert bool(blocks) == has_code
     namespace = {"__name__": path.name}
     for block in blocks:
-        exec(compile(textwrap.dedent(block), path, "exec"), namespace)
+        # blank lines in front, for tracebacks with the right line
+        code = "\n" * text.count("\n", 0, block.start(1)) + textwrap.dedent(block[1])
+        exec(compile(code, path, "exec"), namespace)
     return namespace
 
 
