@@ -41,7 +41,10 @@ nitpicky = True
 nitpick_ignore_regex = [
     (r"py:.*", r"(nengo|nengo_loihi|numpy|keras|tf|warnings)(\..*)?"),
     # private modules
-    (r"py:.*", r"nengo_dl\.(converter\.calibration|execution|graph|simulation|training)\b.*"),
+    (
+        r"py:.*",
+        r"nengo_dl\.(converter\.calibration|execution|graph|simulation|training)\b.*",
+    ),
 ]
 
 # -- docstrings -----------------------------------------------------------------------

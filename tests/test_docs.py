@@ -17,8 +17,17 @@ from nengo_dl.neuron_builders import SimNeuronsBuilder
 REPOSITORY = Path(__file__).parent.parent
 DOCS = REPOSITORY / "docs"
 PAGES = sorted(DOCS.glob("*.rst"))
-TEXTS = [*PAGES, REPOSITORY / "README.rst", REPOSITORY / "CONTRIBUTING.rst"]
-WITHOUT_CODE = ["glossary.rst", "performance.rst"]
+OUTSIDE = [REPOSITORY / "README.rst", REPOSITORY / "CONTRIBUTING.rst"]
+TEXTS = [*PAGES, *sorted(DOCS.glob("reference/*.rst")), *OUTSIDE]
+WITHOUT_CODE = [
+    "changes.rst",
+    "contributing.rst",
+    "examples.rst",
+    "glossary.rst",
+    "index.rst",
+    "license.rst",
+    "performance.rst",
+]
 
 # Files in examples and rules.
 IMAGINED = {
@@ -40,7 +49,7 @@ def registries(monkeypatch):
     INCREMENTS.update(increments)
 
 
-@pytest.mark.parametrize("page", sorted(p.name for p in DOCS.glob("*.rst")))
+@pytest.mark.parametrize("page", [page.name for page in PAGES])
 def test_code_of_page(page):
     run_blocks(DOCS / page, "testcode::", has_code=page not in WITHOUT_CODE)
 
@@ -75,7 +84,7 @@ def test_map():
 @pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.name)
 def test_files_exist(path):
     text = path.read_text(encoding="utf-8")
-    links = set(re.findall(r"<([\w./]+\.(?:py|rst))>", text))
+    links = set(re.findall(r"<([\w./-]+\.(?:py|rst|ipynb))>", text))
     assert all((path.parent / link).exists() for link in links), links
     literals = re.findall(r"``((?:\w+/)*(?:\w+\.(?:py|rst))?)``", text)
     scripts = re.findall(r"\bpython\s+([\w/]+\.py)", text)
