@@ -29,6 +29,12 @@ WITHOUT_CODE = [
     "performance.rst",
 ]
 
+# On the page of errors.
+MESSAGES_OF_OTHERS = {
+    "You must call compile",
+    "type object 'Ensemble' has no attribute 'trainable'",
+}
+
 # Files in examples and rules.
 IMAGINED = {
     "nengo_dl/x/y.py",
@@ -106,6 +112,39 @@ def test_members_exist(path):
 def test_length_of_lines(path):
     lines = path.read_text(encoding="utf-8").splitlines()
     assert [line for line in lines if len(line) > 88] == []
+
+
+def test_messages_exist():
+    """The messages on the page of errors are those of the package."""
+    text = (DOCS / "training_errors.rst").read_text(encoding="utf-8")
+    tables = re.sub(
+        r"\s+", " ", text[text.index("Errors\n===") : text.index("No message")]
+    )
+    messages = [
+        message
+        for cell in re.findall(r" \* - (.*?) - ", tables)
+        for message in re.findall("``(.+?)``", cell)
+    ]
+    assert len(messages) > 20
+    ours = "\n".join(strings_of_package()).replace("`", "")
+    missing = [
+        message
+        for message in messages
+        for part in message.split("...")
+        if part.strip() not in ours and message not in MESSAGES_OF_OTHERS
+    ]
+    assert missing == []
+
+
+def strings_of_package():
+    """Yield all strings in the package, with dots for what is filled in."""
+    for path in (REPOSITORY / "nengo_dl").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                parts = (getattr(part, "value", None) for part in node.values)
+                yield "".join(p if isinstance(p, str) else "..." for p in parts)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
 
 
 def members_of_classes():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -168,6 +169,22 @@ def test_parameters():
 def test_wrong_parameters_are_found(doc, wrong):
     found = wrong_parameters("add", lambda x, y: x + y, doc)
     assert (found and sorted(found)) == (wrong and sorted(wrong))
+
+
+def test_code_is_python():
+    """Examples in docstrings can be compiled."""
+    docs = [obj.__doc__ for obj in OBJECTS.values()]
+    docs += [method.__doc__ for method, _ in METHODS.values()]
+    blocks = [
+        block
+        for doc in filter(None, docs)
+        for block in re.findall(
+            r"code-block:: python\n\n((?:   .*\n|\n)+)", inspect.cleandoc(doc)
+        )
+    ]
+    assert len(blocks) > 2
+    for block in blocks:
+        compile(textwrap.dedent(block), "docstring", "exec")
 
 
 def test_reference_is_complete():
