@@ -12,7 +12,10 @@
 #     make test-packages     NengoSPA's tests, run on our simulator; NengoBio's neurons
 #     make test-recipes      sweeps with joblib, Optuna, and Ray, as in the documentation
 #     make fuzz N=5000       random networks, compared with Nengo
-#     make lint              ruff and mypy
+#     make test-package      wheel and source distribution: build, install, and run
+#     make docs              the site of the documentation, docs/_build/html; notebooks are
+#                            run (NOTEBOOKS=off shows them as they are stored)
+#     make lint              ruff, codespell, and mypy
 #     make clean             remove the environments and whatever else was made
 #
 # Another Python: make test PYTHON=python3.12. Parallel processes: JOBS=4.
@@ -26,6 +29,8 @@ VERSION := $(shell $(PYTHON) -c "import sys; print('%d.%d' % sys.version_info[:2
 TEST := .venv-test-$(VERSION)
 DEMO := .venv-demo-$(VERSION)
 RECIPES := .venv-recipes-$(VERSION)
+DOCS := .venv-docs-$(VERSION)
+PACKAGE := .venv-package-$(VERSION)
 
 # What trains, runs in pieces, saves, and holds Keras layers.
 DEVICE_TESTS := $(addprefix tests/, parameters/test_saving.py test_simulator_state.py \
@@ -35,12 +40,13 @@ DEVICE_TESTS := $(addprefix tests/, parameters/test_saving.py test_simulator_sta
 		test_state.py test_through_time.py))
 
 TESTS := test test-unit test-nengo test-options test-matrix test-loihi test-packages \
-	test-recipes fuzz
+	test-recipes test-package docs fuzz
 
 .PHONY: demo $(TESTS) lint clean
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 export JOBS
+export NOTEBOOKS ?= force
 
 # Several processes share the machine; TensorFlow would take all of it for each.
 $(TESTS): export OMP_NUM_THREADS ?= 1
@@ -83,11 +89,17 @@ fuzz: $(TEST)/.installed
 	seq 0 $$((($(N) - 1) / 50)) | xargs -P $(JOBS) -I CHUNK $(TEST)/bin/python -m pytest -q \
 		'tests/test_fuzz.py::test_random_networks[CHUNK]' --examples $(N) $(ARGS)
 
+test-package: $(PACKAGE)/.installed
+	.ci/test-wheel $(PACKAGE)/bin/python
+
+docs: $(DOCS)/.installed
+	$(DOCS)/bin/python -m sphinx -b html -W --keep-going -n docs docs/_build/html
+
 lint: $(TEST)/.installed
 	.ci/lint $(TEST)/bin
 
 clean:
-	rm -rf .venv-* build dist *.egg-info *.plots
+	rm -rf .venv-* build dist *.egg-info *.plots docs/_build
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find nengo_dl tests demo docs -name __pycache__ -prune -exec rm -rf {} +
 
@@ -99,3 +111,9 @@ $(DEMO)/.installed: pyproject.toml .ci/install
 
 $(RECIPES)/.installed: pyproject.toml .ci/install
 	.ci/install $(PYTHON) $(RECIPES) -e '.[core-tests,sweeps]'
+
+$(DOCS)/.installed: pyproject.toml .ci/install
+	.ci/install $(PYTHON) $(DOCS) -e '.[docs]'
+
+$(PACKAGE)/.installed: pyproject.toml .ci/install
+	.ci/install $(PYTHON) $(PACKAGE) 'build>=1.2'

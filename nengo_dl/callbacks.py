@@ -1,5 +1,5 @@
 """
-Callbacks for `nengo_dl.Simulator.fit`, `evaluate`, and `predict`.
+Callbacks for `nengo_dl.Simulator.fit`, ``evaluate``, and ``predict``.
 
 In: what Keras says about the progress of training. Out: files for TensorBoard, and the
 state of the simulator.
@@ -124,7 +124,7 @@ def histogram(value: Any) -> np.ndarray:
 
 class TensorBoard(keras.callbacks.TensorBoard):
     """
-    Keras's callback, which also profiles `predict`.
+    Keras's callback, which also profiles ``predict``.
 
     Its parameters are those of `keras.callbacks.TensorBoard`. With
     ``profile_batch=2``, the second batch of a call is profiled.

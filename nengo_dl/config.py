@@ -159,7 +159,7 @@ def get_setting(
     model_or_network : nengo.builder.Model or nengo.Network
         The top-level network, or the model built from it.
     setting : str
-        Name of the setting, see `configure_settings`.
+        Name of the setting, see `.configure_settings`.
     default : object
         What to return if the setting has not been configured, is None, or if the
         model was not built from a network.

@@ -384,7 +384,7 @@ class Simulator(KerasMethods, ParameterMethods):
         stateful: bool = True,
     ) -> None:
         """
-        Simulate some steps, and add what the Probes record to `data`.
+        Simulate some steps, and add what the Probes record to ``data``.
 
         Parameters
         ----------

@@ -1,8 +1,8 @@
 """
 The compiled network as a Keras layer (stage 11 of the pipeline).
 
-In: a built Nengo model. Out: `TensorGraph`, which has its `Variables`, and the `Engine`
-that runs the step.
+In: a built Nengo model. Out: `TensorGraph`, which has its ``Variables``, and the
+``Engine`` that runs the step.
 """
 
 from __future__ import annotations
@@ -197,7 +197,7 @@ class TensorGraph(keras.layers.Layer):
         return self.values.state
 
     def get_tensor(self, signal: Signal) -> tf.Tensor:
-        """Return the live value of a signal; see `Variables.get_tensor`."""
+        """Return the live value of a signal; see ``Variables.get_tensor``."""
         return self.values.get_tensor(signal)
 
     @property
@@ -441,7 +441,7 @@ class TensorGraph(keras.layers.Layer):
             ``values.keep_state`` decides. What learning rules learn is kept in any
             case.
         given : sequence of nengo.Node, optional
-            Which of the `program`'s Nodes ``inputs`` are for, by default all of them.
+            Which of the ``program``'s Nodes ``inputs`` are for, by default all of them.
             The outputs of others are generated from the current time on, as in any
             run.
         lengths : Lengths, optional
@@ -474,6 +474,14 @@ class TensorGraph(keras.layers.Layer):
     ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
         """
         Simulate, as in `call`, without any change of the state.
+
+        Parameters
+        ----------
+        inputs : list of tensor
+            Values of the Nodes, ``(minibatch_size, n_steps, size_out)``, and the number
+            of steps, ``(minibatch_size, 1)``.
+        training, n_steps, given
+            As in `call`.
 
         Returns
         -------

@@ -17,8 +17,25 @@ from nengo_dl.neuron_builders import SimNeuronsBuilder
 REPOSITORY = Path(__file__).parent.parent
 DOCS = REPOSITORY / "docs"
 PAGES = sorted(DOCS.glob("*.rst"))
-TEXTS = [*PAGES, REPOSITORY / "README.rst", REPOSITORY / "CONTRIBUTING.rst"]
-WITHOUT_CODE = ["comparisons.rst", "distributed.rst", "glossary.rst", "performance.rst"]
+OUTSIDE = [REPOSITORY / "README.rst", REPOSITORY / "CONTRIBUTING.rst"]
+TEXTS = [*PAGES, *sorted(DOCS.glob("reference/*.rst")), *OUTSIDE]
+WITHOUT_CODE = [
+    "changes.rst",
+    "comparisons.rst",
+    "contributing.rst",
+    "distributed.rst",
+    "examples.rst",
+    "glossary.rst",
+    "index.rst",
+    "license.rst",
+    "performance.rst",
+]
+
+# On the page of errors.
+MESSAGES_OF_OTHERS = {
+    "You must call compile",
+    "type object 'Ensemble' has no attribute 'trainable'",
+}
 
 # Files in examples and rules.
 IMAGINED = {
@@ -40,7 +57,7 @@ def registries(monkeypatch):
     INCREMENTS.update(increments)
 
 
-@pytest.mark.parametrize("page", sorted(p.name for p in DOCS.glob("*.rst")))
+@pytest.mark.parametrize("page", [page.name for page in PAGES])
 def test_code_of_page(page):
     run_blocks(DOCS / page, "testcode::", has_code=page not in WITHOUT_CODE)
 
@@ -54,11 +71,13 @@ def test_readme():
 
 def run_blocks(path, directive, has_code=True):
     text = path.read_text(encoding="utf-8")
-    blocks = re.findall(rf"\.\. {directive}\n\n((?:   .*\n|\n)+)", text)
+    blocks = list(re.finditer(rf"\.\. {directive}\n\n((?:   .*\n|\n)+)", text))
     assert bool(blocks) == has_code
     namespace = {"__name__": path.name}
     for block in blocks:
-        exec(compile(textwrap.dedent(block), path, "exec"), namespace)
+        # blank lines in front, for tracebacks with the right line
+        code = "\n" * text.count("\n", 0, block.start(1)) + textwrap.dedent(block[1])
+        exec(compile(code, path, "exec"), namespace)
     return namespace
 
 
@@ -73,7 +92,7 @@ def test_map():
 @pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.name)
 def test_files_exist(path):
     text = path.read_text(encoding="utf-8")
-    links = set(re.findall(r"<([\w./-]+\.(?:ipynb|py|rst))>", text))
+    links = set(re.findall(r"<([\w./-]+\.(?:py|rst|ipynb))>", text))
     assert all((path.parent / link).exists() for link in links), links
     literals = re.findall(r"``((?:\w+/)*(?:\w+\.(?:py|rst))?)``", text)
     scripts = re.findall(r"\bpython\s+([\w/]+\.py)", text)
@@ -95,6 +114,39 @@ def test_members_exist(path):
 def test_length_of_lines(path):
     lines = path.read_text(encoding="utf-8").splitlines()
     assert [line for line in lines if len(line) > 88] == []
+
+
+def test_messages_exist():
+    """The messages on the page of errors are those of the package."""
+    text = (DOCS / "training_errors.rst").read_text(encoding="utf-8")
+    tables = re.sub(
+        r"\s+", " ", text[text.index("Errors\n===") : text.index("No message")]
+    )
+    messages = [
+        message
+        for cell in re.findall(r" \* - (.*?) - ", tables)
+        for message in re.findall("``(.+?)``", cell)
+    ]
+    assert len(messages) > 20
+    ours = "\n".join(strings_of_package()).replace("`", "")
+    missing = [
+        message
+        for message in messages
+        for part in message.split("...")
+        if part.strip() not in ours and message not in MESSAGES_OF_OTHERS
+    ]
+    assert missing == []
+
+
+def strings_of_package():
+    """Yield all strings in the package, with dots for what is filled in."""
+    for path in (REPOSITORY / "nengo_dl").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                parts = (getattr(part, "value", None) for part in node.values)
+                yield "".join(p if isinstance(p, str) else "..." for p in parts)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
 
 
 def members_of_classes():

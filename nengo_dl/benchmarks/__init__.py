@@ -3,9 +3,10 @@ Benchmarks: how fast this backend is, against others, and whether its results ag
 
 ``python -m nengo_dl.benchmarks`` prints tables; ``--help`` says which, and how to set
 up the environment of the last NengoDL release for comparison. The networks can also
-be built and profiled from Python. In this package, `networks`, `models`, `training`
-and `worker` measure, in processes of their own and possibly with other releases;
-`measure`, `plan`, `compare`, `tables` and `command_line` start them and report.
+be built and profiled from Python. In this package, ``networks``, ``models``,
+``training`` and ``worker`` measure, in processes of their own and possibly with other
+releases; ``measure``, ``plan``, ``compare``, ``tables`` and ``command_line`` start them
+and report.
 """
 
 from nengo_dl.benchmarks.command_line import main

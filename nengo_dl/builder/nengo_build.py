@@ -29,6 +29,8 @@ class NengoModel(Model):
 
     Parameters
     ----------
+    *args, **kwargs
+        Arguments of `nengo.builder.Model`.
     fail_fast : bool
         If True, `add_op` tries ``op.make_step`` at once, as Nengo does if its
         ``fail_fast`` setting is on.

@@ -156,6 +156,13 @@ class OpBuilder:
 
         Asked only with ``jit_compile="auto"``. A group that is not compiled cuts the
         step into segments, which costs some 50 microseconds per step.
+
+        Parameters
+        ----------
+        cpu_only : bool
+            Whether the simulation runs on a CPU.
+        minibatch_size : int
+            Number of items in a minibatch.
         """
         return True
 
@@ -167,6 +174,11 @@ class OpBuilder:
         All of them by default, which is always right. Builders that overwrite their
         ``sets`` without reading them return an empty list; the values then need not
         be kept from step to step, which is faster.
+
+        Parameters
+        ----------
+        op : nengo.builder.Operator
+            An operator of the type that this class builds.
         """
         return list(op.sets)
 
@@ -176,6 +188,11 @@ class OpBuilder:
         Return the signals of an operator that its builder neither reads nor writes.
 
         Operators that differ in these only can be merged.
+
+        Parameters
+        ----------
+        op : nengo.builder.Operator
+            An operator of the type that this class builds.
         """
         return []
 
@@ -188,6 +205,11 @@ class OpBuilder:
         reads of that item alone, in the same way whatever the time: they have no state,
         use no random numbers, and need not know how many items there are. False by
         default, which is always right.
+
+        Parameters
+        ----------
+        op : nengo.builder.Operator
+            An operator of the type that this class builds.
         """
         return False
 
@@ -198,6 +220,11 @@ class OpBuilder:
 
         Called only for two different operators that pass the general checks of
         `nengo_dl.graph_optimizer.mergeable`. By default nothing is merged.
+
+        Parameters
+        ----------
+        x, y : nengo.builder.Operator
+            Operators of the type that this class builds.
         """
         return False
 
@@ -236,6 +263,11 @@ class Builder:
         It is the one registered for the type of ``op``, or else the one that calls the
         NumPy step of any operator.
 
+        Parameters
+        ----------
+        op : nengo.builder.Operator
+            The operator.
+
         Raises
         ------
         nengo.exceptions.BuildError
@@ -270,6 +302,13 @@ class Builder:
     def build_step(self, signals: SignalDict, progress: Any = None) -> list:
         """
         Run the ``build_step`` of every group.
+
+        Parameters
+        ----------
+        signals : SignalDict
+            The values of all signals, at the beginning of the step.
+        progress : nengo_dl.utils.NullProgressBar, optional
+            Told of every group.
 
         Returns
         -------

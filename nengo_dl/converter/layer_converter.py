@@ -176,6 +176,11 @@ class LayerConverter:
         """
         Return the neuron type for an activation.
 
+        Parameters
+        ----------
+        activation : callable or keras.layers.Layer or None
+            The activation function of a layer.
+
         Returns
         -------
         neuron_type : NeuronType or None or callable

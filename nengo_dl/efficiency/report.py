@@ -126,7 +126,7 @@ class Report:
 
     @property
     def energy(self) -> tuple[Energy, ...]:
-        """Energy of an inference on all devices, in joules; see `CAVEAT`."""
+        """Energy of an inference on all devices, in joules; see ``CAVEAT``."""
         return tuple(self.energy_on(device) for device in self.devices)
 
     def energy_on(self, device: Device) -> Energy:
@@ -142,7 +142,7 @@ class Report:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as plain Python objects, which `json` can write."""
+        """Return everything as plain Python objects, which ``json`` can write."""
         return {
             "network": self.network,
             "dt": self.dt,

@@ -53,7 +53,7 @@ class SettingOperator(Operator):
     Set a signal to what an operator of another type would add to it.
 
     Abstract. A subclass says with its bases which type that is, and what is known of it
-    (see `IncrementFacts`; nothing is inherited)::
+    (see ``IncrementFacts``; nothing is inherited)::
 
         class DotSet(SettingOperator, increment=DotInc, is_product=True):
             ...

@@ -105,7 +105,7 @@ ACTIVATIONS = {
 
 class ActivationBuilder(TFNeuronBuilder):
     r"""
-    Build neurons by their function :math:`f` in `ACTIVATIONS`.
+    Build neurons by their function :math:`f` in ``ACTIVATIONS``.
 
     .. math:: \text{output} = \text{amplitude} \cdot f(J)
 

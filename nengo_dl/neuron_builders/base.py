@@ -27,7 +27,7 @@ class NeuronBuilder(OpBuilder):
     Base class of builders of neurons.
 
     `.SimNeuronsBuilder` asks them what it would have to answer itself as the builder of
-    the operator: `carried`, `unused` and `mergeable`.
+    the operator: ``carried``, ``unused`` and ``mergeable``.
     """
 
     @staticmethod

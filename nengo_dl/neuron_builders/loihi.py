@@ -116,8 +116,8 @@ class LoihiLIFBuilder(LIFBuilder):
     Build `nengo_loihi.neurons.LoihiLIF` neurons.
 
     These are LIF neurons with time constants that Loihi can represent,
-    :math:`\tau_{rc}` as of `discretize_tau_rc` and :math:`\tau_{ref}` a whole number of
-    steps, and a refractory time that starts at the end of the step of a spike:
+    :math:`\tau_{rc}` as of ``discretize_tau_rc`` and :math:`\tau_{ref}` a whole number
+    of steps, and a refractory time that starts at the end of the step of a spike:
 
     .. math:: r \leftarrow \tau_{ref} + dt, \qquad v \leftarrow 0
 

@@ -192,7 +192,7 @@ class LIFParameters(TFNeuronBuilder):
 
 
 class LIFRateBuilder(LIFParameters):
-    """Build `nengo.LIFRate` neurons; the equation is that of `lif_rate`."""
+    """Build `nengo.LIFRate` neurons; the equation is that of ``lif_rate``."""
 
     def step(self, J: tf.Tensor, dt: tf.Tensor) -> tf.Tensor:
         """Compute the output for input currents ``J``."""
@@ -201,7 +201,7 @@ class LIFRateBuilder(LIFParameters):
 
 class SoftLIFRateBuilder(LIFParameters):
     """
-    Build `.SoftLIFRate` neurons; the equation is that of `soft_lif_rate`.
+    Build `.SoftLIFRate` neurons; the equation is that of ``soft_lif_rate``.
 
     Attributes
     ----------
@@ -224,7 +224,7 @@ class AdaptiveLIFRateBuilder(LIFParameters):
     Build `nengo.AdaptiveLIFRate` neurons.
 
     With the adaptation :math:`n` and the rate :math:`r` of a LIF neuron (see
-    `lif_rate`),
+    ``lif_rate``),
 
     .. math::
 

@@ -220,6 +220,11 @@ class LIFBuilder(LIFParameters):
         Return the output of neurons for the voltage at the end of the step.
 
         It has no gradient. Override this in builders that are ``trained_by_step``.
+
+        Parameters
+        ----------
+        voltage : (minibatch_size, n_neurons) tensor
+            The voltage, before it is reset; the threshold is 1.
         """
         return tf.where(voltage > 1, self.alpha, self.zero)
 

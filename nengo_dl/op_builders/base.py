@@ -24,7 +24,7 @@ class OverwritingBuilder(OpBuilder):
 
 
 def write_mode(op: Operator, signal: Signal) -> str:
-    """Return the mode with which `SignalDict.scatter` writes an operator's output."""
+    """Return the mode with which `.SignalDict.scatter` writes an operator's output."""
     return "inc" if is_increment(op, signal) else "update"
 
 

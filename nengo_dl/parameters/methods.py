@@ -101,7 +101,7 @@ class ParameterMethods:
         Files of NengoDL 3 do not say which parameters they hold. They are loaded if
         shapes, or the order, leave one possibility; if not, use the script
         ``nengo_dl/parameters/save_named_params.py`` in the old environment (see the
-        documentation of training, "Files of NengoDL 3").
+        documentation of parameters, "Files of NengoDL 3").
 
         Parameters
         ----------

@@ -76,7 +76,7 @@ def match_unnamed(
             f"holds; there are several possibilities, or none: {err}. Write a file "
             "that says it, in the environment that has NengoDL 3, with the script "
             "`nengo_dl/parameters/save_named_params.py` (see the documentation of "
-            "training, 'Files of NengoDL 3')."
+            "parameters, 'Files of NengoDL 3')."
         ) from err
     return values
 

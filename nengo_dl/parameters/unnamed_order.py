@@ -87,7 +87,7 @@ def check_order(
             f"holds. These are known by nothing but their order: {names}. In some "
             "networks, NengoDL 3 has another one: make sure that the simulation does "
             "what it did, or write a file with names (see the documentation of "
-            "training, 'Files of NengoDL 3')."
+            "parameters, 'Files of NengoDL 3')."
         )
 
 

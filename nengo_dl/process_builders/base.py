@@ -13,8 +13,8 @@ class ProcessBuilder(OverwritingBuilder):
     Base class of builders of processes.
 
     `.SimProcessBuilder` asks them what it would have to answer itself as the builder of
-    the operator: `carried`, `unused` and `mergeable`. By default, the step overwrites
-    the output, and reads and writes all of the state.
+    the operator: ``carried``, ``unused`` and ``mergeable``. By default, the step
+    overwrites the output, and reads and writes all of the state.
     """
 
     @staticmethod

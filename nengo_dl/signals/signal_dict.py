@@ -34,7 +34,7 @@ from nengo_dl.utils import ErrorBox
 
 class SignalDict(Mapping):
     """
-    The signals of a step: a mapping `Signal` → `TensorSignal`, and their values.
+    The signals of a step: a mapping ``Signal`` → `.TensorSignal`, and their values.
 
     Parameters
     ----------
@@ -197,6 +197,8 @@ class SignalDict(Mapping):
         ----------
         sigs : list of (Signal or TensorSignal)
             Signals that agree in all but the first axis.
+        label : str
+            A name for the result, in messages.
 
         Returns
         -------
@@ -288,6 +290,11 @@ class SignalDict(Mapping):
         XLA repeats cheap operations for every element that depends on them, in loops
         that it can then not vectorize. It never repeats divisions, and does not know
         that this divisor is one.
+
+        Parameters
+        ----------
+        value : tensor
+            Any value of the step.
         """
         return value / tf.cast(self.step > 0, value.dtype)
 

@@ -1,8 +1,8 @@
 """
 Functions and Keras layers as parts of a Nengo network.
 
-In: TensorFlow functions and Keras layers. Out: `TensorNode` and `Layer` for users, and
-the operator `SimTensorNode` with its builder, which runs them within the step.
+In: TensorFlow functions and Keras layers. Out: `.TensorNode` and `.Layer` for users,
+and the operator `SimTensorNode` with its builder, which runs them within the step.
 """
 
 from nengo_dl.tensor_node.builder import SimTensorNodeBuilder, build_tensor_node

@@ -28,7 +28,7 @@ MAX_XLA_PRODUCTS = 20_000_000
 @NengoBuilder.register(TensorNode)
 def build_tensor_node(model: Model, node: TensorNode) -> None:
     """
-    Build a `TensorNode` into a model.
+    Build a `.TensorNode` into a model.
 
     Parameters
     ----------

@@ -227,6 +227,18 @@ class KerasMethods:
         """
         Simulate exactly one minibatch; see `predict`.
 
+        Parameters
+        ----------
+        x, n_steps, stateful
+            As in `fit`, for ``minibatch_size`` items.
+        kwargs
+            Passed on to `keras.Model.predict_on_batch`.
+
+        Returns
+        -------
+        outputs : dict of {nengo.Probe: (minibatch_size, n_steps, ...) array}
+            As in `predict`.
+
         Raises
         ------
         nengo.exceptions.ValidationError

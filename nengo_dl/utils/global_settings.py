@@ -60,6 +60,11 @@ class GlobalSetting:
         Set the value, until another thread sets it.
 
         For what goes on for long, and may call all kinds of code.
+
+        Parameters
+        ----------
+        value : object
+            The value, for as long as the context lasts.
         """
         own = [value]
         with SETTINGS_LOCK:

@@ -58,6 +58,11 @@ def keras_names(names: Collection[str]) -> list[str]:
 
     Keras accepts what `sanitize_name` returns except for ``/``, and names of TensorFlow
     start with a letter, a digit, or a dot.
+
+    Parameters
+    ----------
+    names : list of str
+        Names, all different.
     """
     accepted: list[str] = []
     for name in names:

@@ -49,6 +49,15 @@ class RealParam(NumberParam):
     A parameter that is a number: not NaN, and only infinite where that has a meaning.
 
     Parameters of Nengo compare NaN with their limits, and fail.
+
+    Parameters
+    ----------
+    name : str
+        The name of the parameter.
+    *args, **kwargs
+        Arguments of `nengo.params.NumberParam`.
+    finite : bool
+        Whether the number must not be infinite.
     """
 
     def __init__(self, name: str, *args: Any, finite: bool = True, **kwargs: Any):

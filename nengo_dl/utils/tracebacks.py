@@ -35,6 +35,11 @@ def shortens_tracebacks(method: Callable[..., Any]) -> Callable[..., Any]:
     What a function of the user raises leaves the method as the same object. Its
     traceback leads from the caller of the method to the function. All frames stay if
     Nengo is set to show them (``nengo.rc["exceptions"]["simplified"] = "False"``).
+
+    Parameters
+    ----------
+    method : function
+        A method that calls functions of the user.
     """
 
     def short_method(self: Any, *args: Any, **kwargs: Any) -> Any:

@@ -50,7 +50,7 @@ class Trial:
     factor : float
         On all thresholds.
     score : float
-        Accuracy, or 1 minus the relative error; see `.scores.score`.
+        Accuracy, or 1 minus the relative error; see ``scores.score``.
     agreement : float
         Share of items that are in the same class as in the Keras model.
     spikes_per_neuron : float

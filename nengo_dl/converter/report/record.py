@@ -114,7 +114,7 @@ class ConversionReport:
     loihi: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as plain Python objects, which `json` can write."""
+        """Return everything as plain Python objects, which ``json`` can write."""
         calibration = self.calibration
         return {
             "layers": [asdict(row) for row in self.layers],
