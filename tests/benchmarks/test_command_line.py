@@ -67,8 +67,10 @@ def test_training_tables(tmp_path, capsys):
     arguments = "--training --networks autoencoder channel --repeats 1"
     arguments += " --seconds 0.01 --device /cpu:0 --json"
 
-    benchmarks.main([*arguments.split(), str(path)])
+    with pytest.raises(SystemExit) as info:
+        benchmarks.main([*arguments.split(), str(path)])
 
+    assert info.value.code == 0
     printed = capsys.readouterr().out
     title = MODELS["autoencoder"].title
     assert sum(line.startswith(title) for line in printed.splitlines()) == 1
