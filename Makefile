@@ -39,6 +39,12 @@ DEVICE_TESTS := $(addprefix tests/, parameters/test_saving.py test_simulator_sta
 	$(addprefix training/, test_devices.py test_fit.py test_keras_model.py \
 		test_state.py test_through_time.py))
 
+# Processes take tests from each other, so that none has to wait at the end.
+PARALLEL = -n $(JOBS) --dist worksteal
+
+# What is independent of each other is tried together; see CONTRIBUTING.rst.
+OPTIONS := --simulator-only --unroll-simulation 5 --dtype float64
+
 TESTS := test test-unit test-nengo test-options test-matrix test-loihi test-packages \
 	test-recipes test-package docs fuzz
 
@@ -62,16 +68,15 @@ demo: $(DEMO)/.installed
 test: test-unit test-nengo lint
 
 test-unit: $(TEST)/.installed
-	$(TEST)/bin/python -m pytest tests -n $(JOBS) $(ARGS)
+	$(TEST)/bin/python -m pytest tests $(PARALLEL) $(ARGS)
 
 test-nengo: $(TEST)/.installed
 	JOBS=$(JOBS) .ci/test-nengo $(TEST)/bin/python $(ARGS)
 
 test-options: $(TEST)/.installed
-	$(TEST)/bin/python -m pytest tests -n $(JOBS) $(ARGS) --simulator-only --inference-only
-	$(TEST)/bin/python -m pytest tests -n $(JOBS) $(ARGS) --simulator-only \
-		--unroll-simulation 5 --dtype float64
-	$(TEST)/bin/python -m pytest $(DEVICE_TESTS) -n $(JOBS) $(ARGS) --device /cpu:1
+	$(TEST)/bin/python -m pytest tests $(PARALLEL) $(ARGS) $(OPTIONS) --inference-only
+	$(TEST)/bin/python -m pytest tests $(PARALLEL) $(ARGS) $(OPTIONS) -m training
+	$(TEST)/bin/python -m pytest $(DEVICE_TESTS) $(PARALLEL) $(ARGS) --device /cpu:1
 
 test-matrix:
 	.ci/matrix oldest newest -- $(ARGS)

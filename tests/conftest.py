@@ -78,6 +78,8 @@ def pytest_collection_modifyitems(config, items):
         unused = [i for i in items if "Simulator" not in i.fixturenames]
         items[:] = [i for i in items if "Simulator" in i.fixturenames]
         config.hook.pytest_deselected(items=unused)
+    # at the end, one process would be left alone with them
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
     if config.getoption("--inference-only"):
         skip = pytest.mark.skip(reason="--inference-only")
         for item in items:

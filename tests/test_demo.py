@@ -37,6 +37,7 @@ def test_choice_of_images():
     assert digits.choose_images(images, result) == [0, 2, 3, 4]
 
 
+@pytest.mark.long
 @pytest.mark.training
 def test_training_demo(tmp_path, capsys):
     figure = tmp_path / "figure.png"
@@ -51,6 +52,7 @@ def test_training_demo(tmp_path, capsys):
     assert figure.read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.long
 @pytest.mark.training
 def test_conversion_demo(tmp_path, capsys):
     figure = tmp_path / "figure.png"

@@ -11,6 +11,7 @@ import warnings
 
 import nengo
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, Phase, assume, event, given, seed, settings
 from hypothesis import strategies as st
 from random_networks import networks, owner, random_objects
@@ -34,6 +35,7 @@ def pytest_generate_tests(metafunc):
     )
 
 
+@pytest.mark.long
 def test_random_networks(chunk, n_examples):
     @seed(chunk)
     @settings(

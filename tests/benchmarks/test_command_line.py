@@ -41,6 +41,7 @@ def test_release_needs_interpreter(capsys):
     assert "--competitor-python" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_tables_from_the_shell(tmp_path):
     path = tmp_path / "figures.json"
     command = [sys.executable, "-m", "nengo_dl.benchmarks", "--simulation"]
@@ -59,15 +60,18 @@ def test_tables_from_the_shell(tmp_path):
     assert ours["comparison"]["largest"] < 1e-6
 
 
+@pytest.mark.long
 @pytest.mark.training
-def test_training_from_the_shell(tmp_path):
+def test_training_tables(tmp_path, capsys):
     path = tmp_path / "figures.json"
-    command = [sys.executable, "-m", "nengo_dl.benchmarks", "--training"]
-    command += ["--networks", "autoencoder", "channel", "--repeats", "1"]
-    command += ["--seconds", "0.01", "--device", "/cpu:0", "--json", str(path)]
+    arguments = "--training --networks autoencoder channel --repeats 1"
+    arguments += " --seconds 0.01 --device /cpu:0 --json"
 
-    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    with pytest.raises(SystemExit) as info:
+        benchmarks.main([*arguments.split(), str(path)])
 
+    assert info.value.code == 0
+    printed = capsys.readouterr().out
     title = MODELS["autoencoder"].title
     assert sum(line.startswith(title) for line in printed.splitlines()) == 1
     ours, theirs = json.loads(path.read_text())["tables"]["training"]

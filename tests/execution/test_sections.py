@@ -113,7 +113,7 @@ def test_same_as_nengo(make, jit_compile):
 
 
 def test_outputs_of_the_last_step():
-    net = build(feedforward, keep_history=False)
+    net = build(feedforward, keep_history=False, jit_compile=False)
     with nengo.Simulator(net, progress_bar=False) as reference:
         reference.run_steps(N_STEPS)
     with nengo_dl.Simulator(net, unroll_simulation=1, progress_bar=False) as sim:
@@ -126,7 +126,7 @@ def test_outputs_of_the_last_step():
 
 
 def test_given_values_and_prediction():
-    net = build(feedforward)
+    net = build(feedforward, jit_compile=False)
     node = net.all_nodes[0]
     x = np.random.RandomState(0).uniform(-1, 1, (3, N_STEPS, 2))
     with nengo_dl.Simulator(
