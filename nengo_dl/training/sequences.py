@@ -191,8 +191,8 @@ def check_longest(lengths: np.ndarray, n_steps: int) -> None:
     if lengths.max() > n_steps:
         raise ValidationError(
             f"There are items of {lengths.max()} steps, but data of {n_steps} steps "
-            "only; shorten `n_steps`, or pass all steps (inputs that are the same in all "
-            "steps are held if they have no axis for steps)",
+            "only; shorten `n_steps`, or pass all steps (inputs that are the same in "
+            "all steps are held if they have no axis for steps)",
             "n_steps",
         )
 

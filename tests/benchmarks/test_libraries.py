@@ -80,5 +80,5 @@ def test_rows_of_training():
 
 def test_names_are_checked(capsys):
     with pytest.raises(SystemExit):
-        benchmarks.main(["libraries", "--networks", "chanel"])
-    assert "chanel" in capsys.readouterr().err
+        benchmarks.main(["libraries", "--networks", "chan"])
+    assert "chan" in capsys.readouterr().err
