@@ -480,7 +480,7 @@ class TensorGraph(keras.layers.Layer):
         inputs : list of tensor
             Values of the Nodes, ``(minibatch_size, n_steps, size_out)``, and the number
             of steps, ``(minibatch_size, 1)``.
-        training, n_steps, given
+        training, n_steps, given, lengths
             As in `call`.
 
         Returns

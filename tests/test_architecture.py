@@ -298,6 +298,7 @@ SUBJECTS = {
         "fit",
         "losses_and_metrics",
         "state",
+        "uneven_data",
         "through_time",
         "training_synapses",
         "training_versions",

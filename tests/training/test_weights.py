@@ -6,8 +6,13 @@ import pytest
 import tensorflow as tf
 from nengo.exceptions import ValidationError
 
+from nengo_dl.config import configure_settings
 from nengo_dl.losses import Regularize
-from nengo_dl.training.weights import check_weights_fit, weights_by_name
+from nengo_dl.training.weights import (
+    check_weights_fit,
+    class_weights,
+    weights_by_name,
+)
 
 pytestmark = pytest.mark.training
 
@@ -97,3 +102,67 @@ def test_weights_of_other_shapes(n_steps, Simulator):
         sim.compile(metrics={probe: "mse"})
         with pytest.raises(ValidationError, match="no loss or weighted metric"):
             sim.evaluate(x, x, sample_weight=weights, verbose=0)
+
+
+LABELS = np.array([[0, 1], [2, 2], [1, 0]])
+BY_CLASS = np.array([1.0, 2.0, 5.0])
+
+
+def cross_entropy_of(logits):
+    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    probabilities = shifted / shifted.sum(axis=-1, keepdims=True)
+    return -np.log(np.take_along_axis(probabilities, LABELS[..., None], -1)[..., 0])
+
+
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")
+@pytest.mark.parametrize("form", ["arrays", "one-hot", "generator", "data set"])
+def test_class_weights(form, Simulator):
+    """Every step weighs as much as its class, and its item."""
+    with nengo.Network() as net:
+        configure_settings(dtype="float64")
+        node = nengo.Node(np.zeros(3), label="a")
+        out = nengo.Node(size_in=3)
+        nengo.Connection(node, out, transform=np.eye(3), synapse=None)
+        nengo.Probe(out, label="p")
+    x = np.random.RandomState(0).normal(size=(3, 2, 3))
+    y, loss = LABELS[..., None], tf.losses.SparseCategoricalCrossentropy(True)
+    if form == "one-hot":
+        y, loss = np.eye(3)[LABELS], tf.losses.CategoricalCrossentropy(True)
+    items = np.array([1.0, 0.5, 2.0])
+    expected = np.mean(cross_entropy_of(x) * BY_CLASS[LABELS] * items[:, None])
+
+    def batches():
+        for i in (0, 2):
+            yield {"a": x[i : i + 2]}, {"p": y[i : i + 2]}, items[i : i + 2]
+
+    with Simulator(net, minibatch_size=2, unroll_simulation=1) as sim:
+        sim.compile(tf.optimizers.SGD(0.0), loss=loss)
+        weights = {1: 2.0, np.int64(2): 5}
+        if form == "generator":
+            data = (batches(),)
+        elif form == "data set":
+            parts = ({"a": x}, {"p": y}, items)
+            data = (tf.data.Dataset.from_tensor_slices(parts).batch(2),)
+        else:
+            data = (x, y)
+        kwargs = {"sample_weight": items} if len(data) == 2 else {}
+        history = sim.fit(
+            *data, class_weight=weights, validation_data=(x, y), verbose=0, **kwargs
+        ).history
+        np.testing.assert_allclose(history["loss"], expected)
+        # as in Keras, not in validation
+        np.testing.assert_allclose(history["val_loss"], np.mean(cross_entropy_of(x)))
+        for bad, message in (
+            ([1.0, 2.0], r"a dictionary .*\(received `list`\)"),
+            ({3: 1.0}, "There is no class 3: .* from 0 to 2"),
+            ({"a": 1.0}, "There is no class 'a'"),
+            ({0: -1.0}, r"at least 0 \(received -1.0 for class 0\)"),
+        ):
+            with pytest.raises(ValidationError, match=message):
+                sim.fit(x, y, class_weight=bad, verbose=0)
+
+
+def test_weights_of_no_classes():
+    for losses, sizes in (({"p", "q"}, {}), (set(), {}), ({"p"}, {"p": 1})):
+        with pytest.raises(ValidationError, match="Classes can have weights if"):
+            class_weights({0: 1.0}, losses, sizes)
