@@ -247,6 +247,8 @@ TESTED_IN = {
     "converter/vector_call": "converter/layers/test_fallback",
     "execution/loop": "execution/test_engine",
     "execution/places": "execution/test_step",
+    "training/datasets": "training/test_streams",
+    "training/loss_values": "training/test_objectives",
     "graph/schedule": "graph/test_planners",
     "graph/transitive": "graph/test_planners",
     "neuron_builders/loihi": "test_loihi",

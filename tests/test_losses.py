@@ -11,7 +11,7 @@ from nengo.exceptions import ValidationError
 import nengo_dl
 from nengo_dl.config import configure_settings
 from nengo_dl.losses import LastStep, Regularize, TimeMean, nan_mse
-from nengo_dl.training.objectives import reduced_loss
+from nengo_dl.training.loss_values import reduced_loss
 
 X = np.random.RandomState(0).uniform(-1, 1, size=(2, 3, 4, 5))
 

@@ -33,12 +33,7 @@ from nengo_dl.simulation.inputs import (
 )
 from nengo_dl.simulation.steps import check_counts, check_n_steps
 from nengo_dl.training.objectives import Objectives
-from nengo_dl.training.sequences import (
-    as_sequences,
-    as_target,
-    dense_items,
-    is_ragged,
-)
+from nengo_dl.training.sequences import as_sequences, as_target, is_ragged
 from nengo_dl.training.targets import (
     check_labels,
     check_target_shape,
@@ -78,6 +73,13 @@ class BatchCheck:
         output of every Probe, by name; needed along with ``objectives``.
     classes : ClassWeights, optional
         Weights of classes, with which sample weights are multiplied.
+
+    Attributes
+    ----------
+    nodes : list of str
+        Names of the Nodes.
+    sizes : dict of {str: int}
+        Their ``size_out``.
     """
 
     def __init__(
@@ -90,12 +92,12 @@ class BatchCheck:
         output_specs: Callable[[int | None], dict[str, tf.TensorSpec]] | None = None,
         classes: ClassWeights | None = None,
     ):
-        self._nodes = list(node_names.values())
+        self.nodes = list(node_names.values())
         self._inputs: dict[Any, str] = {**node_names, "n_steps": "n_steps"}
-        self._sizes = {name: node.size_out for node, name in node_names.items()}
+        self.sizes = {name: node.size_out for node, name in node_names.items()}
         self._probes = probe_names
         self.batch_size = batch_size
-        self._settings = settings
+        self.settings = settings
         self._objectives = objectives
         self._output_specs = output_specs
         self._classes = classes
@@ -167,7 +169,7 @@ class BatchCheck:
 
     def _specs(self, values: Mapping[str, Any]) -> dict[str, tf.TensorSpec]:
         """Return the shapes of values of a minibatch, as far as they are known."""
-        minibatch_size = self._settings.minibatch_size
+        minibatch_size = self.settings.minibatch_size
         return {
             name: tf.TensorSpec((minibatch_size, *_shape(v)[1:]), v.dtype)
             for name, v in values.items()
@@ -204,13 +206,13 @@ class BatchCheck:
         if "n_steps" in x and np.shape(x["n_steps"])[1:] == (1,):
             # (batches may have more steps than items need)
             counts = x.pop("n_steps")
-        values, n_steps, lengths = as_sequences(x, counts, self._settings.unroll)
+        values, n_steps, lengths = as_sequences(x, counts, self.settings.unroll)
         values = {name: as_array(name, value) for name, value in values.items()}
         if n_steps is not None:
-            for name in self._nodes:
+            for name in self.nodes:
                 values[name] = held(values[name], n_steps)
         if "n_steps" not in values:
-            shape = values[self._nodes[0]].shape
+            shape = values[self.nodes[0]].shape
             steps = shape[1] if len(shape) > 1 else 1
             values["n_steps"] = np.full((*shape[:1], 1), steps, np.int32)
         if has_lengths and lengths is None:
@@ -250,10 +252,10 @@ class BatchCheck:
         """Return inputs by name, maybe with numbers of steps, which may be last."""
         values = x if isinstance(x, (list, tuple)) else [x]
         if x is not None and not isinstance(x, Mapping):
-            if len(values) == len(self._nodes):
-                x = dict(zip(self._nodes, values))
+            if len(values) == len(self.nodes):
+                x = dict(zip(self.nodes, values))
         # the data of any Node tell the number of steps
-        needed = self._nodes or ["n_steps"]
+        needed = self.nodes or ["n_steps"]
         return _named(x, self._inputs, "Nodes", "x", "inputs", needed)
 
     def check(self, parts: Sequence[Mapping[str, Any]]) -> None:
@@ -267,7 +269,7 @@ class BatchCheck:
         """
         x, y, weights = (*parts, {}, {})[:3]
         n_items = self._n_items(x)
-        for name, size in self._sizes.items():
+        for name, size in self.sizes.items():
             with self._explained(name, x[name], [None, size]):
                 check_input_shape(name, _shape(x[name]), size, n_items)
         for name, target in y.items():
@@ -275,7 +277,7 @@ class BatchCheck:
                 check_target_shape(name, _shape(target), n_items)
         for name, weight in weights.items():
             check_weights(name, _shape(weight), n_items)
-        shapes = {name: _shape(x[name]) for name in self._sizes}
+        shapes = {name: _shape(x[name]) for name in self.sizes}
         known = {n: shape for n, shape in shapes.items() if None not in shape[:2]}
         check_agreement(known)
         n_steps = next((shape[1] for shape in known.values()), None)
@@ -283,12 +285,12 @@ class BatchCheck:
             with self._explained("n_steps", x["n_steps"], [1]):
                 n_steps = self._check_counts(x["n_steps"], n_items, n_steps)
         if n_steps is not None:
-            check_n_steps(n_steps, self._settings)
+            check_n_steps(n_steps, self.settings)
         self._check_comparable(y, weights, n_steps)
 
     def _n_items(self, x: Mapping[str, Any]) -> int | None:
         """Return the number of items of a batch, if it is known, and possible."""
-        first = self._nodes[0] if self._nodes else "n_steps"
+        first = self.nodes[0] if self.nodes else "n_steps"
         n_items = next(iter(_shape(x[first])), None)
         if n_items is not None and not 0 < n_items <= self.batch_size:
             raise ValidationError(
@@ -303,8 +305,8 @@ class BatchCheck:
     def check_numbers(self, parts: Sequence[Mapping[str, Extent]]) -> None:
         """Check the numbers of a batch; see `check`."""
         x, y, weights = (*parts, {}, {})[:3]
-        dtype, n_items = self._settings.dtype, self.batch_size
-        for name in self._nodes:
+        dtype, n_items = self.settings.dtype, self.batch_size
+        for name in self.nodes:
             check_inputs_are_finite(name, x[name], dtype)
         for name, extent in y.items():
             check_fits(name, extent, dtype)
@@ -356,102 +358,6 @@ class BatchCheck:
                 f"data of a batch: {err}",
                 err.attr,
             ) from err
-
-    # -- data sets --------------------------------------------------------------------
-
-    def specs(self, parts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Return the specs of the batches of a data set, as `with_steps` makes them."""
-        x, *others = (dict(part) for part in parts)
-        for name in self._nodes:
-            shape = x[name].shape
-            if "n_steps" in x and shape.rank == 2:
-                shape = tf.TensorShape([shape[0], None, shape[1]])
-            x[name] = tf.TensorSpec(shape, x[name].dtype)
-        others = [
-            {name: tf.TensorSpec(spec.shape, spec.dtype) for name, spec in part.items()}
-            for part in others
-        ]
-        return [x, *others]
-
-    def with_steps(
-        self, parts: Sequence[Mapping[str, Any]]
-    ) -> tuple[list[dict[str, tf.Tensor]], dict[str, tf.Tensor]]:
-        """
-        Return a batch of a data set with as many steps for all items.
-
-        Parameters
-        ----------
-        parts : sequence of dict of {str: tf.Tensor or tf.RaggedTensor}
-            What `named` returns.
-
-        Returns
-        -------
-        parts : list of dict of {str: tf.Tensor}
-            The same, with inputs that are held, and without anything ragged.
-        lengths : dict of {str: tf.Tensor}
-            The lengths of items in all data that say so.
-        """
-        x, *others = (dict(part) for part in parts)
-        lengths = {
-            name: tf.cast(value.row_lengths(), tf.int32)
-            for part in (x, *others[:1])
-            for name, value in part.items()
-            if isinstance(value, tf.RaggedTensor)
-        }
-        if "n_steps" in x and x["n_steps"].shape.rank == 2:
-            lengths["n_steps"] = tf.cast(x["n_steps"][:, 0], tf.int32)
-        steps = [
-            tf.shape(x[name])[1]
-            for name in self._nodes
-            if isinstance(x[name], tf.Tensor) and x[name].shape.rank == 3
-        ]
-        if not steps:
-            counts = next(iter(lengths.values())) if lengths else x["n_steps"]
-            longest, unroll = tf.reduce_max(counts), self._settings.unroll
-            whole = (longest + unroll - 1) // unroll * unroll
-            # equal numbers have to be right themselves
-            steps = [tf.where(tf.reduce_all(counts == longest), longest, whole)]
-
-        def dense(value: Any, is_input: bool) -> tf.Tensor:
-            if isinstance(value, tf.RaggedTensor):
-                return dense_items(value, steps[0])
-            if not is_input or "n_steps" not in x:
-                return value
-            is_held = value.shape.rank == 2
-            return tf.repeat(value[:, None], steps[0], axis=1) if is_held else value
-
-        is_input = set(self._nodes)
-        x = {n: dense(value, n in is_input) for n, value in x.items()}
-        others = [{n: dense(v, False) for n, v in part.items()} for part in others]
-        first = x[self._nodes[0]] if self._nodes else x["n_steps"]
-        x["n_steps"] = tf.fill([tf.shape(first)[0], 1], steps[0])
-        return [x, *others], lengths
-
-    def filled_up(
-        self,
-        parts: Sequence[dict[str, tf.Tensor]],
-        lengths: Mapping[str, tf.Tensor],
-        is_whole: bool,
-    ) -> tuple[dict[str, tf.Tensor], ...]:
-        """Return a batch of a data set of all items that there have to be."""
-        parts = self.with_class_weights(parts)
-        n = tf.shape(parts[0]["n_steps"])[0]
-        places = tf.range(self.batch_size)
-        if not is_whole:
-            parts = tf.nest.map_structure(lambda v: tf.gather(v, places % n), parts)
-        x, *others = parts
-        for name, size in self._sizes.items():
-            x[name].set_shape([self.batch_size, None, size])
-        is_item = (places < n)[:, None]
-        if lengths:
-            counted = tf.gather(next(iter(lengths.values())), places % n)[:, None]
-            x = {**x, LENGTHS: tf.where(is_item, counted, 0)}
-        elif not is_whole:
-            x = {**x, IS_ITEM: is_item}
-        for tensor in tf.nest.flatten((x, *others)):
-            if tensor.shape.rank is not None:
-                tensor.set_shape([self.batch_size, *tensor.shape[1:]])
-        return (x, *others)
 
 
 def _named(

@@ -1,14 +1,15 @@
 """
-The functions that train with batches: which are needed, and how they are compiled.
+The functions that train with batches or evaluate them: which, and how compiled.
 
 In: what is known of the batches before the first of them is seen. Out: a Keras model
-that trains with such batches. What has been compiled is kept for the next time.
+that has functions for such batches. What has been compiled is kept for the next time.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ import keras
 import nengo
 from nengo.exceptions import SimulationError
 
+from nengo_dl.execution.lengths import LENGTHS
 from nengo_dl.simulation.simulation import Simulation
 from nengo_dl.tensor_graph import MAX_COMPILED_GROUPS
 from nengo_dl.training.gradients import broken_paths, python_in_loops
@@ -176,3 +178,44 @@ class TrainingFunctions:
                 'which may take minutes; jit_compile="auto" does not'
             )
         return True
+
+
+class EvaluationFunctions:
+    """The functions that evaluate batches, by whether the state is kept."""
+
+    def __init__(self) -> None:
+        # those that are not in use
+        self._functions: dict[bool | None, tuple] = {}
+
+    @contextmanager
+    def of(self, model: SimulatorModel, x: Any, keep_state: bool) -> Iterator[None]:
+        """
+        Return a context in which a model has the functions for a kind of batches.
+
+        Only batches with lengths need functions that know whether the state is kept:
+        the state that every item ends with takes a while to keep.
+
+        Parameters
+        ----------
+        model : SimulatorModel
+            The model.
+        x : object
+            The inputs, see `TrainingData.inputs`.
+        keep_state : bool
+            Whether the state at the end of a batch is kept.
+        """
+        has_lengths = not isinstance(x, dict) or LENGTHS in x
+        before = model.keep_state
+        self._use(model, keep_state if has_lengths else None)
+        try:
+            yield
+        finally:
+            self._use(model, before)
+
+    def _use(self, model: SimulatorModel, keep_state: bool | None) -> None:
+        if keep_state != model.keep_state:
+            used = model.test_function, model.predict_function
+            self._functions[model.keep_state] = used
+            functions = self._functions.pop(keep_state, (None, None))
+            model.test_function, model.predict_function = functions
+            model.keep_state = keep_state

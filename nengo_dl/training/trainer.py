@@ -27,7 +27,11 @@ from nengo_dl.tensor_graph import NOT_WHOLE
 from nengo_dl.training.advice import warn_of_nan, warn_of_spikes
 from nengo_dl.training.compiling import check_optimizer, objectives_by_name
 from nengo_dl.training.data import TrainingData, counted_by, number_of_steps
-from nengo_dl.training.functions import BatchFacts, TrainingFunctions
+from nengo_dl.training.functions import (
+    BatchFacts,
+    EvaluationFunctions,
+    TrainingFunctions,
+)
 from nengo_dl.training.gradients import checked_probes, compare_gradients
 from nengo_dl.training.keras_model import SimulatorModel, simulator_model
 from nengo_dl.training.options import (
@@ -78,8 +82,7 @@ class Trainer:
         self._functions = TrainingFunctions(simulation, self._probe_names)
         # of which methods batches have been computed, and what they depended on
         self._computed: set[tuple] = set()
-        # functions that are not in use, by how they keep the state
-        self._evaluations: dict[bool | None, tuple] = {}
+        self._evaluations = EvaluationFunctions()
 
     @property
     def keras_model(self) -> SimulatorModel:
@@ -133,7 +136,7 @@ class Trainer:
         with self._simulation.context(alone=True):
             if before is None or not before.start_again(model, *asked_for):
                 model.compile(optimizer=optimizer, **by_name, **kwargs)
-                self._evaluations = {}
+                self._evaluations = EvaluationFunctions()
                 self._compiled = Compiled(model, *asked_for)
         self._jit_compile = jit_compile
 
@@ -164,14 +167,14 @@ class Trainer:
             if validation is None:
                 validation = (x,)
             validation = validation[0] if isinstance(validation, tuple) else validation
-            ends = self._keeping(validation, keep_state)
+            evaluation = self._evaluations.of(model, validation, keep_state)
             with self._simulation.context(alone=True):
                 x, y = self._batches(x, y, kwargs)
                 facts = BatchFacts(steps, target_specs, given, counted_by(x))
                 self._functions.prepare(model, keep_state, facts, self._jit_compile)
             with self._restored_on_failure():
                 seen = (keep_state, facts.key(), model.objectives)
-                with self._progress("fit", seen, kwargs), ends:
+                with self._progress("fit", seen, kwargs), evaluation:
                     history = model.fit(x, y, **kwargs)
         for values in history.history.values():
             # Keras 3.3 leaves tensors there
@@ -217,7 +220,7 @@ class Trainer:
             self.check_one_step(steps, stateful)
             facts = (steps, self._data.given_nodes(x), model.objectives)
             with (
-                self._keeping(x, keep_state),
+                self._evaluations.of(self.keras_model, x, keep_state),
                 self._progress("evaluate", facts, kwargs),
             ):
                 with self._simulation.context(alone=True):
@@ -238,7 +241,10 @@ class Trainer:
             steps = number_of_steps(x)
             self.check_one_step(steps, stateful)
             facts = (steps, self._data.given_nodes(x))
-            with self._keeping(x, keep_state), self._progress("predict", facts, kwargs):
+            with (
+                self._evaluations.of(self.keras_model, x, keep_state),
+                self._progress("predict", facts, kwargs),
+            ):
                 with self._simulation.context(alone=True):
                     x, _ = self._batches(x, None, kwargs, shuffles=False)
                 outputs = self.keras_model.predict(x, **kwargs)
@@ -259,7 +265,7 @@ class Trainer:
                 )
             self.check_one_step(number_of_steps(x), self._simulation.settings.stateful)
             tensors = {name: tf.convert_to_tensor(array) for name, array in x.items()}
-            with self._keeping(x, keep_state):
+            with self._evaluations.of(self.keras_model, x, keep_state):
                 outputs = self.keras_model.predict_on_batch(tensors, **kwargs)
         return self._predictions(outputs)
 
@@ -394,32 +400,6 @@ class Trainer:
                 "shuffle",
             )
         return LENGTHS in x
-
-    @contextmanager
-    def _keeping(self, x: Any, keep_state: bool) -> Iterator[None]:
-        """
-        Return a context in which functions know whether the state is kept.
-
-        Only batches with lengths need that: the state that every item ends with takes
-        a while to keep.
-        """
-        has_lengths = not (isinstance(x, dict) and LENGTHS not in x)
-        model = self.keras_model
-        before = model.keep_state
-        self._use_functions(model, keep_state if has_lengths else None)
-        try:
-            yield
-        finally:
-            self._use_functions(model, before)
-
-    def _use_functions(self, model: SimulatorModel, keep_state: bool | None) -> None:
-        """Give a model the functions that evaluate batches and keep the state so."""
-        if keep_state != model.keep_state:
-            used = model.test_function, model.predict_function
-            self._evaluations[model.keep_state] = used
-            functions = self._evaluations.pop(keep_state, (None, None))
-            model.test_function, model.predict_function = functions
-            model.keep_state = keep_state
 
     def _check_trainable(self) -> None:
         if self._simulation.settings.inference_only:

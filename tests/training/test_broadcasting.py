@@ -12,7 +12,7 @@ from training.linear_networks import linear_network
 
 from nengo_dl.losses import nan_mse
 from nengo_dl.training.broadcasting import broadcasts
-from nengo_dl.training.objectives import reduced_loss
+from nengo_dl.training.loss_values import reduced_loss
 
 pytestmark = pytest.mark.training
 

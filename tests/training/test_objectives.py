@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from nengo.exceptions import ValidationError
 
-from nengo_dl.training.objectives import reduced_loss
+from nengo_dl.training.loss_values import reduced_loss
 
 pytestmark = pytest.mark.training
 
