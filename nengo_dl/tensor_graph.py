@@ -544,7 +544,7 @@ class TensorGraph(keras.layers.Layer):
     def _ends_matter(self, keep_state: bool | None) -> bool:
         """Return whether anything is left of the last steps of items; see `call`."""
         keeps_state = self.settings.stateful and keep_state is not False
-        learns = any(key in self.values.base_params for key in self.values.state)
+        learns = any(key in self.values.base_params for key in self.program.carried)
         keeps = self.program.keeps_history
         return keeps_state or learns or not all(map(keeps, self.program.probes))
 
