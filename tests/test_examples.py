@@ -117,14 +117,14 @@ def test_stored_outputs(path):
 # -- what they do ---------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.training
 @each_notebook
 def test_notebook(path, run):
     start = time.process_time()
     page = run(path)
     assert time.process_time() - start < LONGEST_TIME
-    if path.stem in CHECKS:
-        CHECKS[path.stem](page)
+    CHECKS[path.stem](page)
 
 
 def check_from_nengo(page):
@@ -238,9 +238,54 @@ def check_spiking_digits(page):
     assert page["accuracy_of_loaded"] == pytest.approx(averaged[-1], abs=0.01)
 
 
+def check_keras_to_snn(page):
+    keras_accuracy, results = page["keras_accuracy"], page["results"]
+    np.testing.assert_allclose(page["from_nengo"], page["from_keras"], atol=1e-3)
+    accuracies = {name: curve[-1] for name, (curve, _) in results.items()}
+    spikes = {name: count for name, (_, count) in results.items()}
+    assert accuracies["spikes alone"] < 0.3
+    assert accuracies["scale 100"] < keras_accuracy - 0.3
+    for name in ("scale 100, 10 ms", "trained, 10 ms", "calibrated"):
+        assert accuracies[name] > keras_accuracy - 0.05
+    assert spikes["trained, 10 ms"] < 0.5 * spikes["scale 100, 10 ms"]
+    assert len(results["calibrated"][0]) < 20
+    assert page["answer"].argmax() == page["test_labels"][0]
+
+
+def check_lmu(page):
+    remembered = page["polynomials"] @ page["memory"]
+    window = page["signal"][::-1][: page["THETA"], 0]
+    assert rms(remembered - window) < 0.15 * rms(window)
+    assert np.all(page["before"] == 0) and np.any(page["after"] != 0)
+    assert page["everything"][-1] > 0.85
+    assert page["second_half"][-1] < page["everything"][-1] - 0.2
+
+
+def check_spa_retrieval(page):
+    ideal, accuracy = page["ideal"], page["accuracy"]
+    assert ideal > 0.9
+    assert accuracy(page["before"][:, -1]) < 0.6
+    assert accuracy(page["after"][:, -1]) > ideal - 0.15
+    difference = page["from_nengo"] - page["after"][page["question"], -1]
+    assert rms(difference) < 0.05
+
+
+def check_spa_memory(page):
+    for name in ("memory_loss", "answer_loss"):
+        losses = page["history"][name]
+        assert losses[-1] < 0.8 * losses[0]
+    before, after = (page["similarity"](page[w]) for w in ("before", "after"))
+    assert after[page["START"]] > 0.65 > 0.5 > before[page["START"]]
+    assert after[-1] > 0.5 > 0.3 > before[-1]
+
+
 CHECKS = {
     "from-nengo": check_from_nengo,
     "from-tensorflow": check_from_tensorflow,
+    "keras-to-snn": check_keras_to_snn,
+    "lmu": check_lmu,
+    "spa-memory": check_spa_memory,
+    "spa-retrieval": check_spa_retrieval,
     "spiking-digits": check_spiking_digits,
     "tensorflow-models": check_tensorflow_models,
 }
