@@ -49,7 +49,7 @@ def make_strategy(devices, workers):
 
 def train(strategy=None, batch_size=8):
     n_replicas = strategy.num_replicas_in_sync if strategy else 1
-    x = np.random.RandomState(0).uniform(-1, 1, (16, 5, 1))
+    x = np.random.RandomState(0).uniform(-1, 1, (17, 5, 1))
     net = make_network()
     with strategy.scope() if strategy else nullcontext():
         with nengo_dl.Simulator(

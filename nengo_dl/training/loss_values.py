@@ -62,7 +62,8 @@ def reduced_loss(
         ends = None if lengths is None else lengths.n_steps
         weight = loss.reduce_weights(weight, y_pred, ends)
         y_true, y_pred = loss.reduce(y_true, y_pred, ends)
-        loss, lengths = loss.loss, None if lengths is None else lengths.of_items()
+        loss = keras.losses.get(loss.loss)
+        lengths = None if lengths is None else lengths.of_items()
     values = loss_values(loss, y_true, y_pred)
     if lengths is None:
         return _reduced(values, weight, reduction)
