@@ -69,7 +69,7 @@ class TrainingData:
         self,
         x: Any,
         y: Any,
-        n_steps: int | None,
+        n_steps: Any,
         objectives: Objectives,
         kwargs: Mapping,
     ) -> tuple[Any, Any, dict[str, Any]]:
@@ -128,7 +128,7 @@ class TrainingData:
     def validation_data(
         self,
         data: Any,
-        n_steps: int | None,
+        n_steps: Any,
         objectives: Objectives,
         batch_size: int,
     ) -> Any:
@@ -177,7 +177,7 @@ class TrainingData:
         return tf.nest.map_structure(spec, y)
 
     def inputs(
-        self, x: Any, n_steps: int | None = None, batch_size: int | None = None
+        self, x: Any, n_steps: Any = None, batch_size: int | None = None
     ) -> tuple[Any, int]:
         """
         Return the inputs of the Keras model.

@@ -16,6 +16,7 @@ import numpy as np
 from nengo.exceptions import SimulatorClosed
 
 from nengo_dl.training.keras_model import SimulatorModel
+from nengo_dl.training.predictions import Predictions
 from nengo_dl.training.trainer import Trainer
 from nengo_dl.utils import require_open, shortens_tracebacks
 
@@ -97,7 +98,7 @@ class KerasMethods:
         self,
         x: Any = None,
         y: Any = None,
-        n_steps: int | None = None,
+        n_steps: Any = None,
         stateful: bool = False,
         **kwargs: Any,
     ) -> keras.callbacks.History:
@@ -107,24 +108,29 @@ class KerasMethods:
         Parameters
         ----------
         x : dict or list or array, optional
-            Outputs of Nodes without input, ``(n_items, n_steps, size_out)`` arrays: a
-            dictionary by Node (or name), a list in the order of the Nodes, or the array
-            of the first one; what is missing is generated from the Nodes. Or a
+            Outputs of Nodes without input, ``(n_items, n_steps, size_out)`` arrays, or
+            ``(n_items, size_out)`` if they are held for ``n_steps``: a dictionary by
+            Node (or name), a list in the order of the Nodes, or the array of the first
+            one; what is missing is generated from the Nodes. Items of unequal lengths
+            may be a `tf.RaggedTensor` or, in dictionaries, lists of arrays. Or a
             generator or data set that yields ``(x, y)`` or ``(x, y, sample_weight)``,
             where ``x`` contains all inputs by name or in order (and, in networks
-            without any, ``"n_steps"``).
+            without any, ``"n_steps"``, of shape ``(n_items, 1)``).
         y : dict or list or array, optional
             Targets, in the same forms, by Probe; or one array for the only Probe that
             needs any.
-        n_steps : int, optional
-            Number of steps, by default that of ``x``.
+        n_steps : int or (n_items,) array of int, optional
+            Number of steps, or that of each item; by default that of ``x``. Every item
+            weighs the same in losses and metrics, and what comes after its end does not
+            count. (Data for validation have lengths of their own, in their inputs.)
         stateful : bool
             If True, every minibatch starts with the state at the end of the last one,
             and the state at the end of the last one is kept.
         kwargs
             Passed on to `keras.Model.fit`. ``sample_weight`` is one array for all
             Probes with a loss, or a dictionary by Probe: ``(n_items,)``, or the shape
-            of what the loss returns, ``(n_items, n_steps)`` as a rule.
+            of what the loss returns, ``(n_items, n_steps)`` as a rule. ``shuffle`` may
+            also be ``"length"``: batches are of items of similar lengths.
 
         Returns
         -------
@@ -155,7 +161,7 @@ class KerasMethods:
         self,
         x: Any = None,
         y: Any = None,
-        n_steps: int | None = None,
+        n_steps: Any = None,
         stateful: bool = False,
         **kwargs: Any,
     ) -> dict[str, float]:
@@ -188,10 +194,10 @@ class KerasMethods:
     def predict(
         self,
         x: Any = None,
-        n_steps: int | None = None,
+        n_steps: Any = None,
         stateful: bool = False,
         **kwargs: Any,
-    ) -> dict[nengo.Probe, np.ndarray]:
+    ) -> Predictions:
         """
         Simulate any number of items, minibatch by minibatch.
 
@@ -205,8 +211,9 @@ class KerasMethods:
         Returns
         -------
         outputs : dict of {nengo.Probe: (n_items, n_steps, ...) array}
-            Values of all Probes in all steps, whatever their ``sample_every``; nothing
-            is added to ``sim.data``.
+            Values of all Probes in all steps, whatever their ``sample_every``; NaN
+            after the end of items that have fewer steps than others. Nothing is added
+            to ``sim.data``. ``outputs.lengths`` has the number of steps of every item.
 
         Raises
         ------
@@ -220,10 +227,10 @@ class KerasMethods:
     def predict_on_batch(
         self,
         x: Any = None,
-        n_steps: int | None = None,
+        n_steps: Any = None,
         stateful: bool = False,
         **kwargs: Any,
-    ) -> dict[nengo.Probe, np.ndarray]:
+    ) -> Predictions:
         """
         Simulate exactly one minibatch; see `predict`.
 

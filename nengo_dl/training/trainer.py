@@ -141,7 +141,7 @@ class Trainer:
         self._jit_compile = jit_compile
 
     def fit(
-        self, x: Any, y: Any, n_steps: int | None, stateful: bool, **kwargs: Any
+        self, x: Any, y: Any, n_steps: Any, stateful: bool, **kwargs: Any
     ) -> keras.callbacks.History:
         """Train the network."""
         self._simulation.check_not_during("train", "fit")
@@ -182,9 +182,12 @@ class Trainer:
         warn_of_nan(history.history)
         return history
 
-    def _validation_data(self, n_steps: int | None, kwargs: Mapping[str, Any]) -> Any:
+    def _validation_data(self, n_steps: Any, kwargs: Mapping[str, Any]) -> Any:
         """Return data for validation in the form in which Keras gets them."""
         objectives, batch_size = self.keras_model.objectives, kwargs["batch_size"]
+        if np.ndim(n_steps) > 0:
+            # (lengths of items that are trained)
+            n_steps = None
         data = self._data.validation_data(
             kwargs["validation_data"], n_steps, objectives, batch_size
         )
@@ -207,7 +210,7 @@ class Trainer:
             warn_of_spikes(self._simulation.tensor_graph)
 
     def evaluate(
-        self, x: Any, y: Any, n_steps: int | None, stateful: bool, **kwargs: Any
+        self, x: Any, y: Any, n_steps: Any, stateful: bool, **kwargs: Any
     ) -> dict[str, float]:
         """Compute losses and metrics, without training."""
         kwargs.pop("return_dict", None)
@@ -232,7 +235,7 @@ class Trainer:
         return {name: float(results[name]) for name in names}
 
     def predict(
-        self, x: Any, n_steps: int | None, stateful: bool, **kwargs: Any
+        self, x: Any, n_steps: Any, stateful: bool, **kwargs: Any
     ) -> Predictions:
         """Simulate any number of items, minibatch by minibatch."""
         with self._keras_call("predict", stateful, kwargs) as keep_state:
@@ -251,7 +254,7 @@ class Trainer:
         return self._predictions(outputs)
 
     def predict_on_batch(
-        self, x: Any, n_steps: int | None, stateful: bool, **kwargs: Any
+        self, x: Any, n_steps: Any, stateful: bool, **kwargs: Any
     ) -> Predictions:
         """Simulate exactly one minibatch."""
         with self._keras_call("predict_on_batch", stateful, kwargs) as keep_state:

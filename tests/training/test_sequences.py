@@ -130,6 +130,9 @@ def test_losses_and_metrics(form, sims):
         history = sim.fit(**data, verbose=0).history
         for name, value in expected.items():
             np.testing.assert_allclose(history[name], [value])
+        validation = {"a": ITEMS[:2]}, {"p": TARGETS[:2]}
+        history = sim.fit(**data, validation_data=validation, verbose=0).history
+        np.testing.assert_allclose(history["val_loss"], mean(e**2 for e in errors[:2]))
         history = sim.fit(**data, shuffle="length", verbose=0).history
         np.testing.assert_allclose(history["loss"], expected["loss"])
 
