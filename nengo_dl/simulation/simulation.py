@@ -24,7 +24,22 @@ from nengo_dl.simulation.device import (
 )
 from nengo_dl.simulation.recording import Recording
 from nengo_dl.tensor_graph import TensorGraph
-from nengo_dl.utils import NullProgressBar
+from nengo_dl.utils import NullProgressBar, Stopwatch
+
+# What `Simulation.build_times` measures; "build" is Nengo's.
+BUILD_STAGES = (
+    "build",
+    "inputs",
+    "marks",
+    "simplify",
+    "plan",
+    "order",
+    "layout",
+    "step",
+    "variables",
+    "trace",
+    "compile",
+)
 
 
 class Simulation:
@@ -39,6 +54,8 @@ class Simulation:
         How to compile it.
     progress : callable, optional
         Maps what is being done, and what has been done after it, to a progress bar.
+    build_times : Stopwatch, optional
+        Measures `BUILD_STAGES`.
 
     Attributes
     ----------
@@ -60,7 +77,9 @@ class Simulation:
         model: nengo.builder.Model,
         settings: Settings,
         progress: Callable[[str, str], NullProgressBar] = NullProgressBar,
+        build_times: Stopwatch | None = None,
     ):
+        self.build_times = build_times or Stopwatch(BUILD_STAGES)
         self.model = model
         self.settings = settings
         self.seed = settings.seed
@@ -83,6 +102,7 @@ class Simulation:
                 settings.device,
                 seed=settings.seed,
                 optimize=settings.optimize,
+                times=self.build_times,
             )
         with self.context(alone=True), progress("Constructing graph", "Construction"):
             self.tensor_graph.build()
@@ -316,6 +336,7 @@ class Simulation:
         self.__dict__.update(state)
         self.close()
         if values is not None:
+            self.build_times = Stopwatch(BUILD_STAGES)
             self._construct(NullProgressBar)
             self.tensor_graph.values.set_copy(values)
             self.set_python_state(python_state)

@@ -38,6 +38,7 @@ from nengo_dl.utils.python_calls import (
     note_origin,
     numpy_function,
 )
+from nengo_dl.utils.stopwatch import Stopwatch
 from nengo_dl.utils.tracebacks import calls_users_code, shortens_tracebacks
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "NullProgressBar",
     "ProgressBar",
     "RealParam",
+    "Stopwatch",
     "SubProgressBar",
     "align_func",
     "are_here",
