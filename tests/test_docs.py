@@ -18,7 +18,7 @@ REPOSITORY = Path(__file__).parent.parent
 DOCS = REPOSITORY / "docs"
 PAGES = sorted(DOCS.glob("*.rst"))
 TEXTS = [*PAGES, REPOSITORY / "README.rst", REPOSITORY / "CONTRIBUTING.rst"]
-WITHOUT_CODE = ["glossary.rst", "performance.rst"]
+WITHOUT_CODE = ["glossary.rst"]
 
 # Files in examples and rules.
 IMAGINED = {
