@@ -33,6 +33,7 @@ from nengo_dl.signals import SignalDict
 from nengo_dl.tensor_node import SimTensorNode, TensorNode, prepare_layers
 from nengo_dl.tensor_node.seeds import seeded_building
 from nengo_dl.utils import (
+    GARBAGE_COLLECTION,
     ErrorBox,
     Stopwatch,
     describe_operator,
@@ -137,7 +138,9 @@ class TensorGraph(keras.layers.Layer):
         self.dt = dt
         self.errors = ErrorBox()
         self._times = Stopwatch() if times is None else times
-        self.program = compile_model(model, settings, self._times)
+        # hardly anything becomes garbage, which takes half of the time to find out
+        with GARBAGE_COLLECTION.fixed(False):
+            self.program = compile_model(model, settings, self._times)
         if progress is not None:
             progress.step()
         with self._times.measure("step"):
