@@ -79,7 +79,9 @@ class Simulation:
         progress: Callable[[str, str], NullProgressBar] = NullProgressBar,
         build_times: Stopwatch | None = None,
     ):
-        self.build_times = build_times or Stopwatch(BUILD_STAGES)
+        if build_times is None:
+            build_times = Stopwatch(BUILD_STAGES)
+        self.build_times = build_times
         self.model = model
         self.settings = settings
         self.seed = settings.seed
