@@ -39,13 +39,14 @@ from nengo_dl.simulation.inputs import inputs_by_node
 from nengo_dl.simulation.live_data import LiveSignals, SimulationData
 from nengo_dl.simulation.partial_reset import reset_parts
 from nengo_dl.simulation.recording import Recording
-from nengo_dl.simulation.simulation import Simulation
+from nengo_dl.simulation.simulation import BUILD_STAGES, Simulation
 from nengo_dl.simulation.steps import steps_of_time, whole_iterations
 from nengo_dl.tensor_graph import TensorGraph
 from nengo_dl.training.methods import KerasMethods
 from nengo_dl.training.trainer import Trainer
 from nengo_dl.utils import (
     NullProgressBar,
+    Stopwatch,
     as_number,
     is_integer,
     progress_bar_for,
@@ -149,7 +150,8 @@ class Simulator(KerasMethods, ParameterMethods):
         report_device(device)
         check_tensorflow()
 
-        with self._progress("Building network", "Build") as bar:
+        times = Stopwatch(BUILD_STAGES)
+        with times.measure("build"), self._progress("Building network", "Build") as bar:
             self.model = build_model(network, dt, model, progress=bar)
         settings = Settings.of(
             self.model,
@@ -159,7 +161,7 @@ class Simulator(KerasMethods, ParameterMethods):
             seed=seed,
             optimize=optimize,
         )
-        self._simulation = Simulation(self.model, settings, self._progress)
+        self._simulation = Simulation(self.model, settings, self._progress, times)
         program = self._simulation.tensor_graph.program
         self._names = io_names([*program.nodes, *program.probes])
         self.recording = Recording(program)
@@ -286,6 +288,31 @@ class Simulator(KerasMethods, ParameterMethods):
     def time(self) -> float:
         """Simulated time in seconds."""
         return float(self.n_steps * self.dt)
+
+    @property
+    def build_times(self) -> Stopwatch:
+        """
+        Seconds from the network to the first step, by stage; can be printed.
+
+        ``build``
+            Nengo's build: decoders are solved, encoders drawn.
+        ``inputs``, ``marks``, ``simplify``, ``plan``, ``order``, ``layout``
+            Optimization, stage by stage of the pipeline (``docs/architecture.rst``).
+        ``step``
+            What is prepared for traces: feeds, layers in TensorNodes, builders.
+        ``variables``
+            Parameters and state become variables of TensorFlow.
+        ``trace``
+            The step is traced, for a full-size block when the simulator is created, and
+            again in the first run that needs another size.
+        ``compile``
+            The first call of what has been traced, in the first run. XLA compiles it in
+            this call, which also simulates a block of steps.
+
+        Keras compiles training, which is not among these. A simulator that was pickled
+        has the times of its own construction, without a build.
+        """
+        return self._simulation.build_times
 
     @property
     def signals(self) -> LiveSignals | None:

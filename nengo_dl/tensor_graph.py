@@ -35,7 +35,9 @@ from nengo_dl.signals import SignalDict
 from nengo_dl.tensor_node import SimTensorNode, TensorNode, prepare_layers
 from nengo_dl.tensor_node.seeds import seeded_building
 from nengo_dl.utils import (
+    GARBAGE_COLLECTION,
     ErrorBox,
+    Stopwatch,
     describe_operator,
     keras_names,
     listed,
@@ -80,6 +82,8 @@ class TensorGraph(keras.layers.Layer):
         Seed of everything random.
     optimize : bool
         If False, operators are neither simplified nor merged.
+    times : Stopwatch, optional
+        Measures all stages, from ``inputs`` to ``compile``.
 
     Attributes
     ----------
@@ -111,6 +115,7 @@ class TensorGraph(keras.layers.Layer):
         progress: Any = None,
         seed: int = 0,
         optimize: bool = True,
+        times: Stopwatch | None = None,
     ):
         settings = Settings.of(
             model,
@@ -134,13 +139,17 @@ class TensorGraph(keras.layers.Layer):
         self.model = model
         self.dt = dt
         self.errors = ErrorBox()
-        self.program = compile_model(model, settings)
+        self._times = Stopwatch() if times is None else times
+        # hardly anything becomes garbage, which takes half of the time to find out
+        with GARBAGE_COLLECTION.fixed(False):
+            self.program = compile_model(model, settings, self._times)
         if progress is not None:
             progress.step()
-        self.feeds = FeedGenerator(self.program)
-        # a list attribute, so that Keras finds the weights
-        self.tensor_node_layers = self._prepare_layers()
-        self.step = self._make_step(training=bool(settings.learning_phase))
+        with self._times.measure("step"):
+            self.feeds = FeedGenerator(self.program)
+            # a list attribute, so that Keras finds the weights
+            self.tensor_node_layers = self._prepare_layers()
+            self.step = self._make_step(training=bool(settings.learning_phase))
         if progress is not None:
             progress.step()
         self._warn_of_python()
@@ -312,8 +321,11 @@ class TensorGraph(keras.layers.Layer):
         """Create the variables, and the engine."""
         if self.built:
             return
-        self.values = Variables(self.program, self.tensor_node_layers, self.add_weight)
-        self.engine = Engine(self.step, self.values)
+        with self._times.measure("variables"):
+            self.values = Variables(
+                self.program, self.tensor_node_layers, self.add_weight
+            )
+        self.engine = Engine(self.step, self.values, self._times)
         # what is wrong with the step is to be reported now, and not in the first run
         self.engine.function(self.engine.block_steps)
         self.build_post()

@@ -28,7 +28,6 @@ WITHOUT_CODE = [
     "glossary.rst",
     "index.rst",
     "license.rst",
-    "performance.rst",
 ]
 
 # On the page of errors.

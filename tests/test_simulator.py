@@ -18,6 +18,7 @@ from nengo.exceptions import (
 
 import nengo_dl
 from nengo_dl.config import configure_settings
+from nengo_dl.simulation.simulation import BUILD_STAGES
 from nengo_dl.simulator import OpenSimulatorWarning
 
 
@@ -153,12 +154,16 @@ def test_time_and_steps(net, Simulator):
     with nengo.Simulator(net, dt=0.003, progress_bar=False) as ref:
         with Simulator(net, dt=0.003, unroll_simulation=1) as sim:
             assert (sim.n_steps, sim.time, sim.dt) == (0, 0, 0.003)
+            times = []
             for n_steps in (1, 7, 3):
                 sim.run_steps(n_steps)
                 ref.run_steps(n_steps)
                 assert sim.n_steps == ref.n_steps
                 assert sim.time == ref.time
                 assert (sim.trange() == ref.trange()).all()
+                times.append(dict(sim.build_times))
+    # what is compiled once is measured once
+    assert times[0]["compile"] > 0 and times == 3 * [dict(sim.build_times)]
     assert isinstance(sim.n_steps, int) and isinstance(sim.time, float)
     assert (sim.n_steps, sim.time, sim.dt) == (11, ref.time, 0.003)
     assert (sim.trange() == ref.trange()).all()
@@ -183,6 +188,8 @@ def test_facts_about_the_construction(net):
         assert sim.progress_bar is False and sim.stateful is False
         assert sim.model.toplevel is net
         assert sim.closed is False
+        assert list(sim.build_times) == list(BUILD_STAGES)
+        assert sim.build_times["compile"] == 0 < sim.build_times["trace"]
     assert sim.closed is True
 
 

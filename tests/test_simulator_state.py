@@ -341,6 +341,8 @@ def test_pickled_in_the_middle(minibatch_size, Simulator):
         pickled = pickle.dumps(sim)
         sim.run_steps(10)
         with pickle.loads(pickled) as copy:
+            assert copy.build_times["build"] == copy.build_times["compile"] == 0
+            assert copy.build_times["trace"] > 0
             assert copy.n_steps == 20 and copy.seed == sim.seed
             assert copy.minibatch_size == sim.minibatch_size
             copy.run_steps(10)
@@ -365,6 +367,7 @@ def test_pickled_after_the_end(expected, Simulator):
         sim.run_steps(30)
     copy = pickle.loads(pickle.dumps(sim))
     assert copy.closed
+    assert dict(copy.build_times) == dict(sim.build_times)
     assert copy.n_steps == 30 and copy.time == sim.time
     assert_same(data_of(copy), expected)
     assert [copy.get_name(probe) for probe in copy.model.probes] == [

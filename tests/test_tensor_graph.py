@@ -1,9 +1,13 @@
+import gc
+from contextlib import nullcontext
+
 import nengo
 import pytest
 from graphs import make_graph
 from nengo.exceptions import BuildError
 
 from nengo_dl.config import configure_settings
+from nengo_dl.graph_optimizer import tree_planner
 
 
 def test_training_version_of_an_inference_network():
@@ -40,3 +44,18 @@ def test_without_optimization():
     graph = make_graph(net, optimize=False)
     assert all(len(group) == 1 for group in graph.plan)
     assert len(graph.plan) > len(make_graph(net).plan)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_no_garbage_collection_while_optimizing(fails):
+    during = []
+
+    def planner(operators):
+        during.append(gc.isenabled())
+        return [] if fails else tree_planner(operators)
+
+    with nengo.Network() as net:
+        configure_settings(planner=planner)
+    with pytest.raises(BuildError) if fails else nullcontext():
+        make_graph(net)
+    assert during == [False] and gc.isenabled()

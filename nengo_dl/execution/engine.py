@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import numpy as np
 import tensorflow as tf
@@ -24,6 +25,7 @@ from nengo_dl.execution.sections import LayerwiseSteps
 from nengo_dl.execution.step import Step
 from nengo_dl.execution.variables import Variables
 from nengo_dl.graph.sections import steps_at_once
+from nengo_dl.utils import Stopwatch
 
 # Buffers of one block take up to so many bytes ...
 BLOCK_BYTES = 2**26
@@ -46,6 +48,9 @@ class Engine:
         The step in inference mode.
     variables : Variables
         Whose constants the functions use, and whose state they take and return.
+    times : Stopwatch, optional
+        Measures the stages ``trace`` and ``compile``, which is the first call of each
+        compiled function.
 
     Attributes
     ----------
@@ -62,8 +67,11 @@ class Engine:
     ``unroll`` steps.
     """
 
-    def __init__(self, step: Step, variables: Variables):
+    def __init__(
+        self, step: Step, variables: Variables, times: Stopwatch | None = None
+    ):
         settings = step.program.settings
+        self._times = Stopwatch() if times is None else times
         self.step = step
         self._variables = variables
         self._jit_compile = step.compiles
@@ -147,21 +155,23 @@ class Engine:
             history.
         """
         capacity = self.capacity(n_steps)
+        is_first = capacity not in self._ran
         self._ran.add(capacity)
         feeds = [tf.constant(feed) for feed in feeds]
         n = self._argument(n_steps)
         which = None if called is None else self._argument(tuple(called.tolist()))
         with self.step.errors.unwrap():
             inline = self._inline_function(capacity)
-            if inline is not None:
-                flat = [*state, *feeds, n, *([] if which is None else [which])]
-                values = inline(flat)
-                state, outputs = values[: len(state)], values[len(state) :]
-            else:
-                state, outputs = self.function(capacity)(state, feeds, n, which)
-            # reading the values waits for the functions, and raises their errors
-            n_probes = len(self.step.program.probes)
-            outputs = [output.numpy() for output in outputs[:n_probes]]
+            with self._times.measure("compile") if is_first else nullcontext():
+                if inline is not None:
+                    flat = [*state, *feeds, n, *([] if which is None else [which])]
+                    values = inline(flat)
+                    state, outputs = values[: len(state)], values[len(state) :]
+                else:
+                    state, outputs = self.function(capacity)(state, feeds, n, which)
+                # reading the values waits for the functions, and raises their errors
+                n_probes = len(self.step.program.probes)
+                outputs = [output.numpy() for output in outputs[:n_probes]]
         return state, [output[:n_steps] for output in outputs]
 
     def run(
@@ -244,11 +254,12 @@ class Engine:
     def function(self, capacity: int) -> tf.types.experimental.ConcreteFunction:
         """Return the compiled function for blocks of a capacity."""
         if capacity not in self._functions:
-            function = self._trace(capacity)
-            if self._inlines_loop and not resources_are_here(function):
-                # TensorFlow could not place the loop, which uses another device
-                self._inlines_loop = False
+            with self._times.measure("trace"):
                 function = self._trace(capacity)
+                if self._inlines_loop and not resources_are_here(function):
+                    # TensorFlow could not place the loop, which uses another device
+                    self._inlines_loop = False
+                    function = self._trace(capacity)
             self._functions[capacity] = function
         return self._functions[capacity]
 

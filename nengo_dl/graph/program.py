@@ -33,6 +33,7 @@ from nengo_dl.graph.training_synapses import (
     training_probes,
 )
 from nengo_dl.graph.verify import verify_order, verify_plan
+from nengo_dl.utils import Stopwatch
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,9 @@ class Program:
         return lines
 
 
-def compile_model(model: Model, settings: Settings) -> Program:
+def compile_model(
+    model: Model, settings: Settings, times: Stopwatch | None = None
+) -> Program:
     """
     Compile a built model: stages 2 to 8 of the pipeline.
 
@@ -178,6 +181,8 @@ def compile_model(model: Model, settings: Settings) -> Program:
         The built network.
     settings : Settings
         How to compile it.
+    times : Stopwatch, optional
+        Measures every stage.
 
     Returns
     -------
@@ -189,36 +194,43 @@ def compile_model(model: Model, settings: Settings) -> Program:
     nengo.exceptions.BuildError
         If there is no builder for an operator.
     """
-    for op in model.operators:
-        Builder.builder_of(op)
-
+    times = Stopwatch() if times is None else times
     planner, sorter, simplifications = chosen_stages(settings)
-    inputs = feed_inputs(model)
-    replacements = {} if settings.inference_only else find_replacements(model)
-    added = [op for other in replacements.values() for op in other.operators]
-    mark_signals(model, [*inputs.operators, *added], settings.inference_only)
-    needed = [model.step, model.time, *(model.sig[p]["in"] for p in model.probes)]
-    operators = simplify(inputs.operators, simplifications, needed)
-    constants = [op for op in operators if isinstance(op, Constant)]
-    operators = [op for op in operators if not isinstance(op, Constant)]
-    plan, sections = choose_sections(operators, planner, settings)
-    verify_plan(operators, plan)
-    if sections:
-        verify_sections(sections, plan)
-    ordered = sorter(plan)
-    if sorter is not order_signals:
-        verify_order(sorter, operators, ordered)
-    signals, plan = ordered
+    with times.measure("inputs"):
+        for op in model.operators:
+            Builder.builder_of(op)
+        inputs = feed_inputs(model)
+    with times.measure("marks"):
+        replacements = {} if settings.inference_only else find_replacements(model)
+        added = [op for other in replacements.values() for op in other.operators]
+        mark_signals(model, [*inputs.operators, *added], settings.inference_only)
+    with times.measure("simplify"):
+        needed = [model.step, model.time, *(model.sig[p]["in"] for p in model.probes)]
+        operators = simplify(inputs.operators, simplifications, needed)
+        constants = [op for op in operators if isinstance(op, Constant)]
+        operators = [op for op in operators if not isinstance(op, Constant)]
+    with times.measure("plan"):
+        plan, sections = choose_sections(operators, planner, settings)
+        verify_plan(operators, plan)
+        if sections:
+            verify_sections(sections, plan)
+    with times.measure("order"):
+        ordered = sorter(plan)
+        if sorter is not order_signals:
+            verify_order(sorter, operators, ordered)
+        signals, plan = ordered
     training_plan: list[tuple[Operator, ...]] = []
     if replacements:
-        in_training = training_operators(operators, replacements)
-        unsorted_plan = planner(in_training)
-        verify_plan(in_training, unsorted_plan)
-        training_plan = sort_groups(unsorted_plan, plan, replacements)
-        bases = (s.base for op in added for s in op.all_signals)
-        signals = list(dict.fromkeys([*signals, *bases]))
-    layout = lay_out(signals, [*plan, *training_plan], constants, settings.dtype)
-    carried, unwritten = classify_arrays(layout, plan, training_plan)
+        with times.measure("plan"):
+            in_training = training_operators(operators, replacements)
+            unsorted_plan = planner(in_training)
+            verify_plan(in_training, unsorted_plan)
+            training_plan = sort_groups(unsorted_plan, plan, replacements)
+            bases = (s.base for op in added for s in op.all_signals)
+            signals = list(dict.fromkeys([*signals, *bases]))
+    with times.measure("layout"):
+        layout = lay_out(signals, [*plan, *training_plan], constants, settings.dtype)
+        carried, unwritten = classify_arrays(layout, plan, training_plan)
     program = Program(
         model=model,
         settings=settings,

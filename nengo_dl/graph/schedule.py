@@ -10,15 +10,12 @@ are those of `.merge_classes`.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from nengo.builder.operator import Operator
 
-from nengo_dl.graph.dependencies import (
-    dependency_graph,
-    transitive_closure_recurse,
-)
+from nengo_dl.graph.dependencies import dependency_graph
 from nengo_dl.graph.merge import merge_classes
 
 
@@ -114,27 +111,53 @@ class Candidates:
     of the class that has not run yet. Some are ready, others wait for operators of
     other classes. Once all are ready, waiting cannot make the group any larger.
 
-    Sets of operators are represented by the bits of integers; see
-    `.transitive_closure_recurse`.
-
     Parameters
     ----------
     schedule : Schedule
         A schedule from which nothing was taken yet.
+
+    Notes
+    -----
+    An operator *depends on a class* as long as it depends on one of its operators that
+    has not run. Of the nodes between two operators of the same class, it is counted how
+    many of those right before them are of the class, or depend on it, so that all
+    bookkeeping of a class takes a single pass over these nodes.
     """
 
     def __init__(self, schedule: Schedule) -> None:
         self._schedule = schedule
-        self._order, self._ancestors = transitive_closure_recurse(schedule.graph)
-        self._bit = [0] * len(self._order)
-        self._left = [0] * len(schedule.ready)  # the operators of each class
-        for rank, node in enumerate(self._order):
-            self._bit[node] = 1 << rank
-            self._left[schedule.class_of[node]] |= 1 << rank
-        self._blocked: dict[int, list[int]] = defaultdict(list)
+        self._order = schedule.graph.topological_order()
+        # for each class the nodes that depend on it, and are of the class or have it
+        # depend on them; and on how many of their predecessors that depends
+        self._counts: list[dict[int, int]] = [{} for _ in schedule.ready]
         self._candidates: list[dict[int, None]] = [{} for _ in schedule.ready]
+        self._count()
+
+    def _count(self) -> None:
+        successors, class_of = self._schedule.graph.successors, self._schedule.class_of
+        # classes are bits of integers; one with a single operator needs none
+        sizes = Counter(class_of)
+        own = [1 << n if sizes[n] > 1 else 0 for n in class_of]
+        own += [0] * (len(successors) - len(own))  # barriers have no class
+        before = [0] * len(successors)
+        after = [0] * len(successors)
         for node in self._order:
-            self._register(node)
+            bits = before[node] | own[node]
+            for successor in successors[node]:
+                before[successor] |= bits
+        for node in reversed(self._order):
+            for successor in successors[node]:
+                after[node] |= after[successor] | own[successor]
+        for node in self._order:
+            bits = before[node] | own[node]
+            for successor in successors[node]:
+                between = bits & (after[successor] | own[successor])
+                for number in _positions(between):
+                    counts = self._counts[number]
+                    counts[successor] = counts.get(successor, 0) + 1
+        for node, number in enumerate(class_of):
+            if not before[node] & own[node]:
+                self._candidates[number][node] = None
 
     def is_complete(self, number: int) -> bool:
         """Return whether all candidates of a class are ready."""
@@ -152,23 +175,21 @@ class Candidates:
         nodes : sequence of int
             Its operators, which all were candidates.
         """
+        class_of, counts = self._schedule.class_of, self._counts[number]
+        candidates = self._candidates[number]
+        independent = list(nodes)
         for node in nodes:
-            self._left[number] &= ~self._bit[node]
-            del self._candidates[number][node]
-        for node in nodes:
-            for blocked in self._blocked.pop(node, ()):
-                self._register(blocked)
-
-    def _register(self, node: int) -> None:
-        """Make an operator a candidate, or note which other one it has to wait for."""
-        number = self._schedule.class_of[node]
-        blockers = self._ancestors[node] & self._left[number]
-        if blockers:
-            # the last one to run is most likely the last one to block
-            blocker = self._order[blockers.bit_length() - 1]
-            self._blocked[blocker].append(node)
-        else:
-            self._candidates[number][node] = None
+            del candidates[node]
+        for node in independent:  # grows while we go through it
+            for successor in self._schedule.graph.successors[node]:
+                if successor in counts:
+                    counts[successor] -= 1
+                    if counts[successor] > 0:
+                        continue
+                    if successor < len(class_of) and class_of[successor] == number:
+                        candidates[successor] = None
+                    else:
+                        independent.append(successor)
 
     def best_to_split(self) -> int:
         """
@@ -184,28 +205,45 @@ class Candidates:
             for it, less the number of candidates that it leaves behind, is largest.
         """
         available = list(self._schedule.available)
-        waiting = {number: list(self._waiting(number)) for number in available}
+        held_up = self._held_up(available)
+        gains = dict.fromkeys(available, 0)
+        for number in available:
+            for node in self._waiting(number):
+                gains[number] -= 1
+                for i in _positions(held_up.get(node, 0)):
+                    gains[available[i]] += 1
+        return max(available, key=lambda number: (gains[number], -number))
 
-        def gain(number: int) -> tuple[int, int]:
-            ready = self._set_of(self._schedule.ready[number])
-            held_up = sum(
-                1
-                for other in available
-                if other != number
-                for node in waiting[other]
-                if self._ancestors[node] & ready
-            )
-            return held_up - len(waiting[number]), -number
+    def _held_up(self, available: Sequence[int]) -> dict[int, int]:
+        """
+        Find out which nodes wait for operators that are ready.
 
-        return max(available, key=gain)
+        Returns
+        -------
+        held_up : dict of {int: int}
+            For every node a set of classes: bit ``i`` stands for ``available[i]``.
+        """
+        held_up = {
+            node: 1 << i
+            for i, number in enumerate(available)
+            for node in self._schedule.ready[number]
+        }
+        for node in self._order:
+            bits = held_up.get(node)
+            if bits:
+                for successor in self._schedule.graph.successors[node]:
+                    held_up[successor] = held_up.get(successor, 0) | bits
+        return held_up
 
     def _waiting(self, number: int) -> Iterator[int]:
         """Yield the candidates of a class that are not ready."""
         ready = set(self._schedule.ready[number])
         return (node for node in self._candidates[number] if node not in ready)
 
-    def _set_of(self, nodes: Sequence[int]) -> int:
-        bits = 0
-        for node in nodes:
-            bits |= self._bit[node]
-        return bits
+
+def _positions(bits: int) -> Iterator[int]:
+    """Yield the positions of the bits of an integer that are set."""
+    while bits:
+        lowest = bits & -bits
+        yield lowest.bit_length() - 1
+        bits ^= lowest

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 
 from nengo.builder.operator import Operator
 from nengo.builder.signal import Signal
@@ -185,11 +186,20 @@ class SignalIO:
         for op in operators:
             for kind in ACCESSES:
                 for signal in getattr(op, kind):
-                    base = self.bases.get(signal.base)
-                    if base is None:
-                        base = self.bases[signal.base] = BaseAccess()
-                    base.accesses.setdefault(kind, []).append((op, signal))
-                    base.has_views = base.has_views or signal.is_view
+                    base = signal.base
+                    access = self.bases.get(base)
+                    if access is None:
+                        access = self.bases[base] = BaseAccess()
+                    access.accesses.setdefault(kind, []).append((op, signal))
+                    if signal is not base:
+                        access.has_views = True
+
+    @staticmethod
+    def of(operators: Iterable[Operator]) -> SignalIO:
+        """Return the accesses of some operators, which an `OperatorList` knows."""
+        if isinstance(operators, OperatorList):
+            return operators.io
+        return SignalIO(operators)
 
     def writers(self, signal: Signal) -> Iterator[Access]:
         """
@@ -202,3 +212,16 @@ class SignalIO:
     def readers(self, signal: Signal) -> Iterator[Access]:
         """Yield ``(operator, source)`` for all reads of the memory of ``signal``."""
         return self.bases[signal.base].overlapping(signal, ("reads",))
+
+
+class OperatorList(list[Operator]):
+    """
+    Operators that do not change, and the accesses to their signals.
+
+    Passes that are applied to the same operators need not collect them each.
+    """
+
+    @cached_property
+    def io(self) -> SignalIO:
+        """The accesses to the signals."""
+        return SignalIO(self)

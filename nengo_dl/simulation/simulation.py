@@ -26,7 +26,22 @@ from nengo_dl.simulation.device import (
 from nengo_dl.simulation.owners import Owner, signal_owners
 from nengo_dl.simulation.recording import Recording
 from nengo_dl.tensor_graph import TensorGraph
-from nengo_dl.utils import NullProgressBar
+from nengo_dl.utils import NullProgressBar, Stopwatch
+
+# What `Simulation.build_times` measures; "build" is Nengo's.
+BUILD_STAGES = (
+    "build",
+    "inputs",
+    "marks",
+    "simplify",
+    "plan",
+    "order",
+    "layout",
+    "step",
+    "variables",
+    "trace",
+    "compile",
+)
 
 
 class Simulation:
@@ -41,6 +56,8 @@ class Simulation:
         How to compile it.
     progress : callable, optional
         Maps what is being done, and what has been done after it, to a progress bar.
+    build_times : Stopwatch, optional
+        Measures `BUILD_STAGES`.
 
     Attributes
     ----------
@@ -62,7 +79,11 @@ class Simulation:
         model: nengo.builder.Model,
         settings: Settings,
         progress: Callable[[str, str], NullProgressBar] = NullProgressBar,
+        build_times: Stopwatch | None = None,
     ):
+        if build_times is None:
+            build_times = Stopwatch(BUILD_STAGES)
+        self.build_times = build_times
         self.model = model
         self.settings = settings
         self.seed = settings.seed
@@ -85,6 +106,7 @@ class Simulation:
                 settings.device,
                 seed=settings.seed,
                 optimize=settings.optimize,
+                times=self.build_times,
             )
         with self.context(alone=True), progress("Constructing graph", "Construction"):
             self.tensor_graph.build()
@@ -328,6 +350,7 @@ class Simulation:
         self.__dict__.update(state)
         self.close()
         if values is not None:
+            self.build_times = Stopwatch(BUILD_STAGES)
             self._construct(NullProgressBar)
             self.tensor_graph.values.set_copy(values)
             if values["seed"] != self.settings.seed:

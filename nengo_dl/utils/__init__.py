@@ -10,6 +10,7 @@ from typing import Any
 
 from nengo_dl.utils.checks import are_here, require_open, xla_compiles
 from nengo_dl.utils.global_settings import (
+    GARBAGE_COLLECTION,
     SETTINGS_LOCK,
     GlobalSetting,
     without_warnings,
@@ -38,9 +39,11 @@ from nengo_dl.utils.python_calls import (
     note_origin,
     numpy_function,
 )
+from nengo_dl.utils.stopwatch import Stopwatch
 from nengo_dl.utils.tracebacks import calls_users_code, shortens_tracebacks
 
 __all__ = [
+    "GARBAGE_COLLECTION",
     "SETTINGS_LOCK",
     "ErrorBox",
     "GlobalSetting",
@@ -49,6 +52,7 @@ __all__ = [
     "NullProgressBar",
     "ProgressBar",
     "RealParam",
+    "Stopwatch",
     "SubProgressBar",
     "align_func",
     "are_here",

@@ -7,6 +7,7 @@ value, after which it is as it was before, in whatever order threads leave them.
 
 from __future__ import annotations
 
+import gc
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -99,3 +100,9 @@ class GlobalSetting:
         """Set the value; other threads have to wait."""
         with SETTINGS_LOCK, self.shown(value):
             yield
+
+
+# Whether Python looks for garbage, from time to time, in all objects that there are.
+GARBAGE_COLLECTION = GlobalSetting(
+    gc.isenabled, lambda is_on: gc.enable() if is_on else gc.disable()
+)

@@ -6,9 +6,11 @@ from graph.literal_graphs import Op, OtherOp, signal, signals
 from nengo.builder.operator import Copy, SimPyFunc
 from nengo.exceptions import BuildError
 
+from nengo_dl.graph.schedule import Candidates, Schedule
 from nengo_dl.graph_optimizer import (
     greedy_planner,
     noop_planner,
+    transitive_closure_recurse,
     transitive_planner,
     tree_planner,
     verify_plan,
@@ -194,6 +196,40 @@ def random_operators(rng, n_signals, n_operators):
 def test_plans_of_random_operators_are_valid(planner, seed):
     ops = random_operators(np.random.RandomState(seed), 20, 40)
     verify_plan(ops, planner(ops))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_candidates(seed):
+    """What is counted class by class is what the sets of all ancestors say."""
+    ops = random_operators(np.random.RandomState(seed), 20, 40)
+    schedule = Schedule(ops)
+    candidates = Candidates(schedule)
+    order, ancestors = transitive_closure_recurse(schedule.graph)
+    left, n_classes = set(order), len(schedule.ready)
+
+    def depends(node, others):
+        return any(
+            order[i] in others for i in range(len(ops)) if ancestors[node] >> i & 1
+        )
+
+    while schedule.available:
+        members = [
+            {n for n in left if schedule.class_of[n] == c} for c in range(n_classes)
+        ]
+        free = [{n for n in nodes if not depends(n, nodes)} for nodes in members]
+        ready = [set(nodes) for nodes in schedule.ready]
+        gains = {}
+        for c in schedule.available:
+            assert candidates.is_complete(c) == (free[c] == ready[c])
+            others = (free[o] - ready[o] for o in schedule.available if o != c)
+            held_up = sum(depends(n, ready[c]) for nodes in others for n in nodes)
+            gains[c] = (held_up - len(free[c] - ready[c]), -c)
+        number = candidates.best_to_split()
+        assert number == max(gains, key=gains.get)
+        nodes, _ = schedule.take(number)
+        candidates.take(number, nodes)
+        left -= set(nodes)
+    assert not left
 
 
 @pytest.mark.parametrize("seed", range(5))

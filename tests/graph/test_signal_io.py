@@ -4,6 +4,7 @@ from graph.literal_graphs import Op, signal, signals
 from nengo.builder import Signal
 
 from nengo_dl.graph.signal_io import (
+    OperatorList,
     SignalIO,
     covers,
     extent,
@@ -94,3 +95,11 @@ def test_sparse_signals():
     assert list(io.readers(sparse)) == [(op, sparse)]
     assert list(io.writers(sparse)) == []
     assert covers(sparse, sparse) and not covers(sparse, y)
+
+
+def test_accesses_that_a_list_knows():
+    x = signal()
+    ops = OperatorList([Op(sets=[x]), Op(reads=[x])])
+    assert SignalIO.of(ops) is SignalIO.of(ops)
+    assert list(SignalIO.of(ops).readers(x)) == [(ops[1], x)]
+    assert list(SignalIO.of(ops[:1]).readers(x)) == []

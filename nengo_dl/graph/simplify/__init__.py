@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from nengo.builder.operator import Operator
 from nengo.builder.signal import Signal
 
+from nengo_dl.graph.signal_io import OperatorList
 from nengo_dl.graph.simplify.join_columns import join_columns
 from nengo_dl.graph.simplify.remove_constant_copies import (
     remove_constant_copies,
@@ -81,16 +82,19 @@ def simplify(
         If a pass that is not one of ours returns anything else, or none that accesses
         one of the signals.
     """
-    operators = list(operators)
+    operators = OperatorList(operators)
     n_idle = 0
     while n_idle < len(passes):
         for simplification in passes:
-            simplified = simplification(operators)
-            if simplification not in default_simplifications:
+            if simplification in default_simplifications:
+                simplified = simplification(operators)
+            else:
+                simplified = simplification(list(operators))
                 verify_simplified(simplification, simplified, signals)
-            simplified = list(simplified)
-            n_idle = n_idle + 1 if simplified == operators else 0
-            operators = simplified
+            n_idle += 1
+            if list(simplified) != operators:
+                operators = OperatorList(simplified)
+                n_idle = 0
             if n_idle >= len(passes):
                 break
-    return operators
+    return list(operators)

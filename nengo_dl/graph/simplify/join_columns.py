@@ -45,7 +45,7 @@ def join_columns(operators: Sequence[Operator]) -> list[Operator]:
     """
     if not any(is_exactly(op, Copy) and op.dst_slice is not None for op in operators):
         return list(operators)  # saves time in large networks
-    io = SignalIO(operators)
+    io = SignalIO.of(operators)
     replaced: dict[Operator, Operator] = {}
     removed: set[Operator] = set()
     for op in operators:

@@ -40,7 +40,7 @@ def remove_constant_copies(operators: Sequence[Operator]) -> list[Operator]:
     operators : list of nengo.builder.Operator
         Operators that do the same.
     """
-    io = SignalIO(operators)
+    io = SignalIO.of(operators)
     resets = {op: _as_reset(op, io) for op in operators if is_exactly(op, Copy)}
     replaced = {op: reset for op, reset in resets.items() if reset is not None}
     unused = {

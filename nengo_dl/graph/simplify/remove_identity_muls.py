@@ -33,7 +33,7 @@ def remove_identity_muls(operators: Sequence[Operator]) -> list[Operator]:
     operators : list of nengo.builder.Operator
         Operators that do the same.
     """
-    io = SignalIO(operators)
+    io = SignalIO.of(operators)
     return [_as_copy(op, io) or op for op in operators]
 
 

@@ -42,7 +42,7 @@ def remove_pes_deltas(operators: Sequence[Operator]) -> list[Operator]:
     operators : list of nengo.builder.Operator
         Operators that do the same.
     """
-    io = SignalIO(operators)
+    io = SignalIO.of(operators)
     replaced: dict[Operator, Operator] = {}
     for op in operators:
         if is_exactly(op, SimPES):

@@ -46,7 +46,7 @@ def remove_reset_incs(operators: Sequence[Operator]) -> list[Operator]:
         If there is an increment by a type of operator of which nothing is known; see
         `nengo_dl.graph.increments`.
     """
-    io = SignalIO(operators)
+    io = SignalIO.of(operators)
     replaced: dict[Operator, Operator] = {}
     removed: set[Operator] = set()
     for op in operators:

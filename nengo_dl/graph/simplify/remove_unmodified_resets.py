@@ -37,7 +37,7 @@ def remove_unmodified_resets(operators: Sequence[Operator]) -> list[Operator]:
     operators : list of nengo.builder.Operator
         Operators that do the same.
     """
-    io = SignalIO(operators)
+    io = SignalIO.of(operators)
     return [
         Constant(op.dst, op.value, tag=op.tag) if _is_unmodified(op, io) else op
         for op in operators

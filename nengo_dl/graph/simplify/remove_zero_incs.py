@@ -39,7 +39,7 @@ def remove_zero_incs(operators: Sequence[Operator]) -> list[Operator]:
     operators : list of nengo.builder.Operator
         Operators that do the same.
     """
-    io = SignalIO(operators)
+    io = SignalIO.of(operators)
     simplified: list[Operator] = []
     for op in operators:
         if not _yields_zero(op, io):
