@@ -7,7 +7,7 @@ import tensorflow as tf
 
 import nengo_dl
 from nengo_dl.tensor_graph import MAX_COMPILED_GROUPS
-from nengo_dl.training.functions import TrainingFunctions
+from nengo_dl.training.functions import BatchFacts, TrainingFunctions
 
 
 @pytest.fixture
@@ -126,4 +126,5 @@ def test_many_unlike_parts(Simulator):
         sim.compile("sgd", loss={probe: "mse"}, jit_compile=True)
         with pytest.warns(UserWarning, match="XLA is about to compile .* groups"):
             functions = TrainingFunctions(sim._simulation, {probe: sim.get_name(probe)})
-            functions.prepare(sim.keras_model, 2, False, None, (), jit_compile=True)
+            facts = BatchFacts(2, None, (), None)
+            functions.prepare(sim.keras_model, False, facts, jit_compile=True)
