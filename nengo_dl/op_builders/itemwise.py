@@ -73,7 +73,7 @@ class ItemwiseCalls:
         self._nothing = np.zeros((0,))
 
     def start(self, make: Callable[[Operator, int], Callable], n_items: int) -> None:
-        """Set `functions` to those that are made for every operator and item."""
+        """Set ``functions`` to those that are made for every operator and item."""
         self.functions = [
             [make(op, item) for op in self._ops] for item in range(n_items)
         ]
@@ -84,7 +84,7 @@ class ItemwiseCalls:
         ops: Container[Operator],
         items: Sequence[int],
     ) -> None:
-        """Make `functions` again, for some operators and some items."""
+        """Make ``functions`` again, for some operators and some items."""
         for item in items:
             self.functions[item] = [
                 make(op, item) if op in ops else function
