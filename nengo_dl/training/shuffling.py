@@ -57,9 +57,13 @@ def shuffled_batches(
         else:
             yield rng.permutation(n_items)
 
-    spec = tf.TensorSpec((n_items,), tf.int64)
-    indices = tf.data.Dataset.from_generator(order, output_signature=spec)
-    indices = indices.flat_map(tf.data.Dataset.from_tensor_slices)
+    def rows() -> Iterator[np.ndarray]:
+        for items in order():
+            yield _rows(items, batch_size)
+
+    spec = tf.TensorSpec((-(-n_items // batch_size), batch_size), tf.int64)
+    orders = tf.data.Dataset.from_generator(rows, output_signature=spec)
+    indices = orders.flat_map(tf.data.Dataset.from_tensor_slices)
     return _batches(arrays, indices, batch_size, by_length)
 
 
@@ -72,8 +76,19 @@ def ordered_batches(arrays: tuple, batch_size: int) -> tf.data.Dataset:
     arrays, batch_size
         See `shuffled_batches`.
     """
-    indices = tf.data.Dataset.range(len(tf.nest.flatten(arrays)[0]))
+    items = np.arange(len(tf.nest.flatten(arrays)[0]))
+    indices = tf.data.Dataset.from_tensor_slices(_rows(items, batch_size))
     return _batches(arrays, indices, batch_size)
+
+
+def _rows(items: np.ndarray, batch_size: int) -> np.ndarray:
+    """Return items in rows of batches; those of the last one fill it up."""
+    n_batches = -(-len(items) // batch_size)
+    last = (n_batches - 1) * batch_size
+    places = np.arange(n_batches * batch_size)
+    # (items that do occur, as others might have no loss or gradient)
+    places[last:] = last + np.arange(batch_size) % (len(items) - last)
+    return items[places].reshape(n_batches, batch_size).astype(np.int64)
 
 
 def _order_by_length(
@@ -93,22 +108,20 @@ def _batches(
     batch_size: int,
     by_length: int | None = None,
 ) -> tf.data.Dataset:
-    """Return the batches of the items that a data set names one by one."""
+    """Return the batches whose items a data set names."""
     n_items = len(tf.nest.flatten(arrays)[0])
-    is_even = n_items % batch_size == 0
+    n_batches = -(-n_items // batch_size)
+    sizes = np.full(n_batches, batch_size)
+    sizes[-1] = n_items - (n_batches - 1) * batch_size
+    is_even = sizes[-1] == batch_size
     tensors, held = _as_tensors(arrays)
 
-    def take(rows: tf.Tensor, data: tuple) -> tuple:
-        n = tf.shape(rows)[0]
-        places = tf.range(batch_size)
-        if not is_even:
-            # (numbers that do occur, as others might have no loss or gradient)
-            rows = tf.gather(rows, places % n)
+    def take(rows: tf.Tensor, size: tf.Tensor, data: tuple) -> tuple:
         batch = tf.nest.map_structure(lambda values: tf.gather(values, rows), data)
         batch = tf.nest.map_structure(_hold, batch, held)
         x, *others = batch
         if not is_even:
-            is_item = (places < n)[:, None]
+            is_item = (tf.range(batch_size, dtype=size.dtype) < size)[:, None]
             if LENGTHS in x:
                 x = {**x, LENGTHS: tf.where(is_item, x[LENGTHS], 0)}
             else:
@@ -117,11 +130,10 @@ def _batches(
             return (x, *others)
         return _without_end((x, *others), by_length)
 
-    indices = indices.batch(batch_size, drop_remainder=is_even)
     data = tf.data.Dataset.from_tensors(tensors).repeat()
-    dataset = tf.data.Dataset.zip((indices, data))
+    parts = (indices, tf.data.Dataset.from_tensor_slices(sizes), data)
+    dataset = tf.data.Dataset.zip(parts)
     dataset = dataset.map(take, num_parallel_calls=tf.data.AUTOTUNE)
-    n_batches = -(-n_items // batch_size)
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(n_batches))
     return _delivered(dataset)
 
