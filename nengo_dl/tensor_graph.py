@@ -412,7 +412,7 @@ class TensorGraph(keras.layers.Layer):
         n_steps: int | None = None,
         keep_state: bool | None = None,
         given: Sequence[nengo.Node] | None = None,
-        lengths: Lengths | None = None,
+        lengths: Sequence[tf.Tensor] | None = None,
     ) -> list[keras.KerasTensor]:
         """Return the shapes of what `call` returns, without a trace of the step."""
         specs = []
@@ -431,7 +431,7 @@ class TensorGraph(keras.layers.Layer):
         n_steps: int | None = None,
         keep_state: bool | None = None,
         given: Sequence[nengo.Node] | None = None,
-        lengths: Lengths | None = None,
+        lengths: Sequence[tf.Tensor] | None = None,
     ) -> list[tf.Tensor]:
         """
         Simulate, from the current state on.
@@ -456,10 +456,11 @@ class TensorGraph(keras.layers.Layer):
             Which of the ``program``'s Nodes ``inputs`` are for, by default all of them.
             The outputs of others are generated from the current time on, as in any
             run.
-        lengths : Lengths, optional
-            How many of the steps count for each item; by default all of them. The state
-            at the end is that of each item's own last step, and so are the values of
-            Probes that keep no history. Time is that of the longest item.
+        lengths : list of tensor, optional
+            How many of the steps count for each item, the elements of `Lengths`; by
+            default all of them. The state at the end is that of each item's own last
+            step, and so are the values of Probes that keep no history. Time is that of
+            the longest item.
 
         Returns
         -------
@@ -467,9 +468,10 @@ class TensorGraph(keras.layers.Layer):
             ``(minibatch_size or 1, n_steps, ...)`` values of every Probe, and last the
             number of steps, ``(minibatch_size,)``.
         """
-        if not self._ends_matter(keep_state):
-            lengths = None
-        carried, outputs = self.simulate(inputs, training, n_steps, given, lengths)
+        counted = None
+        if lengths is not None and self._ends_matter(keep_state):
+            counted = Lengths(*lengths)
+        carried, outputs = self.simulate(inputs, training, n_steps, given, counted)
         n_updates = self.values.update(carried, keep_state)
         if training:
             self.values.n_trained.assign_add(1)

@@ -293,7 +293,8 @@ class SimulatorModel(keras.Model):
             n_steps=None if facts is None else facts.n_steps,
             keep_state=self.keep_state if facts is None else facts.keep_state,
             given=[node for name, node in nodes if name in x],
-            lengths=lengths,
+            # (Keras 3.3 takes no None among tensors)
+            lengths=None if lengths is None else [v for v in lengths if v is not None],
         )
         return dict(zip(self.output_names, outputs))
 
