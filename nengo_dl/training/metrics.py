@@ -19,6 +19,7 @@ from nengo.exceptions import ValidationError
 
 from nengo_dl.execution.lengths import Lengths
 from nengo_dl.losses import TimeReduction, nan_mse, nan_squared_errors
+from nengo_dl.training.broadcasting import LENGTHS
 from nengo_dl.training.compiling import instance, known, unusable
 from nengo_dl.training.counting import counted_weights
 
@@ -86,27 +87,44 @@ class ProbeMetric:
 
     def takes(self, y_true: Any, y_pred: Any, weights: Any) -> bool:
         """
-        Return whether the metric can weigh what it computes.
+        Return whether the metric weighs what it computes.
 
-        Metrics of functions that return one number for all items, say, cannot.
+        What does accepts weights of one shape, and of no other. Metrics of functions
+        that return one number for all items, say, accept none (or any, in old versions
+        of Keras, with wrong results).
 
         Parameters
         ----------
         y_true, y_pred, weights : tensor or tf.TensorSpec
             Targets, outputs and weights.
         """
-        values = (y_true, y_pred, weights)
-        specs = [v if v is None else tf.TensorSpec(v.shape, v.dtype) for v in values]
-        if str(specs) not in self._takes:
+        has_steps = weights.shape.rank > 1
+
+        def spec(value: Any, n_items: int = LENGTHS[0]) -> tf.TensorSpec | None:
+            if value is None:
+                return None
+            shape = [n_items, *value.shape[1:]]
+            if has_steps and len(shape) > 1 and shape[1] != 1:
+                shape[1] = LENGTHS[1]
+            return tf.TensorSpec(shape, value.dtype)
+
+        specs = spec(y_true), spec(y_pred)
+        key = str((*specs, spec(weights)))
+        if key not in self._takes:
             # (functions that have been traced cannot make variables)
             self.build(y_true, y_pred)
             update = tf.function(self.update_reduced, autograph=False)
-            try:
-                update.get_concrete_function(*specs)
-                self._takes[str(specs)] = True
-            except (ValueError, TypeError):
-                self._takes[str(specs)] = False
-        return self._takes[str(specs)]
+
+            def accepts(weights: tf.TensorSpec | None) -> bool:
+                try:
+                    update.get_concrete_function(*specs, weights)
+                except (ValueError, TypeError):
+                    return False
+                return True
+
+            others = spec(weights, n_items=LENGTHS[0] - 2)
+            self._takes[key] = accepts(spec(weights)) and not accepts(others)
+        return self._takes[key]
 
     def update_reduced(
         self,
