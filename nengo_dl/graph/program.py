@@ -8,7 +8,7 @@ is not changed (but for the marks of `nengo_dl.graph.trainability` on its signal
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -27,6 +27,7 @@ from nengo_dl.graph.sections import Section, choose_sections, verify_sections
 from nengo_dl.graph.simplify import default_simplifications, simplify
 from nengo_dl.graph.trainability import mark_signals
 from nengo_dl.graph.training_synapses import (
+    Replacement,
     find_replacements,
     sort_groups,
     training_operators,
@@ -219,15 +220,10 @@ def compile_model(
         if sorter is not order_signals:
             verify_order(sorter, operators, ordered)
         signals, plan = ordered
-    training_plan: list[tuple[Operator, ...]] = []
-    if replacements:
-        with times.measure("plan"):
-            in_training = training_operators(operators, replacements)
-            unsorted_plan = planner(in_training)
-            verify_plan(in_training, unsorted_plan)
-            training_plan = sort_groups(unsorted_plan, plan, replacements)
-            bases = (s.base for op in added for s in op.all_signals)
-            signals = list(dict.fromkeys([*signals, *bases]))
+    with times.measure("plan"):
+        training_plan = _plan_training(operators, replacements, planner, plan)
+        bases = (s.base for op in added for s in op.all_signals)
+        signals = list(dict.fromkeys([*signals, *bases]))
     with times.measure("layout"):
         layout = lay_out(signals, [*plan, *training_plan], constants, settings.dtype)
         carried, unwritten = classify_arrays(layout, plan, training_plan)
@@ -261,6 +257,21 @@ def compile_model(
         restored=frozenset(filtered),
     )
     return replace(program, training=training)
+
+
+def _plan_training(
+    operators: Sequence[Operator],
+    replacements: Mapping[SimProcess, Replacement],
+    planner: Callable,
+    plan: Sequence[tuple[Operator, ...]],
+) -> list[tuple[Operator, ...]]:
+    """Return the plan in training; empty if it is the ``plan`` in inference."""
+    if not replacements:
+        return []
+    in_training = training_operators(operators, replacements)
+    training_plan = planner(in_training)
+    verify_plan(in_training, training_plan)
+    return sort_groups(training_plan, plan, replacements)
 
 
 def chosen_stages(settings: Settings) -> tuple[Callable, Callable, tuple]:

@@ -173,11 +173,9 @@ def take_state(simulation: Simulation, include_trainable: bool) -> SimulatorStat
     arrays = graph.values.get_arrays()
     variables = {}
     for signal, name in names.items():
-        key, start, stop = graph.program.layout.places[signal]
-        has_items = graph.program.layout.arrays[key].minibatched
-        value = arrays[key][:, start:stop] if has_items else arrays[key][start:stop]
+        rows, has_items = _rows(simulation, arrays, signal)
         shape = dense_values(signal).shape
-        variables[name] = value.reshape((*value.shape[:has_items], *shape))
+        variables[name] = rows.reshape((*rows.shape[:has_items], *shape))
     parameters = None
     if include_trainable:
         found = _named_parameters(simulation)
@@ -225,26 +223,32 @@ def put_state(
         if include_trainable and state.parameters is not None:
             found = _named_parameters(simulation)
             write_values(graph, {found[k]: v for k, v in state.parameters.items()})
+        keys = {graph.program.layout.places[signal][0] for signal in names}
         arrays = graph.values.get_arrays()
-        changed: dict[str, np.ndarray] = {}
+        changed = {key: np.array(arrays[key]) for key in keys}
         for signal, name in names.items():
-            key, start, stop = graph.program.layout.places[signal]
-            if key not in changed:
-                changed[key] = np.array(arrays[key])
-            has_items = graph.program.layout.arrays[key].minibatched
-            rows = (
-                changed[key][:, start:stop] if has_items else changed[key][start:stop]
-            )
+            rows, _ = _rows(simulation, changed, signal)
             rows[...] = state.variables[name].reshape(rows.shape)
         graph.values.assign(changed)
         python = dict(state.python)
         order = {part: python.pop(f"training.order.{part}") for part in ORDER}
         names_by_key = python_names(simulation, python_arrays(simulation))
-        keys = {name: key for key, name in names_by_key.items()}
-        set_python_arrays(simulation, {keys[k]: v for k, v in python.items()})
+        by_name = {name: key for key, name in names_by_key.items()}
+        set_python_arrays(simulation, {by_name[k]: v for k, v in python.items()})
         simulation.training_rng.set_state(rng_from_arrays(*order.values()))
     simulation.seed = state.seed
     simulation.n_steps = state.n_steps
+
+
+def _rows(
+    simulation: Simulation, arrays: Mapping[str, np.ndarray], signal: Signal
+) -> tuple[np.ndarray, bool]:
+    """Return the view of a base signal in its array, and whether it is per item."""
+    layout = simulation.tensor_graph.program.layout
+    key, start, stop = layout.places[signal]
+    has_items = layout.arrays[key].minibatched
+    rows = arrays[key][:, start:stop] if has_items else arrays[key][start:stop]
+    return rows, has_items
 
 
 def _frozen(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

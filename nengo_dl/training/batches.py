@@ -43,6 +43,11 @@ from nengo_dl.training.targets import (
 from nengo_dl.training.weights import ClassWeights, check_weights, weights_by_name
 
 
+def as_tuple(batch: Any) -> tuple:
+    """Return the parts of a batch, which may be its inputs alone."""
+    return tuple(batch) if isinstance(batch, (list, tuple)) else (batch,)
+
+
 def by_name(values: Any, names: Sequence[str]) -> dict[str, Any]:
     """Return the inputs, targets, or weights of a batch by name, in whatever form."""
     if values is None:
@@ -156,10 +161,10 @@ class BatchCheck:
         parts : sequence of dict of {str: array}
             The batch.
         """
-        x, y, *_ = (*parts, {})
-        n_steps = int(np.max(x["n_steps"]))
         if self._objectives is None or self._output_specs is None:
             return
+        x, y, *_ = (*parts, {})
+        n_steps = int(np.max(x["n_steps"]))
         targets = self._specs(y)
         facts = (str(targets), tuple(np.unique(lengths)), n_steps)
         if facts not in self._compared:
@@ -182,7 +187,8 @@ class BatchCheck:
             return list(parts)
         x, y, weights = (*parts, {})[:3]
         # Keras insists on weights for each of the targets
-        ones = {n: v[:, 0, 0] * 0 + 1 for n, v in y.items() if n not in weights}
+        like = tf.ones_like if tf.is_tensor(next(iter(y.values()))) else np.ones_like
+        ones = {n: like(v[:, 0, 0], "float32") for n, v in y.items()}
         name = self._classes.name
         own = self._classes.times(y[name], weights.get(name))
         return [x, y, {**ones, **weights, name: own}]

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from nengo_dl.execution.lengths import IS_ITEM, LENGTHS
 from nengo_dl.simulation.arrays import Extent, as_array
-from nengo_dl.training.batches import BatchCheck
+from nengo_dl.training.batches import BatchCheck, as_tuple
 from nengo_dl.training.sequences import (
     as_lengths,
     check_longest,
@@ -41,7 +41,7 @@ def checked_dataset(
     errors : ErrorBox
         Where exceptions of the check are left.
     """
-    specs = _specs(check.named(_as_tuple(data.element_spec)), check)
+    specs = _specs(check.named(as_tuple(data.element_spec)), check)
     for name, spec in ((n, s) for part in specs for n, s in part.items()):
         if not (spec.dtype.is_floating or spec.dtype.is_integer or spec.dtype.is_bool):
             as_array(name, np.empty(0, spec.dtype.as_numpy_dtype))
@@ -58,10 +58,6 @@ def checked_dataset(
         return _filled_up(parts, lengths, is_whole, check)
 
     return data.map(checked)
-
-
-def _as_tuple(batch: Any) -> tuple:
-    return tuple(batch) if isinstance(batch, (list, tuple)) else (batch,)
 
 
 def _specs(

@@ -15,7 +15,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from nengo_dl.training.batches import BatchCheck
+from nengo_dl.training.batches import BatchCheck, as_tuple
 from nengo_dl.training.datasets import checked_dataset
 from nengo_dl.training.processes import BatchProcesses
 from nengo_dl.utils import ErrorBox
@@ -44,7 +44,7 @@ def checked_batches(data: Any, check: BatchCheck, errors: ErrorBox) -> Any:
 
     def next_batch() -> Any:
         batch = next(data, end)
-        return batch if batch is end else check(_as_tuple(batch))
+        return batch if batch is end else check(as_tuple(batch))
 
     return _generator(iter(errors.guard(next_batch, passing=True), end))
 
@@ -52,10 +52,6 @@ def checked_batches(data: Any, check: BatchCheck, errors: ErrorBox) -> Any:
 def _generator(batches: Iterable[tuple]) -> Iterator[tuple]:
     """Return a generator, as Keras accepts no other iterators."""
     yield from batches
-
-
-def _as_tuple(batch: Any) -> tuple:
-    return tuple(batch) if isinstance(batch, (list, tuple)) else (batch,)
 
 
 class _CheckedPyDataset(keras.utils.PyDataset):
@@ -74,7 +70,7 @@ class _CheckedPyDataset(keras.utils.PyDataset):
             batches = BatchProcesses(data)
             close = batches.close
         # TensorFlow keeps this object, but `errors` frees the processes
-        self._batch = errors.guard(lambda i: check(_as_tuple(batches[i])), passing=True)
+        self._batch = errors.guard(lambda i: check(as_tuple(batches[i])), passing=True)
         self._close_processes = errors.guard(close, passing=True)
 
     def __getitem__(self, index: int) -> tuple:

@@ -169,7 +169,7 @@ class Trainer:
             validation = validation[0] if isinstance(validation, tuple) else validation
             evaluation = self._evaluations.of(model, validation, keep_state)
             with self._simulation.context(alone=True):
-                x, y = self._batches(x, y, kwargs)
+                x, y = self._training_batches(x, y, kwargs)
                 facts = BatchFacts(steps, target_specs, given, counted_by(x))
                 self._functions.prepare(model, keep_state, facts, self._jit_compile)
             with self._restored_on_failure():
@@ -223,11 +223,11 @@ class Trainer:
             self.check_one_step(steps, stateful)
             facts = (steps, self._data.given_nodes(x), model.objectives)
             with (
-                self._evaluations.of(self.keras_model, x, keep_state),
+                self._evaluations.of(model, x, keep_state),
                 self._progress("evaluate", facts, kwargs),
             ):
                 with self._simulation.context(alone=True):
-                    x, y = self._batches(x, y, kwargs, shuffles=False)
+                    x, y = self._ordered_batches(x, y, kwargs)
                 with self._metrics_of_fit_kept():
                     results = model.evaluate(x, y, return_dict=True, **kwargs)
         warn_of_nan(results)
@@ -249,7 +249,7 @@ class Trainer:
                 self._progress("predict", facts, kwargs),
             ):
                 with self._simulation.context(alone=True):
-                    x, _ = self._batches(x, None, kwargs, shuffles=False)
+                    x, _ = self._ordered_batches(x, None, kwargs)
                 outputs = self.keras_model.predict(x, **kwargs)
         return self._predictions(outputs)
 
@@ -349,21 +349,28 @@ class Trainer:
             bar.finish()
         self._computed.add((method, facts))
 
-    def _batches(
-        self, x: Any, y: Any, kwargs: dict[str, Any], shuffles: bool = True
+    def _ordered_batches(
+        self, x: Any, y: Any, kwargs: dict[str, Any]
+    ) -> tuple[Any, Any]:
+        """Return batches in place of arrays, in their order."""
+        if not isinstance(x, dict):
+            return x, y
+        data = _given(x, y, kwargs.pop("sample_weight", None))
+        return ordered_batches(data, kwargs["batch_size"]), None
+
+    def _training_batches(
+        self, x: Any, y: Any, kwargs: dict[str, Any]
     ) -> tuple[Any, Any]:
         """Return batches in place of arrays; those for validation are in ``kwargs``."""
         batch_size = kwargs["batch_size"]
         if isinstance(x, dict):
-            parts = (x, y, kwargs.pop("sample_weight", None))
-            data = tuple(part for part in parts if part is not None)
+            data = _given(x, y, kwargs.pop("sample_weight", None))
             part = kwargs.pop("validation_split", 0)
             if part and kwargs.get("validation_data") is None:
                 data, kwargs["validation_data"] = split(data, part)
-            unroll = self._simulation.settings.unroll
             groups = self._groups_lengths(x, kwargs)
-            by_length = unroll if groups else None
-            shuffle = shuffles and kwargs.pop("shuffle", True)
+            by_length = self._simulation.settings.unroll if groups else None
+            shuffle = kwargs.pop("shuffle", True)
             within = isinstance(shuffle, str) and shuffle == "batch"
             if shuffle:
                 rng = self._simulation.training_rng
@@ -371,14 +378,11 @@ class Trainer:
             else:
                 x = ordered_batches(data, batch_size)
             y = None
-        if not shuffles:
-            return x, y
         # Keras would warn that it cannot shuffle streams
         kwargs.setdefault("shuffle", False)
         held_out = kwargs.get("validation_data")
         if isinstance(held_out, tuple) and isinstance(held_out[0], dict):
-            data = tuple(part for part in held_out if part is not None)
-            kwargs["validation_data"] = ordered_batches(data, batch_size)
+            kwargs["validation_data"] = ordered_batches(_given(*held_out), batch_size)
         return x, y
 
     @contextmanager
@@ -469,6 +473,11 @@ class Trainer:
             rng.set_state(rng_state)
             values.set_random_state(random_state)
             raise
+
+
+def _given(*parts: Any) -> tuple:
+    """Return the parts of data that there are."""
+    return tuple(part for part in parts if part is not None)
 
 
 def _check_checkpoints(callbacks: Any) -> None:

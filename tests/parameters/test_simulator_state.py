@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from nengo.exceptions import SimulatorClosed, ValidationError
 from numpy_operators import Delay
+from python_parts import Noisy, Walk
 
 import nengo_dl
 from nengo_dl.config import configure_settings
@@ -17,29 +18,6 @@ from nengo_dl.parameters.simulator_state import SimulatorState
 FIXED = {"unroll_simulation": 1}
 
 pytestmark = pytest.mark.filterwarnings("ignore:Python is called in every step")
-
-
-class Walk(nengo.Process):
-    """Random, also in `make_step`; with and without input."""
-
-    def make_state(self, shape_in, shape_out, dt, dtype=None):
-        return {"position": np.zeros(shape_out)}
-
-    def make_step(self, shape_in, shape_out, dt, rng, state):
-        slope = rng.uniform()
-
-        def step(t, x=0):
-            state["position"][...] += slope + rng.uniform(size=shape_out) + np.sum(x)
-            return state["position"]
-
-        return step
-
-
-class Noisy(nengo.StochasticSpiking):
-    """Neurons for which there is no TensorFlow version."""
-
-    def step(self, *args, **kwargs):
-        super().step(*args, **kwargs)
 
 
 def make_network(seed=0, **settings):

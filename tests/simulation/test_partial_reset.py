@@ -7,6 +7,7 @@ import pytest
 from nengo.builder.processes import SimProcess
 from nengo.exceptions import SimulationError, ValidationError
 from numpy_operators import Delay
+from python_parts import Noisy, Walk
 
 import nengo_dl
 from nengo_dl.config import configure_settings
@@ -204,29 +205,6 @@ def test_removed_parameters(Simulator):
 
 
 # -- what runs in Python ---------------------------------------------------------------
-
-
-class Walk(nengo.Process):
-    """Random, also in `make_step`; with and without input."""
-
-    def make_state(self, shape_in, shape_out, dt, dtype=None):
-        return {"position": np.zeros(shape_out)}
-
-    def make_step(self, shape_in, shape_out, dt, rng, state):
-        slope = rng.uniform()
-
-        def step(t, x=0):
-            state["position"][...] += slope + rng.uniform(size=shape_out) + np.sum(x)
-            return state["position"]
-
-        return step
-
-
-class Noisy(nengo.StochasticSpiking):
-    """Neurons for which there is no TensorFlow version."""
-
-    def step(self, *args, **kwargs):
-        super().step(*args, **kwargs)
 
 
 def python_network(delays):
