@@ -457,7 +457,7 @@ class TensorGraph(keras.layers.Layer):
             The outputs of others are generated from the current time on, as in any
             run.
         lengths : list of tensor, optional
-            How many of the steps count for each item, the elements of `Lengths`; by
+            How many of the steps count for each item, the elements of ``Lengths``; by
             default all of them. The state at the end is that of each item's own last
             step, and so are the values of Probes that keep no history. Time is that of
             the longest item.

@@ -239,7 +239,7 @@ def test_training_goes_on(Simulator):
         nengo.Connection(dropout, ens, synapse=None)
         probe = nengo.Probe(ens)
     x = np.linspace(-1, 1, 8).reshape(8, 1, 1)
-    with Simulator(net, minibatch_size=2) as sim:
+    with Simulator(net, minibatch_size=2, unroll_simulation=1) as sim:
         sim.compile("sgd", loss="mse")
         sim.fit({inp: x}, {probe: x}, verbose=0)
         state = sim.get_state()
