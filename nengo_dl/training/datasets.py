@@ -8,7 +8,8 @@ that there have to be, and as many steps for all of them. What is wrong is said 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,8 @@ def checked_dataset(
     errors : ErrorBox
         Where exceptions of the check are left.
     """
-    specs = _specs(check.named(as_tuple(data.element_spec)), check)
+    data, held = _find_held(data, check, errors)
+    specs = _specs(check.named(as_tuple(data.element_spec)), held)
     for name, spec in ((n, s) for part in specs for n, s in part.items()):
         if not (spec.dtype.is_floating or spec.dtype.is_integer or spec.dtype.is_bool):
             as_array(name, np.empty(0, spec.dtype.as_numpy_dtype))
@@ -51,7 +53,7 @@ def checked_dataset(
     is_whole = all(shape == [check.batch_size] for shape in n_items)
 
     def checked(*batch: Any) -> tuple[dict[str, tf.Tensor], ...]:
-        parts, lengths = _with_steps(check.named(batch), check)
+        parts, lengths = _with_steps(check.named(batch), held, check)
         is_right = _check(parts, lengths, check, errors)
         with tf.control_dependencies([is_right]):
             parts = tf.nest.map_structure(tf.identity, parts)
@@ -60,16 +62,73 @@ def checked_dataset(
     return data.map(checked)
 
 
+def _find_held(
+    data: tf.data.Dataset, check: BatchCheck, errors: ErrorBox
+) -> tuple[tf.data.Dataset, set[str]]:
+    """
+    Find the inputs that are to be held for the number of steps of their batch.
+
+    Inputs of one step may be those of one step, which is computed without a loop, or
+    may be held for more: the first batch tells.
+
+    Returns
+    -------
+    data : tf.data.Dataset
+        The same data set, from its beginning.
+    held : set of str
+        Names of the Nodes.
+    """
+    x, *_ = check.named(as_tuple(data.element_spec))
+    if "n_steps" not in x:
+        return data, set()
+    shapes = {name: x[name].shape for name in check.nodes}
+    held = {name for name, shape in shapes.items() if shape.rank == 2}
+    are_one = {n for n, shape in shapes.items() if shape.rank == 3 and shape[1] == 1}
+    if are_one:
+        first, data = _first_batch(data, errors)
+        counts = [check.named(as_tuple(batch))[0]["n_steps"] for batch in first]
+        if any(np.any(count != 1) for count in counts):
+            held |= are_one
+    return data, held
+
+
+def _first_batch(
+    data: tf.data.Dataset, errors: ErrorBox
+) -> tuple[list[Any], tf.data.Dataset]:
+    """Return the first batch, if there is one, and a data set that begins with it."""
+    # (a data set of a generator that has begun cannot begin again)
+    iterator = iter(data)
+    first = [batch for _, batch in zip(range(1), iterator)]
+    begun = [chain(first, iterator)]
+
+    def rest() -> Iterator[Any]:
+        yield from begun.pop()
+
+    def number_of_begun(_: Any) -> np.ndarray:
+        return np.array(-len(begun), np.int64)
+
+    resumed = tf.data.Dataset.from_generator(rest, output_signature=data.element_spec)
+    whole = tf.data.Dataset.from_tensors(0)
+    whole = whole.map(
+        lambda n: numpy_function(number_of_begun, [n], tf.int64, errors=errors)
+    )
+    # (take(-1) is all, take(0) nothing)
+    whole = whole.flat_map(lambda n: resumed.take(n).concatenate(data.take(-1 - n)))
+    n_batches = data.cardinality()
+    if n_batches != tf.data.UNKNOWN_CARDINALITY:
+        # (Keras shows it)
+        whole = whole.apply(tf.data.experimental.assert_cardinality(n_batches))
+    return first, whole
+
+
 def _specs(
-    parts: Sequence[Mapping[str, Any]], check: BatchCheck
+    parts: Sequence[Mapping[str, Any]], held: Collection[str]
 ) -> list[dict[str, tf.TensorSpec]]:
     """Return the specs of what `_with_steps` makes of batches."""
     x, *others = (dict(part) for part in parts)
-    for name in check.nodes:
+    for name in held:
         shape = x[name].shape
-        if "n_steps" in x and shape.rank == 2:
-            shape = tf.TensorShape([shape[0], None, shape[1]])
-        x[name] = tf.TensorSpec(shape, x[name].dtype)
+        x[name] = tf.TensorSpec([shape[0], None, shape[-1]], x[name].dtype)
     return [
         x,
         *(
@@ -80,7 +139,7 @@ def _specs(
 
 
 def _with_steps(
-    parts: Sequence[Mapping[str, Any]], check: BatchCheck
+    parts: Sequence[Mapping[str, Any]], held: Collection[str], check: BatchCheck
 ) -> tuple[list[dict[str, tf.Tensor]], dict[str, tf.Tensor]]:
     """
     Return a batch with as many steps for all items.
@@ -89,6 +148,8 @@ def _with_steps(
     ----------
     parts : sequence of dict of {str: tf.Tensor or tf.RaggedTensor}
         Inputs, targets and weights by name.
+    held : collection of str
+        Which inputs are held; see `_find_held`.
     check : BatchCheck
         What batches have to be.
 
@@ -108,30 +169,30 @@ def _with_steps(
     }
     if "n_steps" in x and x["n_steps"].shape.rank == 2:
         lengths["n_steps"] = tf.cast(x["n_steps"][:, 0], tf.int32)
-    n_steps = _number_of_steps(x, lengths, check)
+    n_steps = _number_of_steps(x, lengths, held, check)
 
-    def dense(name: str, value: Any) -> tf.Tensor:
-        if isinstance(value, tf.RaggedTensor):
-            return dense_items(value, n_steps)
-        is_held = name in check.nodes and "n_steps" in x and value.shape.rank == 2
-        return tf.repeat(value[:, None], n_steps, axis=1) if is_held else value
+    def dense(value: Any) -> tf.Tensor:
+        is_ragged = isinstance(value, tf.RaggedTensor)
+        return dense_items(value, n_steps) if is_ragged else value
 
-    # (Probes may have the names of Nodes)
-    others = [
-        {name: dense("", value) for name, value in part.items()} for part in others
-    ]
-    x = {name: dense(name, value) for name, value in x.items()}
+    for name in held:
+        one_step = x[name] if x[name].shape.rank == 3 else x[name][:, None]
+        x[name] = tf.repeat(one_step, n_steps, axis=1)
+    x, *others = ({n: dense(value) for n, value in p.items()} for p in (x, *others))
     first = x[check.nodes[0]] if check.nodes else x["n_steps"]
     x["n_steps"] = tf.fill([tf.shape(first)[0], 1], n_steps)
     return [x, *others], lengths
 
 
 def _number_of_steps(
-    x: Mapping[str, Any], lengths: Mapping[str, tf.Tensor], check: BatchCheck
+    x: Mapping[str, Any],
+    lengths: Mapping[str, tf.Tensor],
+    held: Collection[str],
+    check: BatchCheck,
 ) -> tf.Tensor:
     """Return the number of steps of a batch."""
     for name in check.nodes:
-        if isinstance(x[name], tf.Tensor) and x[name].shape.rank == 3:
+        if isinstance(x[name], tf.Tensor) and name not in held:
             return tf.shape(x[name])[1]
     counts = next(iter(lengths.values())) if lengths else x["n_steps"]
     longest, unroll = tf.reduce_max(counts), check.settings.unroll

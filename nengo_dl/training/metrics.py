@@ -18,7 +18,8 @@ import tensorflow as tf
 from nengo.exceptions import ValidationError
 
 from nengo_dl.execution.lengths import Lengths
-from nengo_dl.losses import TimeReduction, nan_mse, nan_squared_errors
+from nengo_dl.losses import TimeReduction, nan_mse
+from nengo_dl.losses.all_steps import nan_squared_errors
 from nengo_dl.training.broadcasting import LENGTHS
 from nengo_dl.training.compiling import instance, known, unusable
 from nengo_dl.training.counting import counted_weights

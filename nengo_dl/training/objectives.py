@@ -20,7 +20,8 @@ import numpy as np
 import tensorflow as tf
 from nengo.exceptions import ValidationError
 
-from nengo_dl.losses import Regularize, TimeReduction, nan_mse, nan_squared_errors
+from nengo_dl.losses import Regularize, TimeReduction, nan_mse
+from nengo_dl.losses.all_steps import nan_squared_errors
 from nengo_dl.training.broadcasting import broadcasts
 from nengo_dl.training.compiling import instance, known, unusable
 from nengo_dl.training.counting import Counted, has_steps, no_steps

@@ -267,10 +267,38 @@ def test_held_inputs(shape, sims):
     )
     counts = np.full((N, 1), 3)
     for make in (as_generator, as_dataset):
-        if make is as_dataset and len(shape) == 3:
-            continue
         data = make({"a": x, "n_steps": counts}, {"p": Y[:, :3]})
         np.testing.assert_allclose(sim.evaluate(data, verbose=0)["loss"], loss)
+
+
+@pytest.mark.filterwarnings("ignore:The data have one timestep")
+@pytest.mark.parametrize("n_steps", [1, 3])
+def test_first_batch_of_a_dataset(n_steps, sims):
+    """It tells whether inputs are held, and is used nevertheless."""
+    net, sim, one = sims
+    x = X[:, :1]
+    expected = one.predict(np.repeat(x, n_steps, axis=1), verbose=0, stateful=False)
+    batches = as_dataset({"a": x, "n_steps": np.full((N, 1), n_steps)})
+    has_begun = iter(batches)
+    once = tf.data.Dataset.from_generator(
+        lambda: has_begun, output_signature=batches.element_spec
+    )
+    for data in (batches, once):
+        outputs = sim.predict(data, verbose=0)[net.p]
+        np.testing.assert_allclose(outputs, expected[net.p], atol=1e-12)
+    assert not list(has_begun)
+    sim.compile(tf.optimizers.SGD(0.0), loss="mse")
+    y = Y[:, :n_steps]
+    parts = {"a": x, "n_steps": np.full((N, 1), n_steps)}, {"p": y}
+    losses = sim.fit(as_dataset(*parts), epochs=3, verbose=0).history["loss"]
+    np.testing.assert_allclose(losses, np.mean((expected[net.p] - y) ** 2))
+
+
+@pytest.mark.filterwarnings("ignore:The data have one timestep")
+def test_held_inputs_after_one_step(sims):
+    counts = np.array([[1], [1], [3], [3], [3]])
+    with pytest.raises(ValidationError, match="items of 3 steps, but data of 1 steps"):
+        sims[1].predict(as_dataset({"a": X[:, :1], "n_steps": counts}), verbose=0)
 
 
 def test_held_inputs_and_lengths(sims):
