@@ -266,6 +266,7 @@ TESTED_IN = {
     "simulation/arrays": "simulation/test_inputs",
     "training/advice": "training/test_warnings",
     "training/batches": "training/test_streams",
+    "training/batching": "training/test_shuffling",
     "training/compiling": "training/test_losses_and_metrics",
     "training/functions": "training/test_reuse",
     "training/methods": "training/test_fit",

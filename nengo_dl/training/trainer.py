@@ -19,12 +19,16 @@ import numpy as np
 import tensorflow as tf
 from nengo.exceptions import SimulationError, ValidationError
 
-from nengo_dl.execution.lengths import LENGTHS
 from nengo_dl.execution.places import place_of
 from nengo_dl.simulation.simulation import Simulation
 from nengo_dl.simulation.steps import warn_of_one_step
 from nengo_dl.tensor_graph import NOT_WHOLE
 from nengo_dl.training.advice import warn_of_nan, warn_of_spikes
+from nengo_dl.training.batching import (
+    batches_in_order,
+    groups_lengths,
+    training_batches,
+)
 from nengo_dl.training.compiling import check_optimizer, objectives_by_name
 from nengo_dl.training.data import TrainingData, counted_by, number_of_steps
 from nengo_dl.training.functions import (
@@ -42,7 +46,6 @@ from nengo_dl.training.options import (
 from nengo_dl.training.predictions import Predictions
 from nengo_dl.training.progress import CompilationBar
 from nengo_dl.training.reuse import Compiled
-from nengo_dl.training.shuffling import ordered_batches, shuffled_batches, split
 from nengo_dl.utils import NullProgressBar
 
 
@@ -157,7 +160,7 @@ class Trainer:
                 kwargs["validation_data"] = self._validation_data(n_steps, kwargs)
             steps = number_of_steps(x)
             self.check_one_step(steps, stateful, training=True)
-            if self._groups_lengths(x, kwargs):
+            if groups_lengths(x, kwargs):
                 # batches are as long as their items
                 steps = None
             self._check_validation(steps, stateful, kwargs)
@@ -169,7 +172,9 @@ class Trainer:
             validation = validation[0] if isinstance(validation, tuple) else validation
             evaluation = self._evaluations.of(model, validation, keep_state)
             with self._simulation.context(alone=True):
-                x, y = self._training_batches(x, y, kwargs)
+                rng = self._simulation.training_rng
+                unroll = self._simulation.settings.unroll
+                x, y = training_batches(x, y, kwargs, rng, unroll)
                 facts = BatchFacts(steps, target_specs, given, counted_by(x))
                 self._functions.prepare(model, keep_state, facts, self._jit_compile)
             with self._restored_on_failure():
@@ -227,7 +232,7 @@ class Trainer:
                 self._progress("evaluate", facts, kwargs),
             ):
                 with self._simulation.context(alone=True):
-                    x, y = self._ordered_batches(x, y, kwargs)
+                    x, y = batches_in_order(x, y, kwargs)
                 with self._metrics_of_fit_kept():
                     results = model.evaluate(x, y, return_dict=True, **kwargs)
         warn_of_nan(results)
@@ -249,7 +254,7 @@ class Trainer:
                 self._progress("predict", facts, kwargs),
             ):
                 with self._simulation.context(alone=True):
-                    x, _ = self._ordered_batches(x, None, kwargs)
+                    x, _ = batches_in_order(x, None, kwargs)
                 outputs = self.keras_model.predict(x, **kwargs)
         return self._predictions(outputs)
 
@@ -349,42 +354,6 @@ class Trainer:
             bar.finish()
         self._computed.add((method, facts))
 
-    def _ordered_batches(
-        self, x: Any, y: Any, kwargs: dict[str, Any]
-    ) -> tuple[Any, Any]:
-        """Return batches in place of arrays, in their order."""
-        if not isinstance(x, dict):
-            return x, y
-        data = _given(x, y, kwargs.pop("sample_weight", None))
-        return ordered_batches(data, kwargs["batch_size"]), None
-
-    def _training_batches(
-        self, x: Any, y: Any, kwargs: dict[str, Any]
-    ) -> tuple[Any, Any]:
-        """Return batches in place of arrays; those for validation are in ``kwargs``."""
-        batch_size = kwargs["batch_size"]
-        if isinstance(x, dict):
-            data = _given(x, y, kwargs.pop("sample_weight", None))
-            part = kwargs.pop("validation_split", 0)
-            if part and kwargs.get("validation_data") is None:
-                data, kwargs["validation_data"] = split(data, part)
-            groups = self._groups_lengths(x, kwargs)
-            by_length = self._simulation.settings.unroll if groups else None
-            shuffle = kwargs.pop("shuffle", True)
-            within = isinstance(shuffle, str) and shuffle == "batch"
-            if shuffle:
-                rng = self._simulation.training_rng
-                x = shuffled_batches(data, batch_size, rng, within, by_length)
-            else:
-                x = ordered_batches(data, batch_size)
-            y = None
-        # Keras would warn that it cannot shuffle streams
-        kwargs.setdefault("shuffle", False)
-        held_out = kwargs.get("validation_data")
-        if isinstance(held_out, tuple) and isinstance(held_out[0], dict):
-            kwargs["validation_data"] = ordered_batches(_given(*held_out), batch_size)
-        return x, y
-
     @contextmanager
     def _metrics_of_fit_kept(self) -> Iterator[None]:
         """Return a context in which `evaluate` may run in a callback of `fit`."""
@@ -394,19 +363,6 @@ class Trainer:
         yield
         for variable, value in saved:
             variable.assign(value)
-
-    def _groups_lengths(self, x: Any, kwargs: Mapping[str, Any]) -> bool:
-        """Return whether items of similar lengths make up batches."""
-        shuffle = kwargs.get("shuffle")
-        if not (isinstance(shuffle, str) and shuffle == "length"):
-            return False
-        if not isinstance(x, dict):
-            raise ValidationError(
-                '`shuffle="length"` is for arrays; batches of a generator or data set '
-                "are used as they come",
-                "shuffle",
-            )
-        return LENGTHS in x
 
     def _check_trainable(self) -> None:
         if self._simulation.settings.inference_only:
@@ -473,11 +429,6 @@ class Trainer:
             rng.set_state(rng_state)
             values.set_random_state(random_state)
             raise
-
-
-def _given(*parts: Any) -> tuple:
-    """Return the parts of data that there are."""
-    return tuple(part for part in parts if part is not None)
 
 
 def _check_checkpoints(callbacks: Any) -> None:
