@@ -603,7 +603,7 @@ class TensorGraph(keras.layers.Layer):
     ) -> LayerwiseSteps | None:
         """Return what runs a batch of training section by section, if that is done."""
         is_known = isinstance(n_steps, int) and n_steps >= MIN_LAYERWISE_STEPS
-        if not (is_known and step.program.sections and step.pure):
+        if not (is_known and step.has_sections):
             return None
         if (step, n_steps) not in self._layerwise:
             layerwise = self._layerwise[step, n_steps] = LayerwiseSteps(step, n_steps)

@@ -83,7 +83,7 @@ class SimTensorNodeBuilder(OverwritingBuilder):
     @staticmethod
     def timeless(op: SimTensorNode) -> bool:
         """Say whether it is a layer that could, which is known once it was tried."""
-        return op.time is None and op.traits.timeless
+        return op.traits.timeless
 
     @staticmethod
     def hidden_work(op: SimTensorNode) -> Work:
