@@ -603,7 +603,10 @@ class TensorGraph(keras.layers.Layer):
     ) -> LayerwiseSteps | None:
         """Return what runs a batch of training section by section, if that is done."""
         is_known = isinstance(n_steps, int) and n_steps >= MIN_LAYERWISE_STEPS
-        if not (is_known and step.has_sections):
+        # TensorFlow's own convolutions, between loops that XLA does not compile either,
+        # gain nothing from many steps at once: gradients are bound by memory
+        pays = step.compiles or not step.jit_compile or self.settings.layerwise is True
+        if not (is_known and step.has_sections and pays):
             return None
         if (step, n_steps) not in self._layerwise:
             layerwise = LayerwiseSteps(step, n_steps, is_differentiated=True)

@@ -241,11 +241,16 @@ def changing(**settings):
 
 
 @pytest.mark.training
-@pytest.mark.parametrize("make, n_in_batches", [(feedforward, 2), (changing, 1)])
-def test_same_training(make, n_in_batches):
+@pytest.mark.parametrize(
+    "make, n_in_batches, jit_compile",
+    [(feedforward, 2, "auto"), (changing, 1, False)],
+)
+def test_same_training(make, n_in_batches, jit_compile, monkeypatch):
+    """Convolutions that XLA does not compile included."""
+    monkeypatch.setattr(builder, "MAX_XLA_PRODUCTS", 0)
     results = []
     for layerwise in (True, False):
-        net = make(layerwise=layerwise, jit_compile=False)
+        net = make(layerwise=layerwise, jit_compile=jit_compile)
         with net.simulator() as sim:
             assert len(in_batches(sim)) == (n_in_batches if layerwise else 0)
             sim.compile(keras.optimizers.SGD(0.1), loss={net.out: "mse"})
@@ -307,6 +312,28 @@ def test_same_gradients_as_keras():
         sim.fit(x, {probe: y}, verbose=0)
     for old, new, gradient in zip(before, model.get_weights(), gradients):
         np.testing.assert_allclose(old - new, gradient.numpy(), rtol=1e-6, atol=1e-12)
+
+
+@pytest.mark.training
+def test_training_of_large_convolutions_runs_step_by_step(monkeypatch):
+    def layerwise(**settings):
+        with nengo.Network() as net:
+            nengo_dl.configure_settings(**settings)
+            layer = layers.Conv2D(16, 3)
+            x = nengo_dl.Layer(layer)(nengo.Node(np.ones(900)), shape_in=(30, 30, 1))
+            nengo.Probe(x)
+        sim = nengo_dl.Simulator(
+            net, unroll_simulation=1, progress_bar=False, device="/cpu:0"
+        )
+        with sim:
+            assert sim.tensor_graph.engine.layerwise is not None
+            return sim.tensor_graph._layerwise_steps(sim.tensor_graph.step, 20)
+
+    assert layerwise() is not None
+    monkeypatch.setattr(builder, "MAX_XLA_PRODUCTS", 0)
+    assert layerwise() is None
+    assert layerwise(layerwise=True) is not None
+    assert layerwise(jit_compile=False) is not None
 
 
 def test_chosen_for_large_layers():
