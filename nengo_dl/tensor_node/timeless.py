@@ -94,7 +94,8 @@ def _keeps_items_apart(layer: keras.layers.Layer) -> bool:
     axes = np.ravel(getattr(layer, "axis", -1))
     # (nothing but items would be left of the axes)
     is_emptied = type(layer) is keras.layers.Reshape and not layer.target_shape
-    return not is_emptied and all(axis == -1 or axis > 0 for axis in axes)
+    are_numbers = np.issubdtype(axes.dtype, np.integer)
+    return not is_emptied and are_numbers and bool(np.all((axes == -1) | (axes > 0)))
 
 
 def _is_known_activation(activation: Any, phases: tuple[bool, ...]) -> bool:

@@ -54,6 +54,7 @@ def test_itemwise(layer):
         layers.Dense(3, activation=OwnDense(3)),
         layers.Dense(3, activity_regularizer="l2"),
         layers.Softmax(axis=0),
+        layers.Softmax(axis=None),
         layers.Concatenate(axis=-2),
         layers.LayerNormalization(axis=[-1, -2]),
         layers.Reshape(()),
