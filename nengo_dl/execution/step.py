@@ -57,10 +57,6 @@ class Step:
         Whether the whole step is to be compiled.
     adds_losses : bool
         Whether groups add to the loss in training.
-    has_sections : bool
-        Whether the sections of the program can run one after the other. Parts that call
-        Python may depend on each other unseen; what adds to the loss does so in every
-        step.
     """
 
     def __init__(
@@ -82,9 +78,6 @@ class Step:
         self.pure = all(build.pure for build in builds)
         self._trials: dict[OpBuilder, bool] = {}
         self.adds_losses = any(build.adds_losses for build in builds)
-        self.has_sections = (
-            bool(program.sections) and self.pure and not self.adds_losses
-        )
         segments = [(c, list(g)) for c, g in groupby(builds, key=self._is_compiled)]
         self.compiles = all(is_compiled for is_compiled, _ in segments)
         self._segments = [
@@ -100,6 +93,16 @@ class Step:
             self.config.cpu_only, self.program.settings.minibatch_size
         )
         return is_worth_it and self._can_compile(build)
+
+    @property
+    def has_sections(self) -> bool:
+        """
+        Whether the program has sections that can run one after the other.
+
+        Parts that call Python may depend on each other unseen; what adds to the loss
+        does so in every step.
+        """
+        return bool(self.program.sections) and self.pure and not self.adds_losses
 
     @cached_property
     def can_compile(self) -> bool:
