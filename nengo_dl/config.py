@@ -95,10 +95,10 @@ def configure_settings(**settings: Any) -> None:
         is possible and known to be faster.
     layerwise : {"auto", True, False}
         Whether the parts of the network that have no state and are in no loop, such as
-        the products of feedforward connections, are computed for many steps at once,
-        layer by layer, instead of step by step. ``"auto"`` (default) does so where it
-        is known to be faster. Results agree up to rounding. Networks that call Python
-        in the step run step by step in any case.
+        the products of feedforward connections and most layers of Keras, are computed
+        for many steps at once, layer by layer, instead of step by step. ``"auto"``
+        (default) does so where it is known to be faster. Results agree up to rounding.
+        Networks that call Python in the step run step by step in any case.
     allow_tf32 : bool
         True lets GPUs round the factors of float32 products to TF32 (10 bits of
         fraction), which is faster, and less exact by a factor of up to 10,000, as far

@@ -140,6 +140,10 @@ class TensorGraph(keras.layers.Layer):
         self.dt = dt
         self.errors = ErrorBox()
         self._times = Stopwatch() if times is None else times
+        with self._times.measure("step"):
+            # (a list attribute, so that Keras finds the weights) What is known of them
+            # decides which operators compute many steps at once.
+            self.tensor_node_layers = self._prepare_layers(settings)
         # hardly anything becomes garbage, which takes half of the time to find out
         with GARBAGE_COLLECTION.fixed(False):
             self.program = compile_model(model, settings, self._times)
@@ -147,8 +151,6 @@ class TensorGraph(keras.layers.Layer):
             progress.step()
         with self._times.measure("step"):
             self.feeds = FeedGenerator(self.program)
-            # a list attribute, so that Keras finds the weights
-            self.tensor_node_layers = self._prepare_layers()
             self.step = self._make_step(training=bool(settings.learning_phase))
         if progress is not None:
             progress.step()
@@ -260,19 +262,17 @@ class TensorGraph(keras.layers.Layer):
         """Raise an error: Keras cannot make the layer again."""
         raise NotImplementedError(NOT_WHOLE)
 
-    def _prepare_layers(self) -> list[keras.layers.Layer]:
+    def _prepare_layers(self, settings: Settings) -> list[keras.layers.Layer]:
         operators = [op for op in self.model.operators if isinstance(op, SimTensorNode)]
         layers = [op.func for op in operators if isinstance(op.func, keras.Layer)]
-        with tf.device(self.device), seeded_building(layers, self.seed):
+        # whether layers are called as in inference, as in training, or both
+        phases = (False,) if settings.inference_only else (False, True)
+        if settings.learning_phase is not None:
+            phases = (settings.learning_phase,)
+        with tf.device(settings.device), seeded_building(layers, settings.seed):
             return prepare_layers(
-                operators, self.minibatch_size, self.compute_dtype, self._phases()
+                operators, settings.minibatch_size, self.compute_dtype, phases
             )
-
-    def _phases(self) -> tuple[bool, ...]:
-        """Return whether layers are called as in inference, as in training, or both."""
-        if self.settings.learning_phase is not None:
-            return (self.settings.learning_phase,)
-        return (False,) if self.settings.inference_only else (False, True)
 
     def _make_step(self, training: bool, avoid_xla: bool = False) -> Step:
         settings = self.settings
@@ -603,10 +603,14 @@ class TensorGraph(keras.layers.Layer):
     ) -> LayerwiseSteps | None:
         """Return what runs a batch of training section by section, if that is done."""
         is_known = isinstance(n_steps, int) and n_steps >= MIN_LAYERWISE_STEPS
-        if not (is_known and step.program.sections and step.pure):
+        # TensorFlow's own convolutions, between loops that XLA does not compile either,
+        # gain nothing from many steps at once: gradients are bound by memory
+        pays = step.compiles or not step.jit_compile or self.settings.layerwise is True
+        if not (is_known and step.has_sections and pays):
             return None
         if (step, n_steps) not in self._layerwise:
-            layerwise = self._layerwise[step, n_steps] = LayerwiseSteps(step, n_steps)
+            layerwise = LayerwiseSteps(step, n_steps, is_differentiated=True)
+            self._layerwise[step, n_steps] = layerwise
             for part in layerwise.parts:
                 self._start(part.step)
         return self._layerwise[step, n_steps]

@@ -14,6 +14,7 @@ from nengo_dl.builder.registry import (
     is_from_outside,
     load_builders,
 )
+from nengo_dl.builder.work import Work
 
 __all__ = [
     "BuildConfig",
@@ -21,6 +22,7 @@ __all__ = [
     "NengoBuilder",
     "NengoModel",
     "OpBuilder",
+    "Work",
     "build_model",
     "is_from_outside",
     "load_builders",

@@ -20,6 +20,7 @@ from nengo.builder.operator import Operator
 from nengo.builder.signal import Signal
 from nengo.exceptions import BuildError
 
+from nengo_dl.builder.work import Work
 from nengo_dl.config import Settings
 
 if TYPE_CHECKING:
@@ -212,6 +213,20 @@ class OpBuilder:
             An operator of the type that this class builds.
         """
         return False
+
+    @staticmethod
+    def hidden_work(op: Any) -> Work:
+        """
+        Return what a `timeless` operator computes that its signals do not show.
+
+        Nothing, by default: weights are signals that have no minibatch axis.
+
+        Parameters
+        ----------
+        op : nengo.builder.Operator
+            An operator of the type that this class builds.
+        """
+        return Work()
 
     @staticmethod
     def mergeable(x: Any, y: Any) -> bool:

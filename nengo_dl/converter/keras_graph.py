@@ -20,9 +20,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-# The class of functional models, which Keras does not export.
-_INPUT = keras.Input((1,))
-FUNCTIONAL = type(keras.Model(_INPUT, _INPUT))
+from nengo_dl.tensor_node.timeless import FUNCTIONAL
 
 
 def is_keras_tensor(value: Any) -> bool:

@@ -92,9 +92,8 @@ class Engine:
             steps = min(MAX_BLOCK_STEPS, BLOCK_BYTES // max(1, self.bytes_per_step()))
             self.block_steps *= max(2, steps // unroll)
         self.layerwise: LayerwiseSteps | None = None
-        program, long = step.program, self.block_steps >= MIN_LAYERWISE_STEPS
-        # parts of the network that call Python may depend on each other unseen
-        if program.sections and step.pure and long:
+        program = step.program
+        if step.has_sections and self.block_steps >= MIN_LAYERWISE_STEPS:
             n_at_once = steps_at_once(program.sections, program.settings)
             self.layerwise = LayerwiseSteps(step, n_at_once)
         full_bytes = self.block_steps * self.bytes_per_step()

@@ -110,6 +110,9 @@ class LayerwiseSteps:
         One step of the program.
     n_at_once : int
         The number of steps that a section computes before the next one starts.
+    is_differentiated : bool
+        Whether gradients are needed. Between XLA and TensorFlow, they cannot go from
+        loop to loop.
 
     Attributes
     ----------
@@ -117,15 +120,16 @@ class LayerwiseSteps:
         The sections, whose steps have to be started like any other.
     compiles : bool
         Whether all sections are to be compiled as one program. Otherwise loops are
-        compiled one by one, if they can be.
+        compiled one by one, if they can be, and no gradients are needed.
     """
 
-    def __init__(self, step: Step, n_at_once: int):
+    def __init__(self, step: Step, n_at_once: int, is_differentiated: bool = False):
         self._step, self._n_at_once = step, n_at_once
         self._program = step.program
         self._step_key = self._program.layout.places[self._program.model.step.base][0]
         self.parts = self._make_parts()
         self.compiles = all(part.step.compiles for part in self.parts)
+        self._compiles_loops = not (self.compiles or is_differentiated)
 
     def _make_parts(self) -> list[Part]:
         program = self._program
@@ -262,7 +266,7 @@ class LayerwiseSteps:
                 first,
             )
             run = partial(self._run_batch if part.is_batch else self._run_loop, part)
-            if not part.is_batch and part.step.compiles and not self.compiles:
+            if self._compiles_loops and not part.is_batch and part.step.compiles:
                 run = tf.function(run, jit_compile=True, autograph=False)
             computed = run(given)
             state.update(computed.state)

@@ -94,6 +94,16 @@ class Step:
         )
         return is_worth_it and self._can_compile(build)
 
+    @property
+    def has_sections(self) -> bool:
+        """
+        Whether the program has sections that can run one after the other.
+
+        Parts that call Python may depend on each other unseen; what adds to the loss
+        does so in every step.
+        """
+        return bool(self.program.sections) and self.pure and not self.adds_losses
+
     @cached_property
     def can_compile(self) -> bool:
         """Whether XLA can compile all groups, and reach all that they use."""

@@ -26,7 +26,7 @@ from nengo.builder.operator import Operator
 from nengo.builder.transforms import ConvInc, ConvTransposeInc
 from nengo.exceptions import BuildError
 
-from nengo_dl.builder import Builder
+from nengo_dl.builder import Builder, Work
 from nengo_dl.config import Settings
 from nengo_dl.graph.dependencies import DependencyGraph, dependency_graph
 from nengo_dl.graph.layout import dense_values
@@ -109,7 +109,8 @@ def choose_sections(
 def is_heavy(op: Operator, minibatch_size: int) -> bool:
     """Return whether an operator is worth a batch."""
     n = n_products(op)
-    if n < MIN_HEAVY or isinstance(op, CONVOLUTIONS):
+    is_convolution = isinstance(op, CONVOLUTIONS) or _hidden_work(op).n_convolved
+    if n < MIN_HEAVY or is_convolution:
         return n >= MIN_HEAVY
     moved = sum(s.size for s in op.all_signals if is_minibatched(s))
     return n >= MIN_INTENSITY * minibatch_size * moved
@@ -131,7 +132,9 @@ def steps_at_once(sections: Sequence[Section], settings: Settings) -> int:
     """Return how many steps a section computes before the next one starts."""
     batches = [op for s in sections if s.is_batch for op in s.operators]
     arrays = {s.base for op in batches for s in op.all_signals if is_minibatched(s)}
-    n_bytes = 8 * settings.minibatch_size * sum(signal.size for signal in arrays)
+    n_values = sum(signal.size for signal in arrays)
+    n_values += sum(_hidden_work(op).n_values for op in batches)
+    n_bytes = 8 * settings.minibatch_size * n_values
     n_fitting = max(1, MAX_BYTES // max(1, n_bytes))
     return min(STEPS_AT_ONCE, 2 ** (n_fitting.bit_length() - 1))
 
@@ -141,7 +144,12 @@ def n_products(op: Operator) -> int:
     if isinstance(op, CONVOLUTIONS):
         return op.W.size * op.Y.size // op.conv.n_filters
     weights = [s for s in op.reads if s.base.ndim > 1 and not is_minibatched(s)]
-    return sum(len(dense_values(s)) if s.sparse else s.size for s in weights)
+    n_visible = sum(len(dense_values(s)) if s.sparse else s.size for s in weights)
+    return n_visible + _hidden_work(op).n_products
+
+
+def _hidden_work(op: Operator) -> Work:
+    return Builder.builder_of(op).hidden_work(op)
 
 
 def find_sections(

@@ -13,7 +13,7 @@ import tensorflow as tf
 from nengo.builder import Model, Signal
 from nengo.builder.operator import Reset
 
-from nengo_dl.builder import BuildConfig, Builder, NengoBuilder
+from nengo_dl.builder import BuildConfig, Builder, NengoBuilder, Work
 from nengo_dl.op_builders import OverwritingBuilder
 from nengo_dl.signals import SignalDict
 from nengo_dl.tensor_node.calling import checked_call
@@ -77,7 +77,18 @@ class SimTensorNodeBuilder(OverwritingBuilder):
 
     def runs_faster_in_xla(self, cpu_only: bool, minibatch_size: int) -> bool:
         """Say whether convolutions in the function are small, or run on a GPU."""
-        return not cpu_only or self.op.traits.n_products <= MAX_XLA_PRODUCTS
+        n_products = minibatch_size * self.op.traits.work.n_convolved
+        return not cpu_only or n_products <= MAX_XLA_PRODUCTS
+
+    @staticmethod
+    def timeless(op: SimTensorNode) -> bool:
+        """Say whether it is a layer that could, which is known once it was tried."""
+        return op.traits.timeless
+
+    @staticmethod
+    def hidden_work(op: SimTensorNode) -> Work:
+        """Return what the layer computes with its weights."""
+        return op.traits.work
 
     def build_pre(self, signals: SignalDict, config: BuildConfig) -> None:
         """Choose a seed, the same one for all traces."""

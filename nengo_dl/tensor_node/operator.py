@@ -17,6 +17,8 @@ from nengo.builder import Operator, Signal
 from nengo.builder.signal import SignalDict as NengoSignalDict
 from nengo.exceptions import SimulationError
 
+from nengo_dl.builder import Work
+
 
 @dataclass(frozen=True)
 class Traits:
@@ -27,20 +29,23 @@ class Traits:
     ----------
     compiles : bool
         Whether XLA can compile it, with the same results.
-    n_products : int
-        Number of multiplications in its convolutions.
+    work : Work
+        How much it computes for one item.
     has_losses : bool
         Whether it is a layer that adds losses when it is called, maybe in training
         only.
     calls_python : bool
         Whether it contains a `tf.py_function`. Its gradient is known for one call in a
         batch only, not for every iteration of a loop.
+    timeless : bool
+        Whether it can compute many steps at once, as more items of a minibatch.
     """
 
     compiles: bool = False
-    n_products: int = 0
+    work: Work = Work()
     has_losses: bool = False
     calls_python: bool = False
+    timeless: bool = False
 
 
 class SimTensorNode(Operator):

@@ -7,8 +7,7 @@ weights; and `Traits`, which decide how the step around it is compiled.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,6 +16,7 @@ import nengo
 import tensorflow as tf
 from nengo.exceptions import ValidationError
 
+from nengo_dl.builder import Work
 from nengo_dl.tensor_node.calling import (
     call_tensor_func,
     checked_call,
@@ -25,16 +25,13 @@ from nengo_dl.tensor_node.calling import (
     validate_output,
 )
 from nengo_dl.tensor_node.operator import SimTensorNode, Traits
-from nengo_dl.utils import are_here, xla_compiles
-
-# TensorFlow's convolutions. The last two are gradients, which is to say transposed.
-CONVOLUTIONS = (
-    "Conv2D",
-    "Conv3D",
-    "DepthwiseConv2dNative",
-    "Conv2DBackpropInput",
-    "Conv3DBackpropInputV2",
+from nengo_dl.tensor_node.timeless import is_itemwise
+from nengo_dl.tensor_node.work import (
+    count_convolved,
+    count_multiplied,
+    largest_growth,
 )
+from nengo_dl.utils import are_here, xla_compiles
 
 
 def infer_shape_out(node: nengo.Node, dtype: str) -> tuple[int, ...]:
@@ -214,7 +211,8 @@ def find_traits(
     Trace the function or layer of an operator, without executing it.
 
     It is traced once; a layer once more as in training, to see whether it adds losses,
-    if it is ever called like that.
+    if it is ever called like that. A layer that may be able to compute many steps at
+    once is traced with more items as well.
 
     Parameters
     ----------
@@ -239,31 +237,41 @@ def find_traits(
     """
     op.traits = Traits()
     layer = op.func if isinstance(op.func, keras.layers.Layer) else None
-    is_layer = layer is not None
     pass_time = op.time is not None
 
-    def call(training: bool, *inputs: tf.Tensor) -> tf.Tensor:
-        time = inputs[0] if pass_time else None
-        x = inputs[-1] if op.shape_in else None
-        args = (op, time, x, minibatch_size, dtype, training)
-        output, _ = checked_call(*args)
-        if is_layer and _has_added_losses(op.func):
-            # take them off the layer
-            op.traits = Traits(has_losses=True)
-            output, _ = checked_call(*args)
-        return output
+    def trial(training: bool, n_items: int, **options: Any) -> Any:
+        specs = _input_specs(n_items, dtype, pass_time, op.shape_in)
 
-    if is_layer:
+        def call(*inputs: tf.Tensor) -> tf.Tensor:
+            time = inputs[0] if pass_time else None
+            x = inputs[-1] if op.shape_in else None
+            args = (op, time, x, n_items, dtype, training)
+            output, _ = checked_call(*args)
+            if layer is not None and _has_added_losses(layer):
+                # take them off the layer
+                op.traits = Traits(has_losses=True)
+                output, _ = checked_call(*args)
+            return output
+
+        function = tf.function(call, autograph=False, **options)
+        return function, specs, function.get_concrete_function(*specs).graph
+
+    if layer is not None:
         with explained_errors(op, minibatch_size):
-            _build(op.func, minibatch_size, pass_time, op.shape_in)
-    specs = _input_specs(minibatch_size, dtype, pass_time, op.shape_in)
-    function = tf.function(partial(call, phases[0]), autograph=False, jit_compile=True)
-    graph = function.get_concrete_function(*specs).graph
+            _build(layer, minibatch_size, pass_time, op.shape_in)
+    function, specs, graph = trial(phases[0], minibatch_size, jit_compile=True)
     nodes = _nodes(graph)
-    if is_layer and not op.traits.has_losses:
-        for phase in phases[1:]:
-            other = tf.function(partial(call, phase), autograph=False)
-            other.get_concrete_function(*specs)
+    n_values = None
+    if layer is not None and not op.traits.has_losses:
+        if op.time is None and is_itemwise(layer, phases):
+            n_values = _values_of_item(
+                graph, partial(trial, phases[-1]), minibatch_size
+            )
+        else:
+            for phase in phases[1:]:
+                trial(phase, minibatch_size)
+    n_convolved = count_convolved(graph) // minibatch_size
+    n_multiplied = count_multiplied(graph) // minibatch_size
     # some variables count in training only, such as the seed of a dropout
     variables = () if layer is None else layer.variables
     return Traits(
@@ -271,10 +279,44 @@ def find_traits(
         and are_here(variables)
         and _is_deterministic(nodes)
         and xla_compiles(function, specs),
-        n_products=sum(_n_products(operation) for operation in graph.get_operations()),
+        work=Work(n_convolved + n_multiplied, n_convolved, n_values or 0),
         has_losses=op.traits.has_losses,
         calls_python=any(node.op == "EagerPyFunc" for node in nodes),
+        timeless=n_values is not None,
     )
+
+
+def _values_of_item(
+    graph: tf.Graph, trial: Callable[[int], tuple], minibatch_size: int
+) -> int | None:
+    """
+    Trace a layer with twice as many items, which steps together have.
+
+    Parameters
+    ----------
+    graph : tf.Graph
+        The trace of ``minibatch_size`` items.
+    trial : callable
+        Maps a number of items to a function, its signature, and its graph.
+    minibatch_size : int
+        Number of items in a minibatch.
+
+    Returns
+    -------
+    n_values : int or None
+        Number of elements of the largest intermediate result, for one item. None if
+        the layer does not do the same with more items, or changes variables, as if it
+        counted calls.
+    """
+    try:
+        _, _, larger = trial(2 * minibatch_size)
+    except ValidationError:  # it is made for minibatches of one size
+        trial(minibatch_size)
+        return None
+    if any("Assign" in node.op or "Random" in node.op for node in _nodes(larger)):
+        return None
+    n_elements = largest_growth(graph, larger)
+    return None if n_elements is None else n_elements // minibatch_size
 
 
 def has_gradient(op: SimTensorNode, minibatch_size: int, dtype: tf.DType) -> bool:
@@ -322,14 +364,3 @@ def _nodes(graph: tf.Graph) -> list[Any]:
 def _is_deterministic(nodes: Iterable[Any]) -> bool:
     """Return whether XLA has the same results, as it ignores seeds and assertions."""
     return not any(node.op == "Assert" or "seed2" in node.attr for node in nodes)
-
-
-def _n_products(operation: tf.Operation) -> int:
-    """Return the number of multiplications of a convolution; 0 for all others."""
-    if operation.type not in CONVOLUTIONS:
-        return 0
-    is_transposed = "Backprop" in operation.type
-    data = operation.inputs[2] if is_transposed else operation.outputs[0]
-    axis = -1 if operation.get_attr("data_format").endswith(b"C") else 1
-    n_positions = data.shape.num_elements() // data.shape[axis]
-    return n_positions * math.prod(operation.inputs[1].shape)

@@ -3,6 +3,7 @@ from graph.literal_graphs import MergingBuilder, Op, OtherOp, signal
 from nengo.builder.operator import DotInc, Reset
 from nengo.exceptions import BuildError
 
+from nengo_dl.builder import Work
 from nengo_dl.config import Settings
 from nengo_dl.graph.planners import greedy_planner
 from nengo_dl.graph.sections import (
@@ -206,12 +207,39 @@ def test_choice():
 
 
 def test_steps_at_once():
-    ops = [Op(sets=[state((1000,))]), OtherOp(sets=[state((10**9,))])]
+    ops = [Op(sets=[state((1000,))]), OtherOp(sets=[state((10**6,))])]
     sections = [Section(True, (ops[0],)), Section(False, (ops[1],))]
     sizes = (1, 1000, 2000, 2100, 30000, 10**9)
     steps = [steps_at_once(sections, Settings(minibatch_size=n)) for n in sizes]
     # 256 MB of 8 bytes each
     assert steps == [64, 32, 16, 8, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "work, is_large, n_steps",
+    [
+        (Work(), False, 64),
+        (Work(n_products=2**14), True, 64),
+        (Work(n_products=2**14 - 1), False, 64),
+        # of a large minibatch, in convolutions only
+        (Work(n_products=2**18), True, 64),
+        (Work(n_products=2**14, n_convolved=1), True, 64),
+        # results that take too much memory
+        (Work(n_values=2**20 - 200), False, 32),
+    ],
+)
+def test_hidden_work(builders, work, is_large, n_steps):
+    class Hiding(Timeless):
+        @staticmethod
+        def hidden_work(op):
+            return work
+
+    builders[OtherOp] = Hiding
+    op = OtherOp(sets=[state((100,))], reads=[state((100,))])
+    assert n_products(op) == work.n_products
+    assert is_heavy(op, 1) == is_large
+    assert is_heavy(op, 100) == (work.n_convolved > 0)
+    assert steps_at_once([Section(True, (op,))], Settings()) == n_steps
 
 
 def test_strong_components():
