@@ -42,8 +42,6 @@ class FeedGenerator:
 
     Attributes
     ----------
-    rng : numpy.random.RandomState
-        Has drawn the seeds of processes.
     process_rngs : dict of {SimProcess: list of numpy.random.RandomState}
         Random number generators of all processes of the model, one for each item of
         the minibatch.
@@ -81,9 +79,11 @@ class FeedGenerator:
         """Restart all processes, and operators that only NumPy can run."""
         self.operators.clear()
         self._seed = seed
-        self.rng = np.random.RandomState(seed)
         self.process_rngs = seed_processes(
-            self._order, self.rng, self.minibatch_size, self.operators.make_step
+            self._order,
+            np.random.RandomState(seed),
+            self.minibatch_size,
+            self.operators.make_step,
         )
         # (these can be made later, unless other operators draw numbers as well)
         first_rngs = self.process_rngs if self.operators.steps else {}
@@ -160,7 +160,6 @@ class FeedGenerator:
         """Return the state of all processes, for `set_state`."""
         return {
             "constants": list(self.constants().values()),
-            "rng": self.rng.get_state(),
             "rngs": [
                 [rng.get_state() for rng in self.process_rngs[op]] for op in self.random
             ],
@@ -171,7 +170,6 @@ class FeedGenerator:
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Bring all processes into a state that `get_state` returned."""
         self.set_constants(dict(zip(self.constants(), state["constants"])))
-        self.rng.set_state(state["rng"])
         for op, rng_states in zip(self.random, state["rngs"]):
             for rng, rng_state in zip(self.process_rngs[op], rng_states):
                 rng.set_state(rng_state)
@@ -256,6 +254,7 @@ class FeedGenerator:
             shape = (self.minibatch_size, capacity, feed.signal.size)
             self._constants[key] = np.empty(shape, self._dtype)
             source.fill(self._constants[key])
+            self._constants[key].setflags(write=False)
         return self._constants[key]
 
     def _call_silent(self, t: float) -> None:

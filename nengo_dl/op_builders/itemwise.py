@@ -19,6 +19,7 @@ from nengo.exceptions import SimulationError
 
 from nengo_dl.op_builders.base import combined_length, gather_batch, stored_shape
 from nengo_dl.signals import SignalDict, TensorSignal
+from nengo_dl.signals.packing import Packing
 from nengo_dl.utils import note_origin, numpy_function
 
 
@@ -69,8 +70,7 @@ class ItemwiseCalls:
         self._parts = list(zip(_parts(self._reads, ops), _parts(self._writes, ops)))
         self._inputs: list[TensorSignal] = []
         self._outputs: list[TensorSignal] = []
-        self._dtypes: list[type[np.generic]] = []
-        self._nothing = np.zeros((0,))
+        self._packing = Packing({}, {})
 
     def start(self, make: Callable[[Operator, int], Callable], n_items: int) -> None:
         """Set ``functions`` to those that are made for every operator and item."""
@@ -100,9 +100,13 @@ class ItemwiseCalls:
             ]
             for columns in (self._reads, self._writes)
         )
-        self._dtypes = [tf.as_dtype(sig.dtype).as_numpy_dtype for sig in self._outputs]
-        shape = (signals.minibatch_size, 0)
-        self._nothing = np.zeros(shape, signals.dtype.as_numpy_dtype)
+        self._packing = Packing(
+            {
+                i: (signals.minibatch_size, *sig.shape)
+                for i, sig in enumerate(self._outputs)
+            },
+            {i: tf.as_dtype(s.dtype).name for i, s in enumerate(self._outputs)},
+        )
 
     def build_step(self, signals: SignalDict, mode: str = "update") -> list[tf.Tensor]:
         """
@@ -118,14 +122,13 @@ class ItemwiseCalls:
         Returns
         -------
         values : list of (minibatch_size, n, ...) tf.Tensor
-            What was written; one empty tensor if there is nothing to write.
+            What was written.
         """
         # (the function must refer to no tensor, which would keep the whole graph)
         has_time = self._time is not None
         times = [] if self._time is None else [signals.gather(self._time)]
         inputs = [gather_batch(signals, sig) for sig in self._inputs]
-        dtypes = [tf.as_dtype(sig.dtype) for sig in self._outputs] or [signals.dtype]
-        dt = signals.dt_val
+        packing, dt = self._packing, signals.dt_val
 
         def call(*arrays: np.ndarray) -> list[np.ndarray]:
             if not has_time:
@@ -134,11 +137,11 @@ class ItemwiseCalls:
             return self.run(round(arrays[0].item() / dt) * dt, arrays[1:])
 
         # (what the functions read they copy, and the outputs are new in every step)
-        values = numpy_function(
-            call, times + inputs, dtypes, errors=signals.errors, copies=False
+        packed = numpy_function(
+            call, times + inputs, packing.dtypes, errors=signals.errors, copies=False
         )
+        values = packing.unpack(packed)
         for sig, value in zip(self._outputs, values):
-            value.set_shape((signals.minibatch_size, *sig.shape))
             signals.scatter(sig, value, mode=mode)
             mode = "update"
         return values
@@ -156,8 +159,8 @@ class ItemwiseCalls:
 
         Returns
         -------
-        outputs : list of (minibatch_size, n, ...) array
-            What they write; one empty array if that is nothing.
+        outputs : list of array
+            What they write, as `Packing` joins it.
         """
         n_items = len(self.functions)
         if n_items == 0:
@@ -165,10 +168,7 @@ class ItemwiseCalls:
                 f"{self._name} are simulated before they were started; call "
                 "`build_post` first"
             )
-        outputs = [
-            np.zeros((n_items, *sig.shape), dtype)
-            for sig, dtype in zip(self._outputs, self._dtypes)
-        ]
+        packed, outputs = self._packing.zeros()
         for item, functions in enumerate(self.functions):
             for function, op, (reads, writes) in zip(functions, self._ops, self._parts):
                 args = [inputs[k][item, part].reshape(s) for k, part, s in reads]
@@ -179,7 +179,7 @@ class ItemwiseCalls:
                     raise
                 for (k, part, _), value in zip(writes, values):
                     outputs[k][item, part] = value
-        return outputs or [self._nothing]
+        return packed
 
 
 def _parts(

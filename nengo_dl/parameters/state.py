@@ -254,7 +254,7 @@ def python_names(simulation: Simulation, keys: Iterable[str]) -> dict[str, str]:
         for variable in layer_states([layer]):
             if id(variable) in numbers:
                 names[f"layers[{numbers[id(variable)]}]"] = f"{objects[node]}.state"
-    places = ["rng"]
+    places = []
     for op in feeds.random:
         name = f"{name_of(op.output)}.{type(op.process).__name__}.rng"
         places += [f"{name}[{item}]" for item in range(feeds.minibatch_size)]
@@ -330,7 +330,6 @@ def set_python_arrays(simulation: Simulation, arrays: Mapping[str, Array]) -> No
             np.asarray(arrays[f"constants[{i}]"])
             for i in range(len(feeds["constants"]))
         ],
-        "rng": next(in_order),
         "rngs": [[next(in_order) for _ in items] for items in feeds["rngs"]],
         "operator_rngs": [next(in_order) for _ in feeds["operator_rngs"]],
         "states": states,
@@ -342,4 +341,4 @@ def set_python_arrays(simulation: Simulation, arrays: Mapping[str, Array]) -> No
 def _all_rngs(state: Mapping[str, Any]) -> list[tuple]:
     feeds = state["feeds"]
     of_processes = [rng for items in feeds["rngs"] for rng in items]
-    return [feeds["rng"], *of_processes, *feeds["operator_rngs"], *state["rngs"]]
+    return [*of_processes, *feeds["operator_rngs"], *state["rngs"]]

@@ -104,8 +104,7 @@ def test_nothing_to_read_or_write():
     calls.functions = [[lambda t: n_calls.append(t) or []]] * 3
     signals = make_signals({}, minibatch_size=3)
     calls.build_pre(signals)
-    (value,) = tf.function(lambda: calls.build_step(signals), autograph=False)()
-    assert value.shape == (3, 0)
+    assert tf.function(lambda: calls.build_step(signals), autograph=False)() == []
     assert n_calls == [None] * 3
 
 
