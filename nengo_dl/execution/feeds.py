@@ -42,6 +42,8 @@ class FeedGenerator:
 
     Attributes
     ----------
+    rng : numpy.random.RandomState
+        Has drawn the seeds of processes; at the disposal of users.
     process_rngs : dict of {SimProcess: list of numpy.random.RandomState}
         Random number generators of all processes of the model, one for each item of
         the minibatch.
@@ -79,11 +81,9 @@ class FeedGenerator:
         """Restart all processes, and operators that only NumPy can run."""
         self.operators.clear()
         self._seed = seed
+        self.rng = np.random.RandomState(seed)
         self.process_rngs = seed_processes(
-            self._order,
-            np.random.RandomState(seed),
-            self.minibatch_size,
-            self.operators.make_step,
+            self._order, self.rng, self.minibatch_size, self.operators.make_step
         )
         # (these can be made later, unless other operators draw numbers as well)
         first_rngs = self.process_rngs if self.operators.steps else {}
@@ -157,7 +157,7 @@ class FeedGenerator:
         return [s for s in self._sources if isinstance(s, ProcessSource)]
 
     def get_state(self) -> dict[str, Any]:
-        """Return the state of all processes, for `set_state`."""
+        """Return the state of all that runs change, for `set_state`."""
         return {
             "constants": list(self.constants().values()),
             "rngs": [

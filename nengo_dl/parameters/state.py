@@ -254,7 +254,7 @@ def python_names(simulation: Simulation, keys: Iterable[str]) -> dict[str, str]:
         for variable in layer_states([layer]):
             if id(variable) in numbers:
                 names[f"layers[{numbers[id(variable)]}]"] = f"{objects[node]}.state"
-    places = []
+    places = ["rng"]
     for op in feeds.random:
         name = f"{name_of(op.output)}.{type(op.process).__name__}.rng"
         places += [f"{name}[{item}]" for item in range(feeds.minibatch_size)]
@@ -324,7 +324,7 @@ def set_python_arrays(simulation: Simulation, arrays: Mapping[str, Array]) -> No
         ]
         for i, items in enumerate(now["feeds"]["states"])
     ]
-    feeds = now["feeds"]
+    rng, feeds = next(in_order), now["feeds"]
     feeds = {
         "constants": [
             np.asarray(arrays[f"constants[{i}]"])
@@ -335,10 +335,12 @@ def set_python_arrays(simulation: Simulation, arrays: Mapping[str, Array]) -> No
         "states": states,
     }
     # generators of training are not in files: a new simulator has none yet
-    simulation.set_python_state({**now, "feeds": feeds, "rngs": list(in_order)})
+    simulation.set_python_state(
+        {**now, "rng": rng, "feeds": feeds, "rngs": list(in_order)}
+    )
 
 
 def _all_rngs(state: Mapping[str, Any]) -> list[tuple]:
     feeds = state["feeds"]
     of_processes = [rng for items in feeds["rngs"] for rng in items]
-    return [*of_processes, *feeds["operator_rngs"], *state["rngs"]]
+    return [state["rng"], *of_processes, *feeds["operator_rngs"], *state["rngs"]]
