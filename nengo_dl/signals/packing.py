@@ -51,6 +51,11 @@ class Packing:
             size = math.prod(shape)
             self._places[key] = (vector, self.sizes[vector], size)
             self.sizes[vector] += size
+        self._vectors = list(zip(self.sizes, map(np.dtype, self.dtypes)))
+        self._views = [
+            (vector, slice(start, start + size), shapes[key])
+            for key, (vector, start, size) in self._places.items()
+        ]
 
     @classmethod
     def of(cls, program: Program) -> Packing:
@@ -71,7 +76,10 @@ class Packing:
     def take(self, vectors: Sequence[tf.Tensor], key: Any) -> tf.Tensor:
         """Return one of the arrays that were joined."""
         vector, start, size = self._places[key]
-        return tf.reshape(vectors[vector][start : start + size], self._shapes[key])
+        part = vectors[vector]
+        if size < self.sizes[vector]:
+            part = part[start : start + size]
+        return tf.reshape(part, self._shapes[key])
 
     def unpack(self, vectors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         """Take the vectors apart."""
@@ -79,9 +87,6 @@ class Packing:
 
     def zeros(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Return vectors of zeros, and the arrays in them as views."""
-        vectors = [np.zeros(n, dtype) for n, dtype in zip(self.sizes, self.dtypes)]
-        arrays = [
-            vectors[vector][start : start + size].reshape(self._shapes[key])
-            for key, (vector, start, size) in self._places.items()
-        ]
+        vectors = [np.zeros(n, dtype) for n, dtype in self._vectors]
+        arrays = [vectors[i][part].reshape(shape) for i, part, shape in self._views]
         return vectors, arrays

@@ -111,9 +111,9 @@ def test_nothing_to_read_or_write():
 def test_errors():
     calls = make_calls([SimpleNamespace(reads=[], writes=[], name="of Dr. No")])
     with pytest.raises(SimulationError, match="Gadgets are simulated before.*build_po"):
-        calls.run(0.001, [])
+        calls.run(0.001, [], [])
     calls.functions = [[lambda t: 1 / 0]]
     with pytest.raises(ZeroDivisionError) as err:
-        calls.run(0.001, [])
+        calls.run(0.001, [], [])
     note = "ZeroDivisionError detected in the gadget of Dr. No"
     assert err.value.__notes__ == [note]
