@@ -86,6 +86,7 @@ class Engine:
         self._inline_functions: dict[int, InlineFunction | None] = {}
         self._ran: set[int] = set()  # capacities of blocks
         self._arguments: dict[int | tuple[bool, ...], tf.Tensor] = {}
+        self._constant_feeds: dict[int, tuple] = {}
         self._feed_sizes = [feed.signal.size for feed in step.program.feeds]
         self.block_steps = unroll
         if settings.use_loop:
@@ -139,7 +140,7 @@ class Engine:
         state : list of tf.Tensor
             The state, as `Variables.packed_state` returns it.
         feeds : list of (minibatch_size, capacity(n_steps), size) array or tensor
-            What is fed in.
+            What is fed in. Arrays that are read-only are never changed.
         n_steps : int
             Number of steps, at most ``block_steps``.
         called : (n,) array of bool, optional
@@ -156,7 +157,7 @@ class Engine:
         capacity = self.capacity(n_steps)
         is_first = capacity not in self._ran
         self._ran.add(capacity)
-        feeds = [tf.constant(feed) for feed in feeds]
+        feeds = [self._feed_tensor(i, feed) for i, feed in enumerate(feeds)]
         n = self._argument(n_steps)
         which = None if called is None else self._argument(tuple(called.tolist()))
         with self.step.errors.unwrap():
@@ -268,6 +269,16 @@ class Engine:
             dtype = tf.bool if isinstance(value, tuple) else tf.int32
             self._arguments[value] = tf.constant(value, dtype)
         return self._arguments[value]
+
+    def _feed_tensor(self, i: int, feed: np.ndarray | tf.Tensor) -> tf.Tensor:
+        """Return a feed as a tensor; of what is constant, the one made before."""
+        if isinstance(feed, np.ndarray) and feed.flags.writeable:
+            return tf.constant(feed)
+        known, tensor = self._constant_feeds.get(i, (None, None))
+        if known is not feed:
+            tensor = tf.constant(feed)
+            self._constant_feeds[i] = feed, tensor
+        return tensor
 
     def _inline_function(self, capacity: int) -> InlineFunction | None:
         """Return the function for blocks of a capacity, if it can run inline."""

@@ -43,7 +43,7 @@ class FeedGenerator:
     Attributes
     ----------
     rng : numpy.random.RandomState
-        Has drawn the seeds of processes.
+        Has drawn the seeds of processes; at the disposal of users.
     process_rngs : dict of {SimProcess: list of numpy.random.RandomState}
         Random number generators of all processes of the model, one for each item of
         the minibatch.
@@ -63,6 +63,13 @@ class FeedGenerator:
         self.operators = NumpyOperators(operators, self.minibatch_size, program.dt)
         self._dtype = np.dtype(program.settings.dtype)
         self._sources = [self._source(feed) for feed in program.feeds]
+        # the functions of time, and where their values are among those of all of them
+        self._functions: list[tuple[_FunctionSource, slice]] = []
+        self._n_values = 0
+        for source in self._sources:
+            if isinstance(source, _FunctionSource):
+                start, self._n_values = self._n_values, self._n_values + source.size
+                self._functions.append((source, slice(start, self._n_values)))
         with_output = {feed.source for feed in program.feeds}
         self._without_output = [n for n in program.nodes if n not in with_output]
         self._silent = [_silent_source(op, program.nodes) for op in program.silent]
@@ -157,10 +164,9 @@ class FeedGenerator:
         return [s for s in self._sources if isinstance(s, ProcessSource)]
 
     def get_state(self) -> dict[str, Any]:
-        """Return the state of all processes, for `set_state`."""
+        """Return the state of all that runs change, for `set_state`."""
         return {
             "constants": list(self.constants().values()),
-            "rng": self.rng.get_state(),
             "rngs": [
                 [rng.get_state() for rng in self.process_rngs[op]] for op in self.random
             ],
@@ -171,7 +177,6 @@ class FeedGenerator:
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Bring all processes into a state that `get_state` returned."""
         self.set_constants(dict(zip(self.constants(), state["constants"])))
-        self.rng.set_state(state["rng"])
         for op, rng_states in zip(self.random, state["rngs"]):
             for rng, rng_state in zip(self.process_rngs[op], rng_states):
                 rng.set_state(rng_state)
@@ -256,6 +261,7 @@ class FeedGenerator:
             shape = (self.minibatch_size, capacity, feed.signal.size)
             self._constants[key] = np.empty(shape, self._dtype)
             source.fill(self._constants[key])
+            self._constants[key].setflags(write=False)
         return self._constants[key]
 
     def _call_silent(self, t: float) -> None:
@@ -391,15 +397,12 @@ class FeedGenerator:
             not called.
         """
         t = step * self.program.dt
-        sources = [s for s in self._sources if isinstance(s, _FunctionSource)]
-        n = sum(source.size for source in sources)
-        values = np.zeros((self.minibatch_size, n), self._dtype)
-        stop = 0
-        for source, is_called in zip(sources, called):
-            start, stop = stop, stop + source.size
+        values = np.zeros((self.minibatch_size, self._n_values), self._dtype)
+        for (source, part), is_called in zip(self._functions, called):
             if is_called:
-                values[:, start:stop] = source(t)
-        self._call_silent(t)
+                values[:, part] = source(t)
+        if self._silent:
+            self._call_silent(t)
         return values
 
 
@@ -431,7 +434,7 @@ class _FunctionSource:
     @calls_users_code
     def __call__(self, t: float) -> np.ndarray | None:
         try:
-            value = self._func(*([t] if self._takes_time else []))
+            value = self._func(t) if self._takes_time else self._func()
             return fit_output(value, self.size, self._name) if self.size else None
         except Exception as err:
             note_origin(err, f"the output function of {self._origin}")

@@ -16,6 +16,7 @@ import tensorflow as tf
 from nengo_dl.execution.inline import inline_while_loop
 from nengo_dl.execution.lengths import Lengths
 from nengo_dl.execution.places import place_of
+from nengo_dl.execution.rotation import Rotation
 from nengo_dl.execution.step import Step
 
 
@@ -81,7 +82,14 @@ def run_steps(
         for spec, keep in step.output_specs()
     ]
 
+    rotation = None
+    if inline and unroll == 1 and lengths is None and Rotation.possible(step):
+        rotation = Rotation(step, feeds, n_steps, called)
+
     def body(i: tf.Tensor, carried: list, buffers: list) -> tuple:
+        if rotation is not None:
+            carried, values = rotation(i, carried)
+            return i + 1, carried, _write(buffers, i, values, keeps)
         for _ in range(unroll):
             inputs = [_at_step(feed, i, inline) for feed in feeds]
             before = carried
@@ -92,15 +100,16 @@ def run_steps(
                     lengths.choose(value, buffer, i) if is_last else value
                     for is_last, buffer, value in zip(are_last, buffers, values)
                 ]
-            buffers = [
-                buffer.write(i, value) if keep else value
-                for keep, buffer, value in zip(keeps, buffers, values)
-            ]
+            buffers = _write(buffers, i, values, keeps)
             i = i + 1
         return i, carried, buffers
 
     if inline:
+        if rotation is not None:
+            carried = rotation.start(carried)
         carried, buffers = _inline_loop(body, n_steps, carried, buffers)
+        if rotation is not None:
+            carried = rotation.end(carried)
         outputs = _histories(buffers, keeps)
         for output, (spec, keep) in zip(outputs, step.output_specs()):
             output.set_shape((capacity if keep else 1, *spec.shape))
@@ -128,6 +137,15 @@ def _at_step(
         return partial(tf.gather, feed, i, axis=1)
     values = tf.squeeze(feed, 1) if feed.shape[1] == 1 else feed[:, i]
     return lambda: values
+
+
+def _write(
+    buffers: Sequence[Any], i: tf.Tensor, values: Sequence[Any], keeps: Sequence[bool]
+) -> list[Any]:
+    return [
+        buffer.write(i, value) if keep else value
+        for keep, buffer, value in zip(keeps, buffers, values)
+    ]
 
 
 def _histories(buffers: Sequence[Any], keeps: Sequence[bool]) -> list[tf.Tensor]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -19,8 +20,9 @@ from nengo.builder.signal import Signal
 from nengo_dl.builder import BuildConfig, Builder, OpBuilder, is_from_outside
 from nengo_dl.execution.places import place_of, probe_specs
 from nengo_dl.graph.program import Program
+from nengo_dl.op_builders import FollowingCall
 from nengo_dl.signals import SignalDict, TensorSignal
-from nengo_dl.utils import ErrorBox, numpy_function, xla_compiles
+from nengo_dl.utils import ErrorBox, xla_compiles
 
 # Segments of fewer groups are not worth compiling: a call of a compiled function takes
 # about as long as the few operations of a group.
@@ -57,6 +59,12 @@ class Step:
         Whether the whole step is to be compiled.
     adds_losses : bool
         Whether groups add to the loss in training.
+    segments : list of (bool, list of OpBuilder)
+        The groups in their order: which of them are a program of their own.
+    used_after : list of set of str
+        Keys of the arrays that are needed after each segment.
+    constants : dict of {str: tf.Tensor}
+        Values of the arrays that no operator writes; after `start`.
     """
 
     def __init__(
@@ -78,15 +86,16 @@ class Step:
         self.pure = all(build.pure for build in builds)
         self._trials: dict[OpBuilder, bool] = {}
         self.adds_losses = any(build.adds_losses for build in builds)
-        segments = [(c, list(g)) for c, g in groupby(builds, key=self._is_compiled)]
+        segments = [(c, list(g)) for c, g in groupby(builds, key=self.is_compiled)]
         self.compiles = all(is_compiled for is_compiled, _ in segments)
-        self._segments = [
+        self.segments = [
             (is_compiled and not self.compiles and len(segment) >= MIN_SEGMENT, segment)
             for is_compiled, segment in segments
         ]
-        self._used_after = self._find_used_after()
+        self.used_after = self._find_used_after()
 
-    def _is_compiled(self, build: OpBuilder) -> bool:
+    def is_compiled(self, build: OpBuilder) -> bool:
+        """Return whether a group is to be compiled."""
         if not (self.jit_compile and build.pure):
             return False
         is_worth_it = self.jit_compile is True or build.runs_faster_in_xla(
@@ -134,7 +143,7 @@ class Step:
             signals.step, signals.losses = tf.constant(1), []
             self._start_trace()
             self._prepare([build])
-            self._run([build])
+            self.run([build])
             return [signals.bases[array.key] for array in arrays]
 
         size = signals.minibatch_size
@@ -171,16 +180,23 @@ class Step:
 
     def _find_used_after(self) -> list[set[str]]:
         """Return which base arrays are needed after each segment."""
-        places = self.program.layout.places
-        needed = set(self.program.carried)
-        needed.update(places[s.base][0] for s in self.program.probes.values())
+        needed = {*self.program.carried, *self.probed_arrays()}
         used_after = []
-        for _, segment in reversed(self._segments):
+        for _, segment in reversed(self.segments):
             used_after.append(set(needed))
-            for build in segment:
-                for op in build.ops:
-                    needed.update(places[s.base][0] for s in op.all_signals)
+            needed |= self.arrays_of(segment)
         return used_after[::-1]
+
+    def arrays_of(self, builds: Sequence[OpBuilder]) -> set[str]:
+        """Return the keys of the base arrays that some groups use."""
+        places = self.program.layout.places
+        ops = [op for build in builds for op in build.ops]
+        return {places[s.base][0] for op in ops for s in op.all_signals}
+
+    def probed_arrays(self) -> set[str]:
+        """Return the keys of the base arrays that are probed."""
+        places = self.program.layout.places
+        return {places[s.base][0] for s in self.program.probes.values()}
 
     def start(
         self,
@@ -200,9 +216,9 @@ class Step:
             What random numbers follow from, besides the number of the step.
         """
         self._arrays = {k: v for k, v in constants.items() if isinstance(v, np.ndarray)}
-        self._constants = {k: tf.convert_to_tensor(v) for k, v in constants.items()}
+        self.constants = {k: tf.convert_to_tensor(v) for k, v in constants.items()}
         self._start_trace(seed, stream)
-        for is_compiled, builds in self._segments:
+        for is_compiled, builds in self.segments:
             if not is_compiled:
                 self._prepare(builds)
 
@@ -241,20 +257,19 @@ class Step:
             if the step ``adds_losses``, their sum.
         """
         signals, program = self.signals, self.program
-        signals.bases = {**self._constants, **dict(zip(program.carried, carried))}
+        signals.bases = {**self.constants, **dict(zip(program.carried, carried))}
         signals.feeds = dict(zip(program.feeds, feeds))
         signals.losses = []
         signals.step = signals.gather(program.model.step) + 1
         if called is not None:
-            signals.feeds.update(self._call_functions(called))
-        for (is_compiled, segment), used_after in zip(self._segments, self._used_after):
+            values = self.function_values(signals.step, called)
+            signals.feeds.update(self.choose_functions(values, called))
+        for (is_compiled, segment), used_after in zip(self.segments, self.used_after):
             if is_compiled:
-                self._run_compiled(segment, used_after)
+                self.run_compiled(segment, used_after)
             else:
-                self._run(segment)
-        outputs = [
-            signals.gather(self._place_of_probe(s)) for s in program.probes.values()
-        ]
+                self.run(segment)
+        outputs = self.probed()
         if self.adds_losses:
             outputs.append(sum(signals.losses, signals.zero))
         carried = [
@@ -263,20 +278,42 @@ class Step:
         ]
         return carried, outputs
 
-    def _call_functions(self, called: tf.Tensor) -> dict:
-        """Call functions, and return the feeds whose values may come from them."""
-        signals, feeds = self.signals, self.program.function_feeds
-        functions = self._functions
+    def function_values(self, number: tf.Tensor, called: tf.Tensor) -> tf.Tensor:
+        """
+        Call the functions of time.
+
+        Parameters
+        ----------
+        number : scalar integer tf.Tensor
+            Number of the step.
+        called : (n,) bool tensor
+            Which of ``program.function_feeds`` are called.
+
+        Returns
+        -------
+        values : (minibatch_size, n) tf.Tensor
+            Their values side by side.
+        """
+        return self.following_functions(number, called).value()
+
+    def following_functions(
+        self, number: tf.Tensor, called: tf.Tensor
+    ) -> FollowingCall:
+        """Return the call of `function_values`, unless the number is negative."""
+        functions, signals = self._functions, self.signals
         assert functions is not None, "functions of time have to be passed to the step"
+
+        def call(number: np.ndarray, called: np.ndarray) -> Any:
+            return functions(number.item(), called) if number >= 0 else 0
+
+        n = sum(feed.signal.size for feed in self.program.function_feeds)
+        shape = (signals.minibatch_size, n)
+        return FollowingCall(call, [number, called], shape, signals)
+
+    def choose_functions(self, values: tf.Tensor, called: tf.Tensor) -> dict:
+        """Return the feeds whose values may be those of functions."""
+        feeds = self.program.function_feeds
         sizes = [feed.signal.size for feed in feeds]
-        values = numpy_function(
-            lambda step, called: functions(step.item(), called),
-            [signals.step, called],
-            signals.dtype,
-            errors=signals.errors,
-            copies=False,
-        )
-        values.set_shape((signals.minibatch_size, sum(sizes)))
         parts = tf.split(values, sizes, axis=1) if len(feeds) > 1 else [values]
 
         def choose(i: int, part: tf.Tensor, given: Callable) -> tf.Tensor:
@@ -284,36 +321,74 @@ class Step:
             return tf.where(called[i], part, given())
 
         return {
-            feed: partial(choose, i, part, signals.feeds[feed])
+            feed: partial(choose, i, part, self.signals.feeds[feed])
             for i, (feed, part) in enumerate(zip(feeds, parts))
         }
+
+    def probed(self) -> list[tf.Tensor]:
+        """Return the values of the probed signals."""
+        probed = self.program.probes.values()
+        return [self.signals.gather(self._place_of_probe(s)) for s in probed]
 
     def _place_of_probe(self, signal: Signal) -> TensorSignal:
         known = self.signals.sig_map.get(signal)
         return place_of(self.program, signal) if known is None else known
 
-    def _prepare(self, builds: list[OpBuilder]) -> None:
+    def _prepare(self, builds: Sequence[OpBuilder]) -> None:
         for build in builds:
             build.build_pre(self.signals, self.config)
 
-    def _run(self, builds: list[OpBuilder]) -> None:
+    def run(
+        self, builds: Sequence[OpBuilder], following: FollowingCall | None = None
+    ) -> None:
+        """
+        Run some groups.
+
+        Parameters
+        ----------
+        builds : sequence of OpBuilder
+            The groups.
+        following : FollowingCall, optional
+            What the last group may call along with its own functions, if it has any.
+        """
         for build in builds:
+            # (what comes from outside might call Python more than once)
+            is_last = build is builds[-1] and not is_from_outside(build.implementation)
+            self.signals.following = following if is_last else None
             with tf.name_scope(self.builder.name_scope(build.ops)):
                 build.build_step(self.signals)
+        self.signals.following = None
 
-    def _run_compiled(self, builds: list[OpBuilder], used_after: set[str]) -> None:
+    def begin_compiled(
+        self, values: dict[str, tf.Tensor], builds: Sequence[OpBuilder]
+    ) -> None:
+        """
+        Begin the trace of an XLA program of some groups.
+
+        Parameters
+        ----------
+        values : dict of {str: tf.Tensor}
+            Values of the base arrays.
+        builds : sequence of OpBuilder
+            All groups in the program.
+        """
+        # constants belong to the program: every argument of it costs a microsecond
+        constants = {k: tf.constant(v) for k, v in self._arrays.items()}
+        self.signals.bases = {**values, **constants}
+        self.signals.losses = []
+        self.signals.dt = tf.constant(self.program.dt, self.signals.dtype)
+        self._prepare(builds)
+
+    def run_compiled(self, builds: Sequence[OpBuilder], used_after: set[str]) -> None:
         """Run some groups as one XLA program, which hands over what is needed later."""
         signals = self.signals
         outside, losses, dt = dict(signals.bases), signals.losses, signals.dt
         changed: list[str] = []
 
         def segment() -> tuple[list[tf.Tensor], list[tf.Tensor]]:
-            # constants belong to the program: every argument of it costs a microsecond
-            before = {**outside, **{k: tf.constant(v) for k, v in self._arrays.items()}}
-            signals.bases, signals.losses = dict(before), []
-            signals.dt = tf.constant(self.program.dt, signals.dtype)
-            self._prepare(builds)
-            self._run(builds)
+            self.begin_compiled(outside, builds)
+            before = dict(signals.bases)
+            self.run(builds)
             changed.extend(
                 key
                 for key, value in signals.bases.items()

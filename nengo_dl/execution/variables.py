@@ -16,11 +16,11 @@ import tensorflow as tf
 from nengo.builder.signal import Signal
 from nengo.exceptions import ValidationError
 
-from nengo_dl.execution.packing import Packing
 from nengo_dl.execution.places import place_of
 from nengo_dl.graph.layout import BaseArray
 from nengo_dl.graph.program import Program
 from nengo_dl.signals import SignalDict
+from nengo_dl.signals.packing import Packing
 from nengo_dl.tensor_node.layer_states import layer_states, reset_layer_states
 from nengo_dl.tensor_node.seeds import LayerSeeds
 

@@ -19,7 +19,7 @@ from nengo_dl.op_builders.basic import (
     SimProbeBuilder,
     TimeUpdateBuilder,
 )
-from nengo_dl.op_builders.itemwise import ItemwiseCalls
+from nengo_dl.op_builders.itemwise import FollowingCall, ItemwiseCalls
 from nengo_dl.op_builders.matvec import sparse_matmul, stacked_matvec
 from nengo_dl.op_builders.numpy_step import GenericOperatorBuilder
 from nengo_dl.op_builders.products import (
@@ -37,6 +37,7 @@ __all__ = [
     "ElementwiseSet",
     "FeedBuilder",
     "GenericOperatorBuilder",
+    "FollowingCall",
     "ItemwiseCalls",
     "OverwritingBuilder",
     "ResetBuilder",

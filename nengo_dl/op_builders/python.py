@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -56,17 +57,18 @@ def _origin(op: SimPyFunc) -> str:
 
 def _function(op: SimPyFunc, dtype: tf.DType) -> Callable[..., list[np.ndarray]]:
     """Return the function of an operator, with a list of arrays of a type as output."""
-    output, has_time = op.output, op.t is not None
-    func = op.fn if output is None else align_func(dtype)(op.fn)
+    has_time, has_output = op.t is not None, op.output is not None
+    shape = op.output.shape if has_output else ()
+    func = align_func(dtype)(op.fn) if has_output else op.fn
     name = function_name(op.fn, sanitize=False)
 
     def call(time: float, *x: np.ndarray) -> list[np.ndarray]:
-        args = [time] if has_time else []
-        value = func(*args, *(array.copy() for array in x))
-        if output is None:
+        args = [array.copy() for array in x]
+        value = func(time, *args) if has_time else func(*args)
+        if not has_output:
             return []
-        if value.shape == output.shape:
+        if value.shape == shape:
             return [value]
-        return [fit_output(value, output.size, name).reshape(output.shape)]
+        return [fit_output(value, math.prod(shape), name).reshape(shape)]
 
     return call

@@ -324,22 +324,23 @@ def set_python_arrays(simulation: Simulation, arrays: Mapping[str, Array]) -> No
         ]
         for i, items in enumerate(now["feeds"]["states"])
     ]
-    feeds = now["feeds"]
+    rng, feeds = next(in_order), now["feeds"]
     feeds = {
         "constants": [
             np.asarray(arrays[f"constants[{i}]"])
             for i in range(len(feeds["constants"]))
         ],
-        "rng": next(in_order),
         "rngs": [[next(in_order) for _ in items] for items in feeds["rngs"]],
         "operator_rngs": [next(in_order) for _ in feeds["operator_rngs"]],
         "states": states,
     }
     # generators of training are not in files: a new simulator has none yet
-    simulation.set_python_state({**now, "feeds": feeds, "rngs": list(in_order)})
+    simulation.set_python_state(
+        {**now, "rng": rng, "feeds": feeds, "rngs": list(in_order)}
+    )
 
 
 def _all_rngs(state: Mapping[str, Any]) -> list[tuple]:
     feeds = state["feeds"]
     of_processes = [rng for items in feeds["rngs"] for rng in items]
-    return [feeds["rng"], *of_processes, *feeds["operator_rngs"], *state["rngs"]]
+    return [state["rng"], *of_processes, *feeds["operator_rngs"], *state["rngs"]]

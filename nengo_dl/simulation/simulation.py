@@ -161,7 +161,7 @@ class Simulation:
         recorded : Recording
             What the probes recorded.
         """
-        before = self.python_state()
+        before = self.python_state(of_run=True)
         succeeded = False
         try:
             with self.during("run"), self.context(), bar:
@@ -315,9 +315,18 @@ class Simulation:
         """Free everything but the facts (such as the number of steps)."""
         self.tensor_graph = None  # type: ignore[assignment]
 
-    def python_state(self) -> dict[str, Any]:
-        """Return the part of the state that TensorFlow knows nothing about."""
+    def python_state(self, of_run: bool = False) -> dict[str, Any]:
+        """
+        Return the part of the state that TensorFlow knows nothing about.
+
+        Parameters
+        ----------
+        of_run : bool
+            Whether to leave out what no run changes, which takes as long to read as a
+            small step.
+        """
         return {
+            **({} if of_run else {"rng": self.tensor_graph.feeds.rng.get_state()}),
             "feeds": self.tensor_graph.feeds.get_state(),
             "rngs": [rng.get_state() for rng in self.tensor_graph.rngs()],
             "training_rngs": [
@@ -328,6 +337,8 @@ class Simulation:
     def set_python_state(self, state: Mapping[str, Any]) -> None:
         """Return to a state that `python_state` has returned."""
         self.tensor_graph.feeds.set_state(state["feeds"])
+        if "rng" in state:
+            self.tensor_graph.feeds.rng.set_state(state["rng"])
         for rng, rng_state in zip(self.tensor_graph.rngs(), state["rngs"]):
             rng.set_state(rng_state)
         training_rngs = self.tensor_graph.rngs(training=True)

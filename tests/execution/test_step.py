@@ -162,7 +162,7 @@ def test_what_xla_cannot_compile(binary_net, monkeypatch, builder):
     monkeypatch.setitem(SimNeuronsBuilder.TF_NEURON_IMPL, Binary, builder)
     step, data = run(binary_net)
     assert step.pure and not step.compiles and not step.can_compile
-    compiled = [ops for is_compiled, ops in step._segments if is_compiled]
+    compiled = [ops for is_compiled, ops in step.segments if is_compiled]
     assert compiled  # what is around it
     np.testing.assert_array_equal(data, reference(binary_net))
 

@@ -1,14 +1,16 @@
 """
-How the state of a simulation is handed to compiled functions.
+How arrays are handed to compiled functions, and to TensorFlow by Python functions.
 
-In: the arrays that are carried from step to step. Out: few vectors, and back.
+In: arrays of several shapes and types. Out: few vectors, and back.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from nengo_dl.graph.program import Program
@@ -16,16 +18,17 @@ from nengo_dl.graph.program import Program
 
 class Packing:
     """
-    How the carried base arrays are joined into one vector per type of elements.
+    How arrays are joined into one vector per type of elements.
 
     Every tensor that goes into a compiled function and comes out of it costs some
-    20 microseconds per call, which is what a single step of a small network takes.
+    20 microseconds per call, which is what a single step of a small network takes; and
+    every array that Python returns to TensorFlow 7 microseconds.
 
     Parameters
     ----------
-    shapes : dict of {str: tuple of int}
+    shapes : dict of {str or int: tuple of int}
         Shapes of the arrays by key.
-    dtypes : dict of {str: str}
+    dtypes : dict of {str or int: str}
         Their types.
 
     Attributes
@@ -36,7 +39,9 @@ class Packing:
         Their types.
     """
 
-    def __init__(self, shapes: dict[str, tuple[int, ...]], dtypes: dict[str, str]):
+    def __init__(
+        self, shapes: Mapping[Any, tuple[int, ...]], dtypes: Mapping[Any, str]
+    ):
         self._shapes = shapes
         self.dtypes = list(dict.fromkeys(dtypes.values()))
         self.sizes = [0] * len(self.dtypes)
@@ -46,6 +51,11 @@ class Packing:
             size = math.prod(shape)
             self._places[key] = (vector, self.sizes[vector], size)
             self.sizes[vector] += size
+        self._vectors = list(zip(self.sizes, map(np.dtype, self.dtypes)))
+        self._views = [
+            (vector, slice(start, start + size), shapes[key])
+            for key, (vector, start, size) in self._places.items()
+        ]
 
     @classmethod
     def of(cls, program: Program) -> Packing:
@@ -63,11 +73,20 @@ class Packing:
             parts[vector].append(tf.reshape(array, (-1,)))
         return [p[0] if len(p) == 1 else tf.concat(p, axis=0) for p in parts]
 
-    def take(self, vectors: Sequence[tf.Tensor], key: str) -> tf.Tensor:
+    def take(self, vectors: Sequence[tf.Tensor], key: Any) -> tf.Tensor:
         """Return one of the arrays that were joined."""
         vector, start, size = self._places[key]
-        return tf.reshape(vectors[vector][start : start + size], self._shapes[key])
+        part = vectors[vector]
+        if size < self.sizes[vector]:
+            part = part[start : start + size]
+        return tf.reshape(part, self._shapes[key])
 
     def unpack(self, vectors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         """Take the vectors apart."""
         return [self.take(vectors, key) for key in self._shapes]
+
+    def zeros(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Return vectors of zeros, and the arrays in them as views."""
+        vectors = [np.zeros(n, dtype) for n, dtype in self._vectors]
+        arrays = [vectors[i][part].reshape(shape) for i, part, shape in self._views]
+        return vectors, arrays
