@@ -122,7 +122,10 @@ def table_rows(record: Mapping[str, Any]) -> list[list[str]]:
     if "error" in record:
         return [[size, "failed", *[NOTHING] * 4]]
     rows = []
-    for name, difference in (("run", record["difference"]), ("train", NOTHING)):
+    difference = f"{record['relative_difference']:.1e}"
+    if record["departs"] is not None:
+        difference += f" (from step {record['departs']})"
+    for name, judged in (("run", difference), ("train", NOTHING)):
         ours = record["times"][name]
         alone = min(
             (record["times"][f"{name} products{xla}"] for xla in ("", " XLA")),
@@ -130,7 +133,7 @@ def table_rows(record: Mapping[str, Any]) -> list[list[str]]:
         )
         cells = [f"{1e3 * t[0]:,.1f} ({1e3 * t[1]:,.1f})" for t in (ours, alone)]
         wall, cpu = (a / b for a, b in zip(ours, alone))
-        rows.append([size, name, *cells, f"{wall:.2f}× ({cpu:.2f}×)", difference])
+        rows.append([size, name, *cells, f"{wall:.2f}× ({cpu:.2f}×)", judged])
     return rows
 
 
@@ -260,7 +263,8 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     return {
         "minibatch": size,
         "times": times,
-        "difference": f"{difference.relative:.1e}",
+        "relative_difference": difference.relative,
+        "departs": difference.departs,
         "build_times": {k: float(v) for k, v in sim.build_times.items()},
     }
 

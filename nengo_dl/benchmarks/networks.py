@@ -334,7 +334,10 @@ def spa_model(dimensions: int = 64, n_bindings: int = 2) -> nengo.Network:
     from nengo import spa
 
     modules = ["a", *(f"bind{i}" for i in range(n_bindings))]
-    with spa.SPA(label="spa", seed=0) as net:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The nengo.spa module is deprecated")
+        net = spa.SPA(label="spa", seed=0)
+    with net:
         net.a, net.b = spa.State(dimensions), spa.State(dimensions)
         effects = []
         for pre, post in zip(modules[:-1], modules[1:]):
