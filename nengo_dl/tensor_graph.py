@@ -606,7 +606,8 @@ class TensorGraph(keras.layers.Layer):
         if not (is_known and step.program.sections and step.pure):
             return None
         if (step, n_steps) not in self._layerwise:
-            layerwise = self._layerwise[step, n_steps] = LayerwiseSteps(step, n_steps)
+            layerwise = LayerwiseSteps(step, n_steps, differentiable=True)
+            self._layerwise[step, n_steps] = layerwise
             for part in layerwise.parts:
                 self._start(part.step)
         return self._layerwise[step, n_steps]

@@ -110,6 +110,9 @@ class LayerwiseSteps:
         One step of the program.
     n_at_once : int
         The number of steps that a section computes before the next one starts.
+    differentiable : bool
+        Whether gradients are to flow through all of it: TensorFlow does not
+        differentiate loops that are compiled by themselves.
 
     Attributes
     ----------
@@ -120,8 +123,9 @@ class LayerwiseSteps:
         compiled one by one, if they can be.
     """
 
-    def __init__(self, step: Step, n_at_once: int):
+    def __init__(self, step: Step, n_at_once: int, differentiable: bool = False):
         self._step, self._n_at_once = step, n_at_once
+        self._differentiable = differentiable
         self._program = step.program
         self._step_key = self._program.layout.places[self._program.model.step.base][0]
         self.parts = self._make_parts()
@@ -262,7 +266,8 @@ class LayerwiseSteps:
                 first,
             )
             run = partial(self._run_batch if part.is_batch else self._run_loop, part)
-            if not part.is_batch and part.step.compiles and not self.compiles:
+            is_loop = not part.is_batch and part.step.compiles
+            if is_loop and not (self.compiles or self._differentiable):
                 run = tf.function(run, jit_compile=True, autograph=False)
             computed = run(given)
             state.update(computed.state)
