@@ -55,6 +55,12 @@ To convert networks of keras.applications:
 
 To measure other libraries for spiking networks:
     %(prog)s libraries --help
+
+To measure a spiking convolutional network against its products alone:
+    %(prog)s convolutions --help
+
+To measure a GPU, in ten minutes:
+    %(prog)s gpu --help
 """
 
 RELEASE_SETUP = """\
@@ -95,6 +101,8 @@ RELEASE = ("release", "release_keras")
 PRINTERS = {
     "applications": ("applications", "print_applications"),
     "conversion": ("conversion", "print_table"),
+    "convolutions": ("convolutions", "print_convolutions"),
+    "gpu": ("gpu", "print_devices"),
     "libraries": ("libraries", "print_libraries"),
 }
 

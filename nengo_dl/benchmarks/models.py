@@ -19,6 +19,11 @@ from typing import Any
 import nengo
 import numpy as np
 
+if __package__:
+    from nengo_dl.benchmarks.networks import chain
+else:  # run by path, like the worker
+    from networks import chain  # type: ignore[import-not-found,no-redef]
+
 
 @dataclass(frozen=True)
 class Model:
@@ -257,4 +262,5 @@ MODELS = {
     "recurrent": Model(
         "recurrent spiking, 100 steps", recurrent, minibatch=32, n_steps=100
     ),
+    "chain": Model("chain of 60 unlike ensembles", chain, minibatch=32, n_steps=10),
 }

@@ -214,13 +214,21 @@ def random_network(
 # -------------------------------------------------------------- networks of the tables
 
 
-def channel(n_neurons: int = 100) -> nengo.Network:
-    """Build a communication channel for a sine: two ensembles in a row."""
+def channel(n_neurons: int = 100, n_functions: int = 0) -> nengo.Network:
+    """
+    Build a communication channel for a sine: two ensembles in a row.
+
+    Between them are Nodes with Python functions, one after the other.
+    """
     with nengo.Network(label="channel", seed=0) as net:
         net.inp = nengo.Node(lambda t: np.sin(2 * np.pi * 4 * t))
         pre = nengo.Ensemble(n_neurons, 1)
         post = nengo.Ensemble(n_neurons, 1)
         nengo.Connection(net.inp, pre)
+        for _ in range(n_functions):
+            node = nengo.Node(lambda t, x: 1.01 * x, size_in=1)
+            nengo.Connection(pre, node)
+            pre = node
         nengo.Connection(pre, post)
         net.p = nengo.Probe(post, synapse=0.01)
     return net
@@ -295,6 +303,54 @@ def full_weights(n_neurons: int = 2000) -> nengo.Network:
     return net
 
 
+def with_plots(n_plots: int = 3) -> nengo.Network:
+    """Build a `channel` with Python Nodes that take values, as Nengo GUI adds them."""
+    net = channel()
+    values: list[list[float]] = [[] for _ in range(n_plots)]
+
+    def plot(taken: list[float]) -> Callable[..., None]:
+        return lambda t, x: taken.__setitem__(slice(None), [t, *x])
+
+    with net:
+        for taken, obj in zip(values, [net.inp, *net.ensembles] * n_plots):
+            nengo.Connection(obj, nengo.Node(plot(taken), size_in=1), synapse=0.01)
+    return net
+
+
+def chain(n_ensembles: int = 60) -> nengo.Network:
+    """Build ensembles in a row, without synapses, no two of which have one size."""
+    with nengo.Network(label="chain", seed=0) as net:
+        previous = net.inp = nengo.Node([0.5])
+        for i in range(n_ensembles):
+            ensemble = nengo.Ensemble(20 + i, 1)
+            nengo.Connection(previous, ensemble, synapse=None)
+            previous = ensemble
+        net.p = nengo.Probe(previous, synapse=0.01)
+    return net
+
+
+def spa_model(dimensions: int = 64, n_bindings: int = 2) -> nengo.Network:
+    """Build a model of ``nengo.spa``: a vector is bound to another one repeatedly."""
+    from nengo import spa
+
+    modules = ["a", *(f"bind{i}" for i in range(n_bindings))]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The nengo.spa module is deprecated")
+        net = spa.SPA(label="spa", seed=0)
+    with net:
+        net.a, net.b = spa.State(dimensions), spa.State(dimensions)
+        effects = []
+        for pre, post in zip(modules[:-1], modules[1:]):
+            setattr(net, post, spa.Bind(dimensions))
+            effects += [f"{post}_A = {pre}", f"{post}_B = b"]
+        net.cortical = spa.Cortical(spa.Actions(*effects))
+        net.inp = nengo.Node(np.full(dimensions, dimensions**-0.5))
+        nengo.Connection(net.inp, net.a.input)
+        nengo.Connection(net.inp, net.b.input)
+        net.p = nengo.Probe(getattr(net, modules[-1]).output, synapse=0.01)
+    return net
+
+
 def large_network(n_ensembles: int, neurons_per_d: int) -> nengo.Network:
     """
     Build a 2-D `random_network` of LIF neurons with decoders drawn at random.
@@ -319,6 +375,11 @@ NETWORKS: dict[str, tuple[str, Callable[[], nengo.Network]]] = {
     "pes": ("PES 8-D×256", lif_pes),
     "action_selection": ("basal ganglia + thalamus 32", action_selection),
     "full_weights": ("2,000→2,000 full weights", full_weights),
+    "functions_1": ("channel, 1 Python function", lambda: channel(n_functions=1)),
+    "functions_5": ("channel, 5 Python functions", lambda: channel(n_functions=5)),
+    "plots": ("channel, 3 Python Nodes as of Nengo GUI", with_plots),
+    "chain": ("chain of 60 unlike ensembles", chain),
+    "spa": ("nengo.spa, 2 bindings of 64-D", spa_model),
     "large_10k": ("100 ensembles, 10,000 neurons", lambda: large_network(100, 50)),
     "large_100k": (
         "1,000 ensembles, 100,000 neurons",

@@ -27,6 +27,11 @@ TRAINED = {
 
 SMALL = ("channel", "integrator", "cconv", "pes", "action_selection", "full_weights")
 
+FIRST = ("channel", "action_selection", "spa", "chain")
+
+FIRST_PARTS = ("import", "build", "first")
+"""Until the first result is there, as the worker calls them."""
+
 LARGE = ("large_10k", "large_100k", "large_1m")
 
 NOTHING = "–"
@@ -155,6 +160,40 @@ def build_rows(measured: NetworkResults, _choice: Choice) -> list[list[str]]:
     return [[title, *cells, _number(1.5 * nengo + 3, 2), ratio, difference]]
 
 
+def processor_seconds(result: Result) -> float:
+    """Return the median of the processor's time from the start to the result in s."""
+    return sum(result.median(f"{part}_cpu_s") for part in FIRST_PARTS)
+
+
+def first_rows(measured: NetworkResults, _choice: Choice) -> list[list[str]]:
+    """Return a row with the time to the first result, and of its three parts."""
+    cells = []
+    for name in NAMES:
+        result = measured.best(name, processor_seconds)
+        if result is None:
+            cells.append(NOTHING)
+            continue
+        parts = [result.median(f"{part}_cpu_s") for part in FIRST_PARTS]
+        added = " + ".join(f"{part:.2f}" for part in parts)
+        cells.append(f"{sum(parts):.2f} ({added})")
+    (_, release, ours), difference = _compete(measured, processor_seconds)
+    title = NETWORKS[measured.network][0]
+    return [[title, *cells, _ratio(release, ours), difference]]
+
+
+def first_fit_rows(measured: NetworkResults, _choice: Choice) -> list[list[str]]:
+    """Return a row with the time until the first epoch is over, and of its parts."""
+    model, cells = MODELS[measured.network], []
+    for name in ("nengo_dl", "release"):
+        result = measured.best(name, seconds_to_result, model.minibatch)
+        if result is None:
+            cells.append(NOTHING)
+        else:
+            parts = result.median("build_s"), result.median("first_s")
+            cells.append(f"{sum(parts):.1f} ({parts[0]:.1f} + {parts[1]:.1f})")
+    return [[model.title, str(model.minibatch), *cells]]
+
+
 def size_rows(measured: NetworkResults, _choice: Choice) -> list[list[str]]:
     """Return a row for each competitor."""
     rows = []
@@ -236,10 +275,20 @@ TABLES = {
     "step": Table(
         title="Time of one ``sim.step()`` in ms",
         measure="step",
-        networks=("channel",),
+        networks=("channel", "plots"),
         columns=("network", *NAMES.values())
         + ("NengoDL/Nengo", "release/NengoDL", _DIFFERENCE),
         rows=step_rows,
+        unrolled=False,
+    ),
+    "functions": Table(
+        title="Time of a step that calls Python in µs (of an item of the minibatch)",
+        measure="speed",
+        networks=("functions_1", "functions_5"),
+        columns=("network", "minibatch", *NAMES.values())
+        + ("Nengo/NengoDL", "release/NengoDL", _DIFFERENCE),
+        rows=speed_rows,
+        batched=True,
         unrolled=False,
     ),
     "build": Table(
@@ -249,6 +298,23 @@ TABLES = {
         columns=("network", *NAMES.values())
         + ("1.5 Nengo + 3 s", "release/NengoDL", _DIFFERENCE),
         rows=build_rows,
+    ),
+    "first": Table(
+        title="Processor time to the first result in s: imports, ``Simulator(net)``, "
+        "and ``sim.run(0.1)``",
+        measure="first",
+        networks=FIRST,
+        columns=("network", *NAMES.values(), "release/NengoDL", _DIFFERENCE),
+        rows=first_rows,
+        unrolled=False,
+    ),
+    "first-fit": Table(
+        title="Time of ``Simulator(net)`` and the first epoch of ``sim.fit`` in s",
+        measure="training",
+        networks=("chain",),
+        columns=("model", "minibatch", NAMES["nengo_dl"], NAMES["release"]),
+        rows=first_fit_rows,
+        competitors=("nengo_dl", "release"),
     ),
     "size": Table(
         title="Large networks",
@@ -272,7 +338,7 @@ TABLES = {
     "training": Table(
         title="Time to train with one batch in ms (of the processor)",
         measure="training",
-        networks=tuple(MODELS),
+        networks=("autoencoder", "convolutional", "layers", "recurrent"),
         columns=("model", "minibatch", *TRAINED.values())
         + ("NengoDL/Keras", "release/its Keras", "release/NengoDL")
         + ("difference of losses",),

@@ -105,7 +105,7 @@ class Variables:
                 )
             elif key in program.unwritten:
                 value = self.initial_values(key)
-                self._constants[key] = constant_tensor(value, array)
+                self._constants[key] = constant_tensor(value)
         for key in program.carried:
             if key in self.base_params:
                 self._state[key] = self.base_params[key]
@@ -124,8 +124,11 @@ class Variables:
     def initial_values(self, key: str) -> np.ndarray:
         """Return the initial value of a base array, including the minibatch axis."""
         layout = self._program.layout
-        shape = layout.arrays[key].full_shape(self._program.settings.minibatch_size)
-        return np.array(np.broadcast_to(layout.initial_values(key), shape), order="C")
+        value = layout.initial_values(key)
+        if not layout.arrays[key].minibatched:
+            return value
+        n_items = self._program.settings.minibatch_size
+        return np.repeat(value[None], n_items, axis=0)
 
     def constants(self) -> dict[str, tf.Tensor | np.ndarray]:
         """
@@ -351,9 +354,17 @@ class Variables:
         """Return the states of recurrent layers that go from call to call."""
         return layer_states(self._layers)
 
-    def get_arrays(self) -> dict[str, np.ndarray]:
-        """Return the values of all variables by the key of their base array."""
-        return {key: self._current(key) for key in {**self._state, **self.base_params}}
+    def get_arrays(self, keys: Container[str] | None = None) -> dict[str, np.ndarray]:
+        """
+        Return the values of variables by the key of their base array.
+
+        Parameters
+        ----------
+        keys : container of str, optional
+            Which variables; by default all.
+        """
+        known = {**self._state, **self.base_params}
+        return {key: self._current(key) for key in known if keys is None or key in keys}
 
     def _current(self, key: str) -> np.ndarray:
         if key in self._state:
@@ -361,10 +372,10 @@ class Variables:
         return self._read(self.base_params[key], key).numpy()
 
     def set_arrays(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Set the values of all variables."""
-        self.assign({key: arrays[key] for key in self._state})
+        """Set the values of variables, by the key of their base array."""
+        self.assign({key: arrays[key] for key in self._state if key in arrays})
         for key, variable in self.base_params.items():
-            if key not in self._state:
+            if key not in self._state and key in arrays:
                 variable.assign(arrays[key])
 
     def get_copy(self) -> dict[str, Any]:
@@ -436,15 +447,14 @@ class Variables:
                 "is read-only, as in Nengo",
                 attr="signals",
             )
-        arrays = self.get_arrays()
-        array = arrays[place.key]
+        array = self._current(place.key)
         rows = (slice(None), place.positions) if place.minibatched else place.positions
         content = array[rows]
         flat = content.reshape((*place.full_shape[: place.minibatched], -1))
         elements = slice(None) if place.elements is None else place.elements
         flat[..., elements] = value.reshape((*flat.shape[:-1], -1))
         array[rows] = flat.reshape(content.shape)
-        self.set_arrays(arrays)
+        self.set_arrays({place.key: array})
 
     def get_tensor(self, signal: Signal) -> tf.Tensor:
         """
@@ -483,14 +493,13 @@ class Variables:
         return signals.gather(place)
 
 
-def constant_tensor(value: np.ndarray, array: BaseArray) -> np.ndarray | tf.Tensor:
+def constant_tensor(value: np.ndarray) -> np.ndarray | tf.Tensor:
     """
     Return the value of a constant base array in the form that suits its size.
 
     Small arrays are compiled into the program, where they can be folded into other
     constants; large ones are passed to it.
     """
-    value = value.astype(array.dtype)
     if value.nbytes <= SMALL_CONSTANT_BYTES:
         return value
     return tf.constant(value)

@@ -90,22 +90,29 @@ class Layout:
         Returns
         -------
         value : ``arrays[key].shape`` array
-            Without minibatch axis.
+            Without minibatch axis. It is the signal's own, read-only array where this
+            is all that is needed, as weights may be large.
         """
         array = self.arrays[key]
-        values = [
-            dense_values(s).astype(array.dtype).reshape(-1, *array.shape[1:])
-            for s in array.signals
-        ]
-        value = values[0].copy() if len(values) == 1 else np.concatenate(values)
-        for op in self.constants:
-            place, start, stop = self.places[op.dst.base]
-            if place == key:
-                held = value[start:stop].reshape(-1)
-                held[element_positions(op.dst)] = np.broadcast_to(
-                    op.value, op.dst.shape
-                ).ravel()
+        held = [op for op in self.constants if self.places[op.dst.base][0] == key]
+        first = dense_values(array.signals[0])
+        if len(array.signals) == 1 and first.dtype == array.dtype and not held:
+            return first.reshape(array.shape)
+        value = np.empty(array.shape, array.dtype)
+        for signal in array.signals:
+            rows = self._rows_of(value, signal)
+            rows[...] = dense_values(signal).reshape(rows.shape)
+        for op in held:
+            elements = self._rows_of(value, op.dst.base).reshape(-1)
+            elements[element_positions(op.dst)] = np.broadcast_to(
+                op.value, op.dst.shape
+            ).ravel()
         return value
+
+    def _rows_of(self, value: np.ndarray, signal: Signal) -> np.ndarray:
+        """Return the part of a base array that belongs to a base signal."""
+        _, start, stop = self.places[signal]
+        return value[start:stop]
 
 
 def lay_out(

@@ -231,9 +231,9 @@ def write_values(
         The values, each of the shape of the parameter.
     """
     places = tensor_graph.program.layout.places
-    arrays = {
-        k: np.array(array) for k, array in tensor_graph.values.get_arrays().items()
-    }
+    signals = [p.source for p in values if isinstance(p.source, Signal)]
+    changed = {places[s.base][0] for s in signals if s.base in places}
+    arrays = tensor_graph.values.get_arrays(changed)
     for parameter, value in values.items():
         source = parameter.source
         if not isinstance(source, Signal):
@@ -254,8 +254,7 @@ def _write_part(
     n_items = len(array) if parameter.minibatched else 1
     row_size = math.prod(array.shape[1 + parameter.minibatched :])
     start, stop = (row * row_size for row in rows)
-    if signal.sparse:
-        elements = np.arange(start, stop)
-    else:
+    elements: Any = slice(start, stop)
+    if signal.base is not signal:
         elements = start + element_positions(signal)
     array.reshape(n_items, -1)[:, elements] = np.reshape(value, (n_items, -1))

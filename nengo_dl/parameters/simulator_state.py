@@ -170,7 +170,8 @@ def take_state(simulation: Simulation, include_trainable: bool) -> SimulatorStat
     simulation.check_not_during("take the state of the simulator")
     graph = simulation.tensor_graph
     names = variable_names(simulation)
-    arrays = graph.values.get_arrays()
+    places = graph.program.layout.places
+    arrays = graph.values.get_arrays({places[signal][0] for signal in names})
     variables = {}
     for signal, name in names.items():
         rows, has_items = _rows(simulation, arrays, signal)
@@ -224,8 +225,7 @@ def put_state(
             found = _named_parameters(simulation)
             write_values(graph, {found[k]: v for k, v in state.parameters.items()})
         keys = {graph.program.layout.places[signal][0] for signal in names}
-        arrays = graph.values.get_arrays()
-        changed = {key: np.array(arrays[key]) for key in keys}
+        changed = graph.values.get_arrays(keys)
         for signal, name in names.items():
             rows, _ = _rows(simulation, changed, signal)
             rows[...] = state.variables[name].reshape(rows.shape)

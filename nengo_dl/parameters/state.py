@@ -30,12 +30,11 @@ from nengo_dl.tensor_node.layer_states import layer_states
 def read_state(simulation: Simulation) -> SavedState:
     """Return the state of a simulation."""
     tensor_graph = simulation.tensor_graph
-    arrays = tensor_graph.values.get_arrays()
     description = describe_state(tensor_graph)
     return SavedState(
         simulation.n_steps,
         description,
-        {key: arrays[key] for key in description},
+        tensor_graph.values.get_arrays(description),
         python_arrays(simulation),
     )
 
@@ -184,7 +183,7 @@ def set_state(simulation: Simulation, state: SavedState) -> None:
     """Set the state of the simulation, which has passed `checked_state`."""
     values = simulation.tensor_graph.values
     arrays = {key: np.asarray(array) for key, array in state.arrays.items()}
-    values.set_arrays({**values.get_arrays(), **arrays})
+    values.set_arrays(arrays)
     simulation.n_steps = state.n_steps
     if state.python is None:
         warnings.warn(

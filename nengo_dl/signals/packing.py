@@ -15,6 +15,9 @@ import tensorflow as tf
 
 from nengo_dl.graph.program import Program
 
+# Arrays of at least this size (in bytes) are not joined, as copies would cost more.
+LARGE_BYTES = 2**18
+
 
 class Packing:
     """
@@ -22,7 +25,8 @@ class Packing:
 
     Every tensor that goes into a compiled function and comes out of it costs some
     20 microseconds per call, which is what a single step of a small network takes; and
-    every array that Python returns to TensorFlow 7 microseconds.
+    every array that Python returns to TensorFlow 7 microseconds. Large arrays, such as
+    weights that are learned, are vectors of their own.
 
     Parameters
     ----------
@@ -36,19 +40,29 @@ class Packing:
     sizes : list of int
         Lengths of the vectors.
     dtypes : list of str
-        Their types.
+        Their types; several vectors may have the same one.
     """
 
     def __init__(
         self, shapes: Mapping[Any, tuple[int, ...]], dtypes: Mapping[Any, str]
     ):
         self._shapes = shapes
-        self.dtypes = list(dict.fromkeys(dtypes.values()))
-        self.sizes = [0] * len(self.dtypes)
+        sizes = {key: math.prod(shape) for key, shape in shapes.items()}
+        large = {
+            key
+            for key, dtype in dtypes.items()
+            if sizes[key] * tf.as_dtype(dtype).size >= LARGE_BYTES
+        }
+        # a vector is known by its type and, if it is one large array, by its key
+        names = {
+            key: (dtype, key if key in large else None) for key, dtype in dtypes.items()
+        }
+        vectors = list(dict.fromkeys(names.values()))
+        self.dtypes = [dtype for dtype, _ in vectors]
+        self.sizes = [0] * len(vectors)
         self._places = {}
-        for key, shape in shapes.items():
-            vector = self.dtypes.index(dtypes[key])
-            size = math.prod(shape)
+        for key, size in sizes.items():
+            vector = vectors.index(names[key])
             self._places[key] = (vector, self.sizes[vector], size)
             self.sizes[vector] += size
         self._vectors = list(zip(self.sizes, map(np.dtype, self.dtypes)))

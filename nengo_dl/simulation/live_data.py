@@ -61,12 +61,11 @@ class SimulationData(Mapping):
             for signal in signals
             if signal is not None and signal.base in graph.program.layout.places
         }
-        arrays = graph.values.get_arrays()
-        keys = {key for key, _, _ in places.values()}.intersection(arrays)
+        arrays = graph.values.get_arrays({key for key, _, _ in places.values()})
         self.kept = KeptValues(
             places,
-            {key: arrays[key] for key in keys},
-            {key for key in keys if graph.program.layout.arrays[key].minibatched},
+            arrays,
+            {key for key in arrays if graph.program.layout.arrays[key].minibatched},
             dict(graph.values.removed_parameters),
         )
 

@@ -2,7 +2,7 @@ import nengo
 import pytest
 
 from nengo_dl import benchmarks
-from nengo_dl.benchmarks.networks import NETWORKS
+from nengo_dl.benchmarks.networks import NETWORKS, spa_model
 from nengo_dl.benchmarks.tables import SMALL
 
 RELU = nengo.RectifiedLinear()
@@ -52,6 +52,24 @@ def test_random_network_seed():
 
     assert posts(1) == posts(1)
     assert posts(1) != posts(2)
+
+
+def test_networks_that_call_python():
+    net = NETWORKS["functions_5"][1]()
+    functions = [node for node in net.nodes if callable(node.output) and node.size_in]
+    assert len(functions) == 5
+    plots = [node for node in NETWORKS["plots"][1]().nodes if node.size_in]
+    assert [node.size_out for node in plots] == [0, 0, 0]
+    for node in plots:
+        assert node.output(0.1, [2.0]) is None
+
+
+def test_chain_and_spa():
+    sizes = [ens.n_neurons for ens in NETWORKS["chain"][1]().ensembles]
+    assert len(sizes) == len(set(sizes)) == 60
+    net = spa_model(dimensions=4, n_bindings=2)
+    assert net.p.size_in == 4
+    assert {conn.pre_obj for conn in net.all_connections} >= {net.a.output, net.inp}
 
 
 def test_sizes_of_the_tables():

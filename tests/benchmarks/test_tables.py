@@ -44,10 +44,24 @@ def test_rows_of_speed():
 
 def test_rows_without_results():
     empty = NetworkResults("channel", [Result(Run("nengo", "channel", "speed"))], {})
-    for name in ("simulation", "step", "build"):
+    for name in ("simulation", "functions", "step", "build", "first"):
         table = TABLES[name]
         (row,) = table.rows(empty, Choice(("nengo",)))
         assert len(row) == len(table.columns)
+
+
+def test_rows_of_first_results():
+    parts = {"import_cpu_s": 1.0, "build_cpu_s": 0.5, "first_cpu_s": 0.25}
+    run = Run("nengo_dl", "channel", "first", minibatch=1)
+    measured = NetworkResults("channel", [Result(run, [parts])], {})
+    (row,) = TABLES["first"].rows(measured, Choice(()))
+    assert row[1:4] == ["–", "–", "1.75 (1.00 + 0.50 + 0.25)"]
+
+    run = Run("nengo_dl", "chain", "training", minibatch=32)
+    parts = {"build_s": 1, "first_s": 2}
+    measured = NetworkResults("chain", [Result(run, [parts])], {})
+    (row,) = TABLES["first-fit"].rows(measured, Choice(()))
+    assert row[1:] == ["32", "3.0 (1.0 + 2.0)", "–"]
 
 
 def test_rst_table():

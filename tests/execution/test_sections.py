@@ -6,6 +6,7 @@ import pytest
 from nengo.builder.neurons import SimNeurons
 
 import nengo_dl
+from nengo_dl import transform_builders
 from nengo_dl.builder import build_model
 from nengo_dl.config import Settings
 from nengo_dl.execution import engine
@@ -145,14 +146,20 @@ def test_given_values_and_prediction():
 
 
 @pytest.mark.training
-@pytest.mark.parametrize("make", [feedforward, recurrent])
-def test_same_training(make):
+@pytest.mark.parametrize(
+    "make, jit_compile",
+    [(feedforward, False), (recurrent, False), (convolutional, "auto")],
+)
+def test_same_training(make, jit_compile, monkeypatch):
+    # a convolution that XLA does not compile, between neurons that it could compile
+    monkeypatch.setattr(transform_builders, "MAX_XLA_ELEMENTS", 0)
     results = []
     for layerwise in (True, False):
         net = build(make)
         with net:
-            nengo_dl.configure_settings(layerwise=layerwise, jit_compile=False)
+            nengo_dl.configure_settings(layerwise=layerwise, jit_compile=jit_compile)
         target = net.all[-1]
+        targets = (2, 20, target.size_in)
         rng = np.random.RandomState(0)
         inputs = rng.uniform(-1, 1, (2, 20, net.all_nodes[0].size_out))
         with nengo_dl.Simulator(
@@ -160,7 +167,7 @@ def test_same_training(make):
         ) as sim:
             sim.compile("sgd", loss={target: "mse"})
             history = sim.fit(
-                inputs, {target: rng.uniform(-1, 1, (2, 20, 1))}, epochs=2, verbose=0
+                inputs, {target: rng.uniform(-1, 1, targets)}, epochs=2, verbose=0
             )
             weights = [v.numpy().ravel() for v in sim.keras_model.trainable_weights]
         results.append([history.history["loss"], np.sort(np.concatenate(weights))])

@@ -1,11 +1,19 @@
-"""What is left of a simulator when it is closed: nothing, as of `nengo.Simulator`."""
+"""
+The memory that a simulator takes.
+
+Weights are held once, and stay sparse where they are sparse; nothing is left of a
+simulator when it is closed, as of `nengo.Simulator`.
+"""
 
 import gc
+import tracemalloc
 import weakref
 
 import nengo
 import numpy as np
 import pytest
+
+from nengo_dl.benchmarks.worker import peak_mib
 
 
 class OwnNeurons(nengo.RectifiedLinear):
@@ -98,3 +106,52 @@ def test_nothing_is_left_of_a_closed_simulator(add, use, Simulator):
     del sim
     gc.collect()
     assert [ref() for ref in refs] == [None, None]
+
+
+def sparse_transform():
+    """Two nonzero weights for every one of 50,000 neurons."""
+    n, rng = 50_000, np.random.RandomState(0)
+    indices = rng.randint(n, size=(2 * n, 2))
+    return nengo.Sparse((n, n), indices=indices, init=rng.uniform(size=2 * n))
+
+
+def convolution():
+    return nengo.Convolution(4, (120, 120, 4), padding="same")
+
+
+@pytest.mark.parametrize("make", [sparse_transform, convolution])
+def test_transforms_are_never_dense(make, Simulator):
+    transform = make()
+    assert 4 * transform.size_in * transform.size_out > 9 * 1024**3  # bytes
+    with nengo.Network(seed=0) as net:
+        pre = nengo.Node(np.linspace(0, 1, transform.size_in))
+        post = nengo.Node(size_in=transform.size_out)
+        nengo.Connection(pre, post, transform=transform, synapse=0.005)
+        probe = nengo.Probe(post[::100])
+    with nengo.Simulator(net, progress_bar=False) as reference:
+        reference.run_steps(5)
+    before = peak_mib() or 0
+    with Simulator(net, minibatch_size=2, unroll_simulation=1) as sim:
+        sim.run_steps(5)
+        for output in sim.data[probe]:
+            np.testing.assert_allclose(output, reference.data[probe], atol=1e-6)
+    assert (peak_mib() or 0) - before < 2000
+
+
+def test_arrays_of_weights(Simulator):
+    """NumPy holds the array of the model, and one more for a moment."""
+    n = 1500
+    with nengo.Network(seed=0) as net:
+        pre = nengo.Node(np.ones(n))
+        post = nengo.Node(size_in=n)
+        weights = np.eye(n, dtype="float32")
+        nengo.Connection(pre, post, transform=weights, synapse=None)
+    Simulator(net).close()  # whatever is held for good
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        with Simulator(net):
+            _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak - before < 2.7 * weights.nbytes
