@@ -109,8 +109,11 @@ def choose_sections(
 def is_heavy(op: Operator, minibatch_size: int) -> bool:
     """Return whether an operator is worth a batch."""
     n = n_products(op)
-    if n < MIN_HEAVY or isinstance(op, CONVOLUTIONS):
-        return n >= MIN_HEAVY
+    if n < MIN_HEAVY:
+        return False
+    if isinstance(op, CONVOLUTIONS):
+        # (one product for each number is cheap beside keeping it: biases of channels)
+        return n > op.Y.size
     moved = sum(s.size for s in op.all_signals if is_minibatched(s))
     return n >= MIN_INTENSITY * minibatch_size * moved
 
