@@ -181,7 +181,7 @@ def test_biases_without_training():
     ]
     options = {"inference_only": True, "scale_firing_rates": 5}
     converter = check_branches((4, 5, 2), layers, **options)
-    first = converter.net.ensembles[0]
+    first = converter.layers[converter.model.outputs[0]].ensemble
     bias = keras.ops.convert_to_numpy(layers[0].bias)
     np.testing.assert_allclose(first.bias, np.tile(5 * bias, 12), rtol=1e-6)
     assert not [node for node in converter.net.nodes if "image" in node.label]
