@@ -80,8 +80,8 @@ class ConvIncBuilder(OverwritingBuilder):
         self._has_warned = False
 
     def runs_faster_in_xla(self, cpu_only: bool, minibatch_size: int) -> bool:
-        """Say whether the convolution is small or depthwise, or runs on a GPU."""
-        if self.is_depthwise:
+        """Say whether the convolution is small or consists of products, or on a GPU."""
+        if self.is_products:
             return True
         shape = self.conv.input_shape if self.is_transpose else self.conv.output_shape
         patch = math.prod(self.conv.kernel_size) * max(
@@ -91,11 +91,17 @@ class ConvIncBuilder(OverwritingBuilder):
         return not cpu_only or n_elements <= MAX_XLA_ELEMENTS
 
     @property
-    def is_depthwise(self) -> bool:
-        """Whether every channel is convolved for itself: sums of a few products."""
-        return not self.is_transpose and (
-            1 < self.conv.groups == self.conv.input_shape.n_channels
-        )
+    def is_products(self) -> bool:
+        """
+        Whether an output is a sum of a few products: every channel is for itself.
+
+        A single channel is as well, with a kernel of one element (an image multiplied
+        with a number for every filter, as are the biases of channels).
+        """
+        groups, n_channels = self.conv.groups, self.conv.input_shape.n_channels
+        if self.is_transpose or groups < n_channels:
+            return False
+        return groups > 1 or math.prod(self.conv.kernel_size) == 1
 
     def build_pre(self, signals: SignalDict, config: BuildConfig) -> None:
         """Find ``W``, ``X`` and ``Y``, and choose the order of the axes."""
@@ -103,7 +109,7 @@ class ConvIncBuilder(OverwritingBuilder):
         self.mode = write_mode(self.ops[0], self.ops[0].Y)
         # TensorFlow computes convolutions with channels first on GPUs only
         self.swaps_axes = not self.conv.channels_last and (
-            config.cpu_only or self.conv.groups > 1
+            config.cpu_only or self.conv.groups > 1 or self.is_products
         )
         if config.cpu_only and self.swaps_axes:
             self._warn_about_channels()
@@ -137,6 +143,9 @@ class ConvIncBuilder(OverwritingBuilder):
             X = tf.transpose(X, (0, *range(2, n + 2), 1))
         W = self._merged_kernel(signals.gather(self.W))
         Y = self._convolve(X, W)
+        if self.is_products and self.conv.groups == 1:
+            # where it is used, it would be computed by loops that are not vectorized
+            Y = signals.materialize(Y)
         Y = tf.reshape(self._separate(Y), (X.shape[0], *self.Y.shape))
         signals.scatter(self.Y, Y, mode=self.mode)
 
@@ -165,7 +174,7 @@ class ConvIncBuilder(OverwritingBuilder):
             return tf.nn.conv_transpose(
                 X, W, (X.shape[0], *shape), strides, padding, data_format
             )
-        if self.conv.groups > 1:
+        if self.conv.groups > 1 or self.is_products:
             return grouped_convolution(X, W, strides, padding, self.conv.groups)
         return tf.nn.convolution(X, W, strides, padding, data_format)
 

@@ -116,6 +116,26 @@ def test_transposed_convolution(channels_last, padding, n_axes):
 
 @ignores_channels_first
 @layouts
+@pytest.mark.parametrize("stride", [1, 2])
+def test_biases_of_channels(channels_last, stride):
+    """One channel, and a kernel of one element: outer products."""
+    shape = (7, 5, 1) if channels_last else (1, 7, 5)
+    conv = Convolution(
+        3,
+        shape,
+        kernel_size=(1, 1),
+        strides=(stride, 1),
+        channels_last=channels_last,
+    )
+    for op, n_ops in itertools.product((ConvInc, ConvSet), (1, 2)):
+        ops = make_ops(op, [conv] * n_ops)
+        assert ConvIncBuilder(ops).is_products
+        check(ops, minibatch_sizes=(3,))
+        check(ops, minibatch_sizes=(3,), cpu_only=False)
+
+
+@ignores_channels_first
+@layouts
 @pytest.mark.parametrize(
     "op, conv",
     [

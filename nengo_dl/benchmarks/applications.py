@@ -49,6 +49,9 @@ N_COMPARED = 2
 
 BIAS_DEVIATION = 0.1
 
+TOLERANCE = 1e-4
+"""Largest error for which a network counts as verified; see `largest_error`."""
+
 COLUMNS = (
     "network",
     "size",
@@ -59,6 +62,7 @@ COLUMNS = (
     "next run",
     "memory",
     "largest error",
+    "verified",
     "falls back",
 )
 
@@ -174,8 +178,42 @@ def largest_error(values: np.ndarray, expected: np.ndarray) -> float:
         ``max |values - expected| / max |expected - mean(expected)|``, where the mean is
         over images.
     """
-    spread = np.abs(expected - expected.mean(axis=0)).max()
-    return float(np.abs(values - expected).max() / spread)
+    return float(np.abs(values - expected).max() / spread_of(expected))
+
+
+def spread_of(expected: np.ndarray) -> float:
+    """Return how much outputs differ between images; see `largest_error`."""
+    return float(np.abs(expected - expected.mean(axis=0)).max())
+
+
+def convert(model: keras.Model) -> nengo_dl.Converter:
+    """Convert a network, without warnings of what falls back."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "(?s).*alling back to")
+        return nengo_dl.Converter(model, inference_only=True, max_to_avg_pool=True)
+
+
+def is_verified(converter: nengo_dl.Converter, images: np.ndarray, atol: float) -> bool:
+    """
+    Return whether `nengo_dl.Converter.verify` finds no difference.
+
+    Parameters
+    ----------
+    converter : nengo_dl.Converter
+        A converted network. If maxima have become averages, its model with averages is
+        converted anew: ``verify`` compares with the model as it is.
+    images : (n_images, ...) array
+        Images to compare the outputs for.
+    atol : float
+        How much outputs may differ.
+    """
+    averages = with_average_pooling(converter.model)
+    if averages is not converter.model:
+        converter = convert(averages)
+    try:
+        return converter.verify(inputs=images, atol=atol, rtol=0)
+    except ValueError:
+        return False
 
 
 def measure_application(name: str, size: int, **kwargs: Any) -> dict[str, Any]:
@@ -191,16 +229,16 @@ def measure_application(name: str, size: int, **kwargs: Any) -> dict[str, Any]:
     -------
     figures : dict
         Seconds of the processor (``"convert"``, ``"build"``, ``"first_run"``,
-        ``"next_run"``), ``"memory"`` of the process in MB, ``"error"`` (see
-        `largest_error`), ``"weights"`` (their number), and ``"fallbacks"``, what fell
-        back and why.
+        ``"next_run"``), ``"memory"`` of the process until then in MB, ``"error"`` (see
+        `largest_error`), ``"verified"`` (see `is_verified`), ``"weights"`` (their
+        number), and ``"fallbacks"``, what fell back and why.
     """
     model, images = make_application(name, size, **kwargs)
-    expected = with_average_pooling(model)(images, training=False)
+    expected = keras.ops.convert_to_numpy(
+        with_average_pooling(model)(images, training=False)
+    )
     times = [time.process_time()]
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "(?s).*alling back to")
-        converter = nengo_dl.Converter(model, inference_only=True, max_to_avg_pool=True)
+    converter = convert(model)
     times.append(time.process_time())
     with nengo_dl.Simulator(
         converter.net,
@@ -214,17 +252,16 @@ def measure_application(name: str, size: int, **kwargs: Any) -> dict[str, Any]:
             values = sim.predict(data)
             times.append(time.process_time())
     output = values[converter.outputs[model.output]]
-    convert, build, first_run, next_run = np.diff(times)
+    convert_time, build, first_run, next_run = np.diff(times)
     return {
         "weights": model.count_params(),
-        "convert": convert,
+        "convert": convert_time,
         "build": build,
         "first_run": first_run,
         "next_run": next_run,
         "memory": peak_memory(),
-        "error": largest_error(
-            output.reshape((len(images), -1)), keras.ops.convert_to_numpy(expected)
-        ),
+        "error": largest_error(output.reshape((len(images), -1)), expected),
+        "verified": is_verified(converter, images, TOLERANCE * spread_of(expected)),
         "fallbacks": fallbacks(converter),
     }
 
@@ -292,6 +329,7 @@ def table_row(name: str, size: int, figures: dict[str, Any]) -> list[str]:
         *times,
         f"{figures['memory'] / 1e3:.1f} GB",
         f"{figures['error']:.1e}",
+        "yes" if figures["verified"] else "no",
         ", ".join(text.split(":")[0] for text in figures["fallbacks"]) or "–",
     ]
 

@@ -53,7 +53,9 @@ class Converter(Conversion):
     inference_only : bool
         Whether conversions are allowed that are right as long as the network is not
         trained, such as that of BatchNormalization; the network is then configured
-        with ``inference_only=True``.
+        with ``inference_only=True``. Neurons of convolutions have the biases of their
+        channels themselves, which is faster; files of parameters
+        (`.Simulator.save_params`) then fit such networks only.
     max_to_avg_pool : bool
         Whether to take averages in place of maxima in pooling layers.
     split_shared_weights : bool
@@ -89,7 +91,8 @@ class Converter(Conversion):
     inputs : KerasTensorDict
         The Node of every input of the model.
     outputs : KerasTensorDict
-        The Probe of every output of the model.
+        The Probe of every output of the model; its label is the name of the layer, as
+        in ``model.output_names``.
     layers : KerasTensorDict
         The object that represents a layer, or a tensor of the model.
     neurons : dict of {tuple of Call: nengo.ensemble.Neurons}
@@ -224,10 +227,11 @@ class Converter(Conversion):
         self.layers = self.convert_graph(self.graph, nodes, self.model)
         for tensor, node in zip(self.graph.inputs, nodes):
             self.inputs.add([tensor], node)
-        for tensor in self.graph.outputs:
-            obj = self.layers[tensor]
-            synapse = self.synapse_from(obj)
-            self.outputs.add([tensor], nengo.Probe(obj, synapse=synapse))
+        for tensor, name in zip(self.graph.outputs, self.model.output_names):
+            if tensor not in self.outputs:  # a model may have an output twice
+                obj = self.layers[tensor]
+                probe = nengo.Probe(obj, synapse=self.synapse_from(obj), label=name)
+                self.outputs.add([tensor], probe)
         self._net.inputs, self._net.outputs = self.inputs, self.outputs
         self._net.layers = self.layers
 

@@ -301,13 +301,13 @@ class LayerConverter:
         ).neurons
         if biases is None:
             self.set_trainable(neurons, False)
-        elif scale != 1:
+        if scale != 1:
             self._set_parameter_scale(neurons, scale)
         return neurons
 
     @staticmethod
     def _set_parameter_scale(neurons: nengo.ensemble.Neurons, scale: float) -> None:
-        """Say that files of parameters have the biases of the Keras model."""
+        """Say that files have the gains and biases of the Keras model."""
         config = nengo.Network.context[-1].config
         if "parameter_scale" not in config[nengo.ensemble.Neurons].extra_params:
             configure_settings(parameter_scale=None)

@@ -109,9 +109,13 @@ def choose_sections(
 def is_heavy(op: Operator, minibatch_size: int) -> bool:
     """Return whether an operator is worth a batch."""
     n = n_products(op)
-    is_convolution = isinstance(op, CONVOLUTIONS) or _hidden_work(op).n_convolved
-    if n < MIN_HEAVY or is_convolution:
-        return n >= MIN_HEAVY
+    if n < MIN_HEAVY:
+        return False
+    if isinstance(op, CONVOLUTIONS):
+        # (one product for each number is cheap beside keeping it: biases of channels)
+        return n > op.Y.size
+    if _hidden_work(op).n_convolved:
+        return True
     moved = sum(s.size for s in op.all_signals if is_minibatched(s))
     return n >= MIN_INTENSITY * minibatch_size * moved
 

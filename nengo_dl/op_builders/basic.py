@@ -23,7 +23,10 @@ from nengo_dl.op_builders.base import (
     gather_batch,
     write_mode,
 )
-from nengo_dl.signals import SignalDict, row_access
+from nengo_dl.signals import SignalDict, TensorSignal, row_access
+
+# Copies of so many elements each (on average) are not put side by side first.
+MIN_ALONE = 2**10
 
 
 @Builder.register(TimeUpdate)
@@ -155,13 +158,22 @@ class CopyBuilder(OverwritingBuilder):
             targets.append(dst)
         self.mode = write_mode(self.ops[0], self.ops[0].dst)
         self.shapes_agree = all(s.shape == d.shape for s, d in zip(sources, targets))
-        # many slices, such as columns of a matrix, are easier to read and write alone
-        are_simple = all(
-            len(place.pieces) <= row_access.MAX_SLICES for place in sources + targets
-        )
-        if self.shapes_agree and are_simple:
+        if self.shapes_agree and not self._are_better_alone(signals, sources, targets):
             sources, targets = [signals.combine(sources)], [signals.combine(targets)]
         self.pairs = list(zip(sources, targets))
+
+    @staticmethod
+    def _are_better_alone(
+        signals: SignalDict, sources: list[TensorSignal], targets: list[TensorSignal]
+    ) -> bool:
+        """Return whether to read and write each copy for itself."""
+        # many slices, such as columns of a matrix
+        if any(len(p.pieces) > row_access.MAX_SLICES for p in sources + targets):
+            return True
+        # large arrays that are no neighbours, which would be put side by side first
+        places = signals.combine(sources), signals.combine(targets)
+        n_pieces = max(len(place.pieces) for place in places)
+        return n_pieces >= len(sources) and places[1].size >= MIN_ALONE * n_pieces
 
     def build_step(self, signals: SignalDict) -> None:
         """Copy the elements."""

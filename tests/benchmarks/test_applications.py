@@ -5,7 +5,9 @@ import pytest
 from nengo_dl import benchmarks
 from nengo_dl.benchmarks.applications import (
     COLUMNS,
+    convert,
     fallbacks,
+    is_verified,
     largest_error,
     make_application,
     measure_in_process,
@@ -67,6 +69,20 @@ def test_largest_error():
     assert largest_error(expected + [[0, 0.5], [0, 0]], expected) == 0.25
 
 
+def test_verified(rng):
+    """Against averages, where the network has averages in place of maxima."""
+    images = rng.uniform(-1, 1, (2, 4, 4, 3))
+    assert is_verified(convert(small_model()), images, atol=1e-5)
+
+    inp = keras.Input((3,))
+    converter = convert(keras.Model(inp, keras.layers.Dense(2, use_bias=False)(inp)))
+    (conn,) = converter.net.connections
+    conn.transform = conn.transform.init + [[0, 0, 0], [0, 0, 0.1]]
+    x = np.ones((1, 3))
+    assert is_verified(converter, x, atol=0.11)
+    assert not is_verified(converter, x, atol=0.09)
+
+
 def test_fallbacks():
     inp = keras.Input((3,))
     x = keras.layers.Multiply()([inp, inp])
@@ -82,10 +98,11 @@ def test_fallbacks():
 def test_table_rows():
     figures = dict.fromkeys(("convert", "build", "first_run", "next_run"), 1.25)
     figures |= {"weights": 3_540_000, "memory": 1120.0, "error": 3e-5}
+    figures["verified"] = False
     figures["fallbacks"] = ["9 Multiply: it multiplies", "2 Lambda: unknown"]
     row = table_row("VGG16", 32, figures)
     assert row[:3] == ["VGG16", "32", "3.5 M"]
-    assert row[-3:] == ["1.1 GB", "3.0e-05", "9 Multiply, 2 Lambda"]
+    assert row[-4:] == ["1.1 GB", "3.0e-05", "no", "9 Multiply, 2 Lambda"]
     assert table_row("VGG16", 32, {**figures, "fallbacks": []})[-1] == "–"
     failed = table_row("VGG16", 32, {"failed": "took longer than 1 s"})
     assert failed[-1] == "took longer than 1 s"

@@ -106,9 +106,13 @@ def test_outputs_from_everywhere():
     tensors = [x]
     for _ in range(3):
         tensors.append(layer(keras.layers.Rescaling(-1.5, 0.3)(tensors[-1])))
-    total = keras.layers.Add()([tensors[1], tensors[3]])
+    total = keras.layers.Add(name="add")([tensors[1], tensors[3]])
     model = keras.Model(x, [*tensors[1:], total, tensors[2]])
-    check(model)
+    converter = check(model)
+    # one Probe for what is an output twice; each has a name
+    assert len(converter.net.probes) == 4
+    labels = [probe.label for probe in converter.net.probes]
+    assert labels == [*[layer.name] * 3, "add"]
     with pytest.raises(KeyError, match="has been called multiple times"):
         Converter(model).layers[layer]
 
@@ -163,6 +167,31 @@ def test_labels():
     converter = Converter(two_layers())
     assert [node.label for node in converter.net.nodes][0] == "x"
     assert [ensemble.label for ensemble in converter.net.ensembles] == ["hidden.0"]
+    assert [probe.label for probe in converter.net.probes] == ["output"]
+
+
+def test_results_by_name():
+    """Losses and metrics have the names that the outputs have in Keras."""
+    converter = Converter(two_layers())
+    with nengo_dl.Simulator(converter.net, progress_bar=False) as sim:
+        sim.compile(loss={"output": "mse"})
+        x, y = {"x": np.ones((1, 1, 4))}, {"output": np.ones((1, 1, 3))}
+        assert set(sim.evaluate(x, y, verbose=0)) == {"loss", "output_loss"}
+
+
+def test_seed():
+    """Of the network that was made, as of any network."""
+    swaps = {"relu": nengo.SpikingRectifiedLinear()}
+    converter = Converter(two_layers(), swap_activations=swaps)
+    assert converter.net.seed is None
+    (ensemble,) = converter.net.ensembles
+    voltages = []
+    for seed in (0, 0, 1):
+        converter.net.seed = seed
+        with nengo.Simulator(converter.net, progress_bar=False) as sim:
+            voltages.append(sim.signals[sim.model.sig[ensemble.neurons]["voltage"]])
+    assert np.array_equal(voltages[0], voltages[1])
+    assert not np.array_equal(voltages[0], voltages[2])
 
 
 def test_synapse():

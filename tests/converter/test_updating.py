@@ -21,11 +21,11 @@ L = keras.layers
 
 @pytest.fixture(scope="module")
 def model():
-    """Returns a model with neurons, a TensorNode, and normalization."""
+    """Returns a model with neurons, of biases and without, and normalization."""
     keras.utils.set_random_seed(1)
     inp = keras.Input((4,))
     x = L.Dense(5, activation="relu", bias_initializer="uniform")(inp)
-    x = L.BatchNormalization()(x)
+    x = L.ReLU()(L.BatchNormalization()(x))
     return keras.Model(inp, [L.Dense(3, activation="relu")(x), L.Dense(2)(x)])
 
 

@@ -1,6 +1,10 @@
+import nengo
+import numpy as np
 import pytest
 from graph.literal_graphs import MergingBuilder, Op, OtherOp, signal
 from nengo.builder.operator import DotInc, Reset
+from nengo.builder.signal import Signal
+from nengo.builder.transforms import ConvInc
 from nengo.exceptions import BuildError
 
 from nengo_dl.builder import Work
@@ -204,6 +208,17 @@ def test_choice():
     assert is_heavy(ops[2], 1) and not is_heavy(ops[2], 16)
     assert chosen(minibatch_size=16) == 0
     assert chosen(True, minibatch_size=16) == 2
+
+
+def test_outer_products_are_not_heavy():
+    """Convolutions with one product for each number, such as biases of channels."""
+    for kernel_size, heavy in ((1, False), (2, True)):
+        conv = nengo.Convolution(64, (500, 1), kernel_size=(kernel_size,), strides=(1,))
+        signals = (
+            Signal(np.zeros(shape))
+            for shape in (conv.kernel_shape, conv.size_in, conv.size_out)
+        )
+        assert is_heavy(ConvInc(*signals, conv), 1) == heavy
 
 
 def test_steps_at_once():

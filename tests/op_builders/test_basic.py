@@ -19,6 +19,7 @@ from nengo.exceptions import BuildError
 from nengo_dl.builder import Builder
 from nengo_dl.graph.joining import JoinColumns
 from nengo_dl.graph.operators import ResetInc, reset_to
+from nengo_dl.op_builders.basic import MIN_ALONE
 
 jit = pytest.mark.parametrize("jit_compile", [False, True])
 
@@ -104,6 +105,17 @@ def test_merged_copies(jit_compile):
         jit_compile=jit_compile,
     )
     check([Copy(signal(1), signal(3)), Copy(signal(2), signal(2))])
+
+
+@pytest.mark.parametrize("n, are_alone", [(MIN_ALONE, True), (5, False)])
+def test_large_copies_are_not_put_side_by_side(n, are_alone):
+    source, target = signal(3 * n), signal(n)
+    ops = [Copy(source[i : i + n], target, inc=True) for i in (0, 2 * n)]
+    check(ops)
+    step = make_step(ops, 2)
+    step.start({})
+    (build,) = step.builder.op_builds.values()
+    assert len(build.pairs) == (2 if are_alone else 1)
 
 
 def test_many_increments_of_one_signal():
