@@ -62,6 +62,7 @@ nb_execution_mode = os.environ.get("NOTEBOOKS", "force")
 nb_execution_raise_on_error = True
 nb_execution_in_temp = True
 nb_execution_timeout = 300
+nb_output_stderr = "remove"  # the log of TensorFlow, with numbers of processes
 myst_enable_extensions = ["dollarmath"]
 
 # -- HTML -----------------------------------------------------------------------------

@@ -5,13 +5,19 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
-import textwrap
 from pathlib import Path
+from unittest import mock
 
+import keras
+import nengo
+import numpy as np
 import pytest
+import tensorflow as tf
+from code_blocks import blocks_of
 from test_public_names import MODULES
 
 import nengo_dl
+from nengo_dl.graph.increments import INCREMENTS
 
 PACKAGE = Path(nengo_dl.__file__).parent
 REFERENCE = PACKAGE.parent / "docs" / "reference"
@@ -171,20 +177,73 @@ def test_wrong_parameters_are_found(doc, wrong):
     assert (found and sorted(found)) == (wrong and sorted(wrong))
 
 
-def test_code_is_python():
-    """Examples in docstrings can be compiled."""
-    docs = [obj.__doc__ for obj in OBJECTS.values()]
-    docs += [method.__doc__ for method, _ in METHODS.values()]
-    blocks = [
-        block
-        for doc in filter(None, docs)
-        for block in re.findall(
-            r"code-block:: python\n\n((?:   .*\n|\n)+)", inspect.cleandoc(doc)
-        )
-    ]
-    assert len(blocks) > 2
-    for block in blocks:
-        compile(textwrap.dedent(block), "docstring", "exec")
+# -- code -----------------------------------------------------------------------------
+
+NODES = "first, second, x = [nengo.Node(size_in=10) for _ in range(3)]"
+MODEL = """
+inp = keras.Input((3,))
+model = keras.Model(inp, keras.layers.ReLU()(inp))
+x = np.ones((1, 1, 3))
+"""
+ENSEMBLE = """
+node = nengo.Node([0.0])
+nengo.Connection(node, nengo.Ensemble(5, 1, seed=0))
+sim = nengo_dl.Simulator(net, progress_bar=False)
+images = np.ones((1, 5, 1))
+"""
+FUNCTION = """
+x = tf.ones(2)
+def func(x):
+    raise IndexError
+"""
+OPERATOR = """
+class DotInc(nengo.builder.Operator):
+    pass
+"""
+
+# What stands before the code of a docstring, and what is true after it.
+AROUND_CODE = {
+    "converter.Converter": (MODEL, "sim.closed"),
+    "efficiency.measure": (ENSEMBLE, "len(report.ensembles) == 1"),
+    "graph_optimizer.SettingOperator": (OPERATOR, "DotInc in INCREMENTS"),
+    "tensor_node.Layer": (NODES, "x is node and x.size_out == 10"),
+    "tensor_node.TensorNode": (NODES, "node.size_out == 10"),
+    "utils.ErrorBox": (FUNCTION, IndexError),
+}
+
+
+def python_in(doc):
+    """Return the code of the blocks of Python in a docstring."""
+    blocks = blocks_of(inspect.cleandoc(doc or ""))
+    return [block.code for block in blocks if block.is_python]
+
+
+def test_all_code_is_run():
+    docs = {name: obj.__doc__ for name, obj in OBJECTS.items()}
+    docs.update({name: method.__doc__ for name, (method, _) in METHODS.items()})
+    assert {name for name, doc in docs.items() if python_in(doc)} == set(AROUND_CODE)
+
+
+@pytest.mark.parametrize("name", AROUND_CODE)
+def test_code(name):
+    before, after = AROUND_CODE[name]
+    module = inspect.getmodule(OBJECTS[name])
+    names = {"keras": keras, "nengo": nengo, "nengo_dl": nengo_dl, "tf": tf, "np": np}
+    with mock.patch.dict(INCREMENTS), nengo.Network() as net:
+        namespace = {**vars(module), **names, "net": net, "INCREMENTS": INCREMENTS}
+        exec(before, namespace)
+        code = "\n".join(python_in(OBJECTS[name].__doc__))
+        if not isinstance(after, str):
+            with pytest.raises(after):
+                exec(code, namespace)
+            return
+        exec(code, namespace)
+        assert eval(after, namespace)
+        if "sim" in namespace:
+            namespace["sim"].close()
+
+
+# -- the reference --------------------------------------------------------------------
 
 
 def test_reference_is_complete():
