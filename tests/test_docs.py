@@ -55,6 +55,7 @@ WITHOUT_CODE = [
 # On the page of errors.
 MESSAGES_OF_OTHERS = {
     "You must call compile",
+    "must have rank (ndim) target.ndim - 1",
     "type object 'Ensemble' has no attribute 'trainable'",
 }
 
