@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 import re
+import textwrap
 from pathlib import Path
 from unittest import mock
 
@@ -36,6 +38,9 @@ TITLES = {
 
 # What takes keyword arguments that its docstring names one by one.
 BY_KEYWORD = {"config.configure_settings"}
+
+# Methods without a body.
+RAISED_BY_BASES = {"NotImplementedError"}
 
 
 def sections_of(doc):
@@ -72,7 +77,16 @@ def public_objects():
     for module in PUBLIC_MODULES:
         namespace = importlib.import_module(f"nengo_dl.{module}")
         names = [*getattr(namespace, "__all__", ()), *MODULES.get(module, ())]
-        for name in names or [n for n in vars(namespace) if not n.startswith("_")]:
+        # what is defined in a module without `__all__` is public as well
+        own = namespace.__name__ if names else "nengo_dl"
+        names += [
+            name
+            for name, obj in vars(namespace).items()
+            if not name.startswith("_")
+            and not hasattr(namespace, "__all__")
+            and str(getattr(obj, "__module__", "")).startswith(own)
+        ]
+        for name in names:
             obj = getattr(namespace, name)
             is_ours = getattr(obj, "__module__", "").startswith("nengo_dl")
             if is_ours and callable(obj) and id(obj) not in seen:
@@ -175,6 +189,67 @@ def test_parameters():
 def test_wrong_parameters_are_found(doc, wrong):
     found = wrong_parameters("add", lambda x, y: x + y, doc)
     assert (found and sorted(found)) == (wrong and sorted(wrong))
+
+
+def raised(function):
+    """Return the names of the errors that a function raises itself."""
+    (definition,) = ast.parse(textwrap.dedent(inspect.getsource(function))).body
+    nodes, inner = list(ast.walk(definition)), set()
+    for node in nodes[1:]:
+        if isinstance(node, ast.FunctionDef | ast.Lambda):
+            inner.update(ast.walk(node))
+    calls = [n.exc.func for n in nodes if is_raise(n) and n not in inner]
+    return {ast.unparse(call).rpartition(".")[2] for call in calls}
+
+
+def is_written(function):
+    """Return whether a function stands in a file, unlike those of data classes."""
+    return inspect.isfunction(function) and not function.__code__.co_filename[0] == "<"
+
+
+def is_raise(node):
+    return isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call)
+
+
+def test_errors():
+    """
+    Sections of errors have what functions, methods and ``__init__`` raise themselves.
+
+    And what Nengo's parameters raise, if a class has any.
+    """
+    functions = [(name, f, inspect.getdoc(f)) for name, f in FUNCTIONS.items()]
+    functions += [(n, f, inspect.getdoc(f)) for n, (f, o) in METHODS.items() if not o]
+    functions += [
+        (name, vars(cls)[constructor], cls.__doc__)
+        for name, cls in CLASSES.items()
+        for constructor in ("__init__", "__post_init__")
+        if cls.__doc__ and is_written(vars(cls).get(constructor))
+    ]
+    missing = [
+        f"{name}: {error}"
+        for name, function, doc in functions
+        for error in raised(inspect.unwrap(function)) - RAISED_BY_BASES
+        if error[0].isupper() and error not in sections_of(doc).get("Raises", "")
+    ]
+    missing += [
+        f"{name}: ValidationError"
+        for name, cls in CLASSES.items()
+        if any(isinstance(v, nengo.params.Parameter) for v in vars(cls).values())
+        if "ValidationError" not in sections_of(cls.__doc__).get("Raises", "")
+    ]
+    assert missing == []
+
+
+def test_raised_errors_are_found():
+    def function():
+        def inner():
+            raise KeyError("not of the function")
+
+        if inner:
+            raise nengo.exceptions.BuildError("of the function")
+        raise inner
+
+    assert raised(function) == {"BuildError"}
 
 
 # -- code -----------------------------------------------------------------------------

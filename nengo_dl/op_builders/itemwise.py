@@ -158,6 +158,11 @@ class ItemwiseCalls:
         -------
         outputs : list of (minibatch_size, n, ...) array
             What they write; one empty array if that is nothing.
+
+        Raises
+        ------
+        nengo.exceptions.SimulationError
+            If there are no functions yet, as ``build_post`` has not been called.
         """
         n_items = len(self.functions)
         if n_items == 0:
