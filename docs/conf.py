@@ -52,6 +52,7 @@ nitpick_ignore_regex = [
 default_role = "py:obj"
 add_module_names = False
 autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True  # `np.random`, not where it is on this machine
 autodoc_typehints = "none"  # docstrings have the types, with shapes
 numpydoc_show_class_members = False
 
