@@ -52,6 +52,7 @@ nitpick_ignore_regex = [
 default_role = "py:obj"
 add_module_names = False
 autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True  # `np.random`, not where it is on this machine
 autodoc_typehints = "none"  # docstrings have the types, with shapes
 numpydoc_show_class_members = False
 
@@ -62,6 +63,7 @@ nb_execution_mode = os.environ.get("NOTEBOOKS", "force")
 nb_execution_raise_on_error = True
 nb_execution_in_temp = True
 nb_execution_timeout = 300
+nb_output_stderr = "remove"  # the log of TensorFlow, with numbers of processes
 myst_enable_extensions = ["dollarmath"]
 
 # -- HTML -----------------------------------------------------------------------------

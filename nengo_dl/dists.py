@@ -34,6 +34,11 @@ class TruncatedNormal(Distribution):
         samples is smaller.
     limit : float, optional
         Largest distance from the mean (positive). Defaults to ``2 * stddev``.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If a parameter is not of the kind that is described.
     """
 
     mean: Any = RealParam("mean")
@@ -107,6 +112,11 @@ class VarianceScaling(Distribution):
     distribution : {"uniform", "normal"}
         Uniform on :math:`\pm \sqrt{3 v}`, or a `.TruncatedNormal` with standard
         deviation :math:`\sqrt v` and limit :math:`2 \sqrt v`.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If a parameter is not of the kind that is described.
     """
 
     scale: Any = RealParam("scale", low=0)
@@ -168,6 +178,11 @@ class Glorot(VarianceScaling):
     distribution : {"uniform", "normal"}
         As in `.VarianceScaling`.
 
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If a parameter is not of the kind that is described.
+
     References
     ----------
     .. [1] Glorot, X., & Bengio, Y. (2010). Understanding the difficulty of training
@@ -191,6 +206,11 @@ class He(VarianceScaling):
         Factor on the standard deviation (not negative).
     distribution : {"normal", "uniform"}
         As in `.VarianceScaling`.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If a parameter is not of the kind that is described.
 
     References
     ----------

@@ -215,7 +215,14 @@ class Simulator(KerasMethods, ParameterMethods):
 
     @property
     def tensor_graph(self) -> TensorGraph:
-        """The compiled network."""
+        """
+        The compiled network.
+
+        Raises
+        ------
+        nengo.exceptions.SimulatorClosed
+            If the simulator is closed.
+        """
         if self.closed:
             raise SimulatorClosed(
                 "Cannot access Simulator.tensor_graph: the simulator is closed"
@@ -242,6 +249,11 @@ class Simulator(KerasMethods, ParameterMethods):
         The generator that has drawn the seeds of processes, as `nengo.Simulator` does.
 
         It starts again from `seed` in `reset`.
+
+        Raises
+        ------
+        nengo.exceptions.SimulatorClosed
+            If the simulator is closed.
         """
         if self.closed:
             raise SimulatorClosed(
@@ -577,6 +589,11 @@ class Simulator(KerasMethods, ParameterMethods):
         -------
         times : (n,) array
             In seconds; the first is that of the first step, ``dt``.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If there are both, ``dt`` and ``sample_every``.
         """
         if dt is not None:
             if sample_every is not None:
@@ -671,14 +688,38 @@ class Simulator(KerasMethods, ParameterMethods):
     )
 
     def train(self, *args: Any, **kwargs: Any) -> NoReturn:
-        """Raise an error: the method of NengoDL 2 is called `fit`."""
+        """
+        Raise an error: the method of NengoDL 2 is called `fit`.
+
+        Parameters
+        ----------
+        *args, **kwargs
+            Anything.
+
+        Raises
+        ------
+        nengo.exceptions.SimulationError
+            Always.
+        """
         raise SimulationError(
             "Simulator.train has been deprecated, use Simulator.compile and "
             "Simulator.fit"
         )
 
     def loss(self, *args: Any, **kwargs: Any) -> NoReturn:
-        """Raise an error: the method of NengoDL 2 is called `evaluate`."""
+        """
+        Raise an error: the method of NengoDL 2 is called `evaluate`.
+
+        Parameters
+        ----------
+        *args, **kwargs
+            Anything.
+
+        Raises
+        ------
+        nengo.exceptions.SimulationError
+            Always.
+        """
         raise SimulationError(
             "Simulator.loss has been deprecated, use Simulator.compile and "
             "Simulator.evaluate"

@@ -99,6 +99,11 @@ class TensorGraph(keras.layers.Layer):
         Parameters and state; after `build`.
     tensor_node_layers : list of keras.layers.Layer
         The layers in TensorNodes, whose weights come after the parameters.
+
+    Raises
+    ------
+    nengo.exceptions.BuildError
+        If ``inference_only`` and ``learning_phase`` are both configured to be True.
     """
 
     built: bool
@@ -563,7 +568,19 @@ class TensorGraph(keras.layers.Layer):
         return keeps_state or learns or not all(map(keeps, self.program.probes))
 
     def is_training(self, training: bool | None) -> bool:
-        """Return whether a call simulates the training version of the network."""
+        """
+        Return whether a call simulates the training version of the network.
+
+        Parameters
+        ----------
+        training : bool or None
+            What the call asks for; the setting ``learning_phase`` overrides it.
+
+        Raises
+        ------
+        nengo.exceptions.BuildError
+            If it does, but there is none, as of ``inference_only``.
+        """
         learning_phase = self.program.settings.learning_phase
         is_training = bool(training if learning_phase is None else learning_phase)
         if is_training and self.inference_only:

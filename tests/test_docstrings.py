@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 import re
 import textwrap
 from pathlib import Path
+from unittest import mock
 
+import keras
+import nengo
+import numpy as np
 import pytest
+import tensorflow as tf
+from code_blocks import blocks_of
 from test_public_names import MODULES
 
 import nengo_dl
+from nengo_dl.graph.increments import INCREMENTS
 
 PACKAGE = Path(nengo_dl.__file__).parent
 REFERENCE = PACKAGE.parent / "docs" / "reference"
@@ -30,6 +38,9 @@ TITLES = {
 
 # What takes keyword arguments that its docstring names one by one.
 BY_KEYWORD = {"config.configure_settings"}
+
+# Methods without a body.
+RAISED_BY_BASES = {"NotImplementedError"}
 
 
 def sections_of(doc):
@@ -66,7 +77,16 @@ def public_objects():
     for module in PUBLIC_MODULES:
         namespace = importlib.import_module(f"nengo_dl.{module}")
         names = [*getattr(namespace, "__all__", ()), *MODULES.get(module, ())]
-        for name in names or [n for n in vars(namespace) if not n.startswith("_")]:
+        # what is defined in a module without `__all__` is public as well
+        own = namespace.__name__ if names else "nengo_dl"
+        names += [
+            name
+            for name, obj in vars(namespace).items()
+            if not name.startswith("_")
+            and not hasattr(namespace, "__all__")
+            and str(getattr(obj, "__module__", "")).startswith(own)
+        ]
+        for name in names:
             obj = getattr(namespace, name)
             is_ours = getattr(obj, "__module__", "").startswith("nengo_dl")
             if is_ours and callable(obj) and id(obj) not in seen:
@@ -171,20 +191,134 @@ def test_wrong_parameters_are_found(doc, wrong):
     assert (found and sorted(found)) == (wrong and sorted(wrong))
 
 
-def test_code_is_python():
-    """Examples in docstrings can be compiled."""
-    docs = [obj.__doc__ for obj in OBJECTS.values()]
-    docs += [method.__doc__ for method, _ in METHODS.values()]
-    blocks = [
-        block
-        for doc in filter(None, docs)
-        for block in re.findall(
-            r"code-block:: python\n\n((?:   .*\n|\n)+)", inspect.cleandoc(doc)
-        )
+def raised(function):
+    """Return the names of the errors that a function raises itself."""
+    (definition,) = ast.parse(textwrap.dedent(inspect.getsource(function))).body
+    nodes, inner = list(ast.walk(definition)), set()
+    for node in nodes[1:]:
+        if isinstance(node, ast.FunctionDef | ast.Lambda):
+            inner.update(ast.walk(node))
+    calls = [n.exc.func for n in nodes if is_raise(n) and n not in inner]
+    return {ast.unparse(call).rpartition(".")[2] for call in calls}
+
+
+def is_written(function):
+    """Return whether a function stands in a file, unlike those of data classes."""
+    return inspect.isfunction(function) and not function.__code__.co_filename[0] == "<"
+
+
+def is_raise(node):
+    return isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call)
+
+
+def test_errors():
+    """
+    Sections of errors have what functions, methods and ``__init__`` raise themselves.
+
+    And what Nengo's parameters raise, if a class has any.
+    """
+    functions = [(name, f, inspect.getdoc(f)) for name, f in FUNCTIONS.items()]
+    functions += [(n, f, inspect.getdoc(f)) for n, (f, o) in METHODS.items() if not o]
+    functions += [
+        (name, vars(cls)[constructor], cls.__doc__)
+        for name, cls in CLASSES.items()
+        for constructor in ("__init__", "__post_init__")
+        if cls.__doc__ and is_written(vars(cls).get(constructor))
     ]
-    assert len(blocks) > 2
-    for block in blocks:
-        compile(textwrap.dedent(block), "docstring", "exec")
+    missing = [
+        f"{name}: {error}"
+        for name, function, doc in functions
+        for error in raised(inspect.unwrap(function)) - RAISED_BY_BASES
+        if error[0].isupper() and error not in sections_of(doc).get("Raises", "")
+    ]
+    missing += [
+        f"{name}: ValidationError"
+        for name, cls in CLASSES.items()
+        if any(isinstance(v, nengo.params.Parameter) for v in vars(cls).values())
+        if "ValidationError" not in sections_of(cls.__doc__).get("Raises", "")
+    ]
+    assert missing == []
+
+
+def test_raised_errors_are_found():
+    def function():
+        def inner():
+            raise KeyError("not of the function")
+
+        if inner:
+            raise nengo.exceptions.BuildError("of the function")
+        raise inner
+
+    assert raised(function) == {"BuildError"}
+
+
+# -- code -----------------------------------------------------------------------------
+
+NODES = "first, second, x = [nengo.Node(size_in=10) for _ in range(3)]"
+MODEL = """
+inp = keras.Input((3,))
+model = keras.Model(inp, keras.layers.ReLU()(inp))
+x = np.ones((1, 1, 3))
+"""
+ENSEMBLE = """
+node = nengo.Node([0.0])
+nengo.Connection(node, nengo.Ensemble(5, 1, seed=0))
+sim = nengo_dl.Simulator(net, progress_bar=False)
+images = np.ones((1, 5, 1))
+"""
+FUNCTION = """
+x = tf.ones(2)
+def func(x):
+    raise IndexError
+"""
+OPERATOR = """
+class DotInc(nengo.builder.Operator):
+    pass
+"""
+
+# What stands before the code of a docstring, and what is true after it.
+AROUND_CODE = {
+    "converter.Converter": (MODEL, "sim.closed"),
+    "efficiency.measure": (ENSEMBLE, "len(report.ensembles) == 1"),
+    "graph_optimizer.SettingOperator": (OPERATOR, "DotInc in INCREMENTS"),
+    "tensor_node.Layer": (NODES, "x is node and x.size_out == 10"),
+    "tensor_node.TensorNode": (NODES, "node.size_out == 10"),
+    "utils.ErrorBox": (FUNCTION, IndexError),
+}
+
+
+def python_in(doc):
+    """Return the code of the blocks of Python in a docstring."""
+    blocks = blocks_of(inspect.cleandoc(doc or ""))
+    return [block.code for block in blocks if block.is_python]
+
+
+def test_all_code_is_run():
+    docs = {name: obj.__doc__ for name, obj in OBJECTS.items()}
+    docs.update({name: method.__doc__ for name, (method, _) in METHODS.items()})
+    assert {name for name, doc in docs.items() if python_in(doc)} == set(AROUND_CODE)
+
+
+@pytest.mark.parametrize("name", AROUND_CODE)
+def test_code(name):
+    before, after = AROUND_CODE[name]
+    module = inspect.getmodule(OBJECTS[name])
+    names = {"keras": keras, "nengo": nengo, "nengo_dl": nengo_dl, "tf": tf, "np": np}
+    with mock.patch.dict(INCREMENTS), nengo.Network() as net:
+        namespace = {**vars(module), **names, "net": net, "INCREMENTS": INCREMENTS}
+        exec(before, namespace)
+        code = "\n".join(python_in(OBJECTS[name].__doc__))
+        if not isinstance(after, str):
+            with pytest.raises(after):
+                exec(code, namespace)
+            return
+        exec(code, namespace)
+        assert eval(after, namespace)
+        if "sim" in namespace:
+            namespace["sim"].close()
+
+
+# -- the reference --------------------------------------------------------------------
 
 
 def test_reference_is_complete():

@@ -7,15 +7,27 @@ import re
 import time
 from pathlib import Path
 
+import keras
 import matplotlib.pyplot as plt
 import nengo
 import numpy as np
 import pytest
+import tensorflow as tf
 
 EXAMPLES = Path(__file__).parent.parent / "docs" / "examples"
 NOTEBOOKS = sorted(EXAMPLES.glob("*.ipynb"))
 LARGEST_FILE = 300_000  # bytes
 LONGEST_TIME = 120  # seconds of a processor: a minute on two of them
+
+
+# Notebooks that MNIST fits, and the name of their images.
+WITH_MNIST = {
+    "from-tensorflow": "train_images",
+    "keras-to-snn": "train_images",
+    "lmu": "train_x",
+    "spiking-digits": "train_images",
+    "tensorflow-models": "train_images",
+}
 
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
@@ -114,7 +126,40 @@ def test_stored_outputs(path):
         assert not re.search("Elapsed Time|WARNING:|^[EIW]0000 ", text), text
 
 
+@each_notebook
+def test_all_code_is_in_cells(path):
+    """Markdown has none of its own, which nothing would run."""
+    texts = [text_of(cell["source"]) for _, cell in cells_of(path, "markdown")]
+    assert [t for t in texts if re.search(r"^( {4,}|\t|```|~~~)", t, re.M)] == []
+
+
 # -- what they do ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", WITH_MNIST)
+def test_mnist(name, monkeypatch):
+    """The commented lines can take the place of those before them."""
+    rng = np.random.RandomState(0)
+    data = (
+        rng.randint(256, size=(2000, 28, 28), dtype="uint8"),
+        rng.randint(10, size=2000),
+    )
+    for mnist in (keras.datasets.mnist, tf.keras.datasets.mnist):
+        monkeypatch.setattr(mnist, "load_data", lambda: (data, None))
+    (_, first), *cells = cells_of(EXAMPLES / f"{name}.ipynb", "code")
+    sources = [text_of(cell["source"]) for _, cell in cells]
+    (source,) = (source for source in sources if "for MNIST (which" in source)
+    paragraph, dots, rest = source.partition("\n\n")
+    # of the paragraph, only what is commented out, and what follows
+    changed = re.sub(r"(?s)^.*# for MNIST.*?:\n", "", paragraph)
+    changed = re.sub(r"(?m)^# (?=\w)", "", changed)
+    assert "mnist.load_data()" in changed
+    namespace = {"__name__": "__main__"}
+    exec(text_of(first["source"]), namespace)
+    exec((changed + dots + rest).partition("inp = ")[0], namespace)
+    items = namespace[WITH_MNIST[name]]
+    assert 784 in (items[0].size, np.prod(items.shape[1:3]))
+    assert items.min() == 0 and items.max() == 1
 
 
 @pytest.mark.long

@@ -117,7 +117,19 @@ class OpBuilder:
         self.config = config
 
     def build_step(self, signals: SignalDict) -> Any:
-        """Add the operations of one simulation step."""
+        """
+        Add the operations of one simulation step.
+
+        Parameters
+        ----------
+        signals : SignalDict
+            The values of signals, to be read and written.
+
+        Raises
+        ------
+        nengo.exceptions.BuildError
+            If a subclass has no such method.
+        """
         raise BuildError(
             f"`{type(self).__name__}` builds no operations: OpBuilders must implement "
             "a `build_step` function"

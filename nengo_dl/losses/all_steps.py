@@ -36,7 +36,23 @@ def nan_mse(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
 
 
 def nan_squared_errors(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
-    """Return what `nan_mse` is the mean of, in the shape of the output."""
+    r"""
+    Return what `nan_mse` is the mean of.
+
+    That is :math:`(y - y^*)^2`, and zero where the target :math:`y^*` is NaN.
+
+    Parameters
+    ----------
+    y_true : (batch_size, n_steps, ...) tensor
+        Targets; NaN where any output is right.
+    y_pred : (batch_size, n_steps, ...) tensor
+        Output of the probe.
+
+    Returns
+    -------
+    errors : (batch_size, n_steps, ...) tensor
+        One for each element of the output.
+    """
     y_pred = tf.convert_to_tensor(y_pred)
     y_true = tf.cast(y_true, y_pred.dtype)
     # chosen before the subtraction: the gradient of a difference with NaN is NaN

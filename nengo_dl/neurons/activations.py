@@ -41,6 +41,11 @@ class Activation(NeuronType):
         Scaling factor on the output.
     initial_state : {str: Distribution or array_like}, optional
         Initial values of state variables (these neurons have none).
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If a parameter is not of the kind that is described.
     """
 
     amplitude: Any = RealParam("amplitude", low=0, low_open=True)
@@ -114,6 +119,11 @@ class CELU(Activation):
         Output for very negative currents, with the opposite sign (positive).
     amplitude, initial_state
         See `Activation`.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If a parameter is not of the kind that is described.
     """
 
     alpha: Any = RealParam("alpha", low=0, low_open=True)
@@ -145,6 +155,11 @@ class ELU(Activation):
         Output for very negative currents, with the opposite sign.
     amplitude, initial_state
         See `Activation`.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If a parameter is not of the kind that is described.
     """
 
     alpha: Any = RealParam("alpha")
@@ -186,6 +201,11 @@ class GELU(Activation):
         :math:`J \cdot \frac{1}{2} (1 + \tanh(\sqrt{2 / \pi} (J + 0.044715 J^3)))`.
     amplitude, initial_state
         See `Activation`.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If a parameter is not of the kind that is described.
     """
 
     approximate = BoolParam("approximate")
@@ -282,6 +302,11 @@ class Squareplus(Activation):
         Amount of smoothing (positive).
     amplitude, initial_state
         See `Activation`.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If a parameter is not of the kind that is described.
     """
 
     negative = False

@@ -26,6 +26,11 @@ class HardShrink(Activation):
         Largest current that is ignored.
     amplitude, initial_state
         See `Activation`.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If a parameter is not of the kind that is described.
     """
 
     threshold: Any = RealParam("threshold", finite=False)
@@ -91,6 +96,11 @@ class ReLU(Activation):
         Currents above it (zero or positive) are put out.
     amplitude, initial_state
         See `Activation`.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If a parameter is not of the kind that is described.
     """
 
     max_value: Any = RealParam("max_value", low=0, optional=True, finite=False)
@@ -130,6 +140,11 @@ class SoftShrink(Activation):
         By how much (zero or positive).
     amplitude, initial_state
         See `Activation`.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If a parameter is not of the kind that is described.
     """
 
     threshold: Any = RealParam("threshold", low=0, finite=False)
@@ -187,6 +202,11 @@ class Threshold(Activation):
         What is put out up to the threshold.
     amplitude, initial_state
         See `Activation`.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If a parameter is not of the kind that is described.
     """
 
     threshold: Any = RealParam("threshold", finite=False)

@@ -38,6 +38,11 @@ class SoftLIFRate(LIFRate):
     initial_state : {str: Distribution or array_like}, optional
         Initial values of state variables (these neurons have none).
 
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If a parameter is not of the kind that is described.
+
     References
     ----------
     .. [1] Hunsberger, E., & Eliasmith, C. (2015). Spiking deep networks with LIF
@@ -103,6 +108,11 @@ class LeakyReLU(RectifiedLinear):
         Scaling factor on the output.
     initial_state : {str: Distribution or array_like}, optional
         Initial values of state variables (these neurons have none).
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If a parameter is not of the kind that is described.
     """
 
     negative_slope: Any = RealParam("negative_slope")

@@ -36,6 +36,11 @@ class SpikingLeakyReLU(SpikingRectifiedLinear):
     initial_state : {str: Distribution or array_like}, optional
         Initial values of state variables; the default for ``voltage`` is
         ``Uniform(0, 1)``.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If a parameter is not of the kind that is described.
     """
 
     negative_slope: Any = RealParam("negative_slope")
@@ -118,6 +123,11 @@ class IntegrateAndFire(RectifiedLinear):
     ----------
     negative : bool
         Whether there can be negative spikes, which is what ``retract`` says.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If a parameter is not of the kind that is described.
 
     Notes
     -----

@@ -226,6 +226,11 @@ class ItemwiseCalls:
             What the operators read, side by side.
         outputs : sequence of (minibatch_size, n, ...) array
             Where what they write is put.
+
+        Raises
+        ------
+        nengo.exceptions.SimulationError
+            If there are no functions yet, as ``build_post`` has not been called.
         """
         if not self.functions:
             raise SimulationError(

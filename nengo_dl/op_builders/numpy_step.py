@@ -25,6 +25,11 @@ class GenericOperatorBuilder(OpBuilder):
     step knows get the values of all signals of the operator before every call,
     and what it writes is read from them afterwards. What a signal holds is therefore
     part of the state of the simulation; what a step keeps elsewhere is not.
+
+    Raises
+    ------
+    nengo.exceptions.BuildError
+        If an operator writes a sparse signal.
     """
 
     pure = False

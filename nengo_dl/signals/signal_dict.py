@@ -318,6 +318,11 @@ class SignalDict(Mapping):
             The new value, or the increment. May lack the minibatch axis.
         mode : "update" or "inc"
             Whether to replace the value or to add to it.
+
+        Raises
+        ------
+        nengo.exceptions.BuildError
+            If the type of the value is not that of the signal.
         """
         dst = self._place(dst)
         if val.dtype != tf.as_dtype(dst.dtype):

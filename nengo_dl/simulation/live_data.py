@@ -101,7 +101,19 @@ class SimulationData(Mapping):
         return built
 
     def built(self, obj: Any) -> Any:
-        """Return what Nengo built for an object, with the initial parameters."""
+        """
+        Return what Nengo built for an object, with the initial parameters.
+
+        Parameters
+        ----------
+        obj : object
+            An object of the network.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If the object was not in the network when the simulator was made.
+        """
         params = self.sim.model.params
         if obj not in params:
             raise ValidationError(

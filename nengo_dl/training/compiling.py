@@ -125,7 +125,8 @@ def _by_probe(
     try:
         named = name_data(value, names, "Probes")
     except ValidationError as err:
-        raise ValidationError(f"`{what}`: {err}", what) from err
+        # without "data: ", which is not the argument that is wrong here
+        raise ValidationError(Exception.__str__(err), what) from err
     return {name: v for name, v in named.items() if v is not None}
 
 

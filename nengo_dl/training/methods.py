@@ -33,7 +33,14 @@ class KerasMethods:
 
     @property
     def keras_model(self) -> SimulatorModel:
-        """The Keras model of the network, from Nodes to Probes."""
+        """
+        The Keras model of the network, from Nodes to Probes.
+
+        Raises
+        ------
+        nengo.exceptions.SimulatorClosed
+            If the simulator is closed.
+        """
         if self.closed:
             raise SimulatorClosed(
                 "Cannot access Simulator.keras_model: the simulator is closed"

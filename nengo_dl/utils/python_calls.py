@@ -95,7 +95,9 @@ class ErrorBox:
     .. code-block:: python
 
        box = ErrorBox()
-       step = tf.function(lambda x: numpy_function(func, x, tf.float32, errors=box))
+       step = tf.function(
+           lambda x: numpy_function(func, [x], tf.float32, errors=box)
+       )
        with box.unwrap():
            step(x)  # raises the very exception that `func` raised
 
