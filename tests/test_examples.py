@@ -118,6 +118,7 @@ def test_stored_outputs(path):
 
 
 @pytest.mark.long
+@pytest.mark.once
 @pytest.mark.training
 @each_notebook
 def test_notebook(path, run):
