@@ -206,7 +206,7 @@ def test_choice():
 
 
 def test_steps_at_once():
-    ops = [Op(sets=[state((1000,))]), OtherOp(sets=[state((10**9,))])]
+    ops = [Op(sets=[state((1000,))]), OtherOp(sets=[state((10**6,))])]
     sections = [Section(True, (ops[0],)), Section(False, (ops[1],))]
     sizes = (1, 1000, 2000, 2100, 30000, 10**9)
     steps = [steps_at_once(sections, Settings(minibatch_size=n)) for n in sizes]

@@ -10,9 +10,9 @@ import pytest
 from nengo_dl.config import configure_settings
 
 
-def network(seed, dtype, function=None):
+def network(seed, dtype, function=None, jit_compile="auto"):
     with nengo.Network(seed=seed) as net:
-        configure_settings(dtype=dtype)
+        configure_settings(dtype=dtype, jit_compile=jit_compile)
         net.inp = nengo.Node([0.5])
         ens = nengo.Ensemble(10, 1, neuron_type=nengo.RectifiedLinear())
         nengo.Connection(net.inp, ens)
@@ -55,7 +55,8 @@ def test_several_at_once(Simulator):
     results = {}
 
     def use(seed, dtype, key):
-        net = network(seed, dtype)
+        # one of each type in XLA is enough to meet the others there
+        net = network(seed, dtype, jit_compile="auto" if seed < 2 else False)
         x = np.full((1, 2, 1), 1 / 3)
         with Simulator(net, unroll_simulation=1, minibatch_size=1) as sim:
             sim.run_steps(4)
@@ -84,7 +85,9 @@ def test_simulators_within_simulators(Simulator):
     def use_another():
         nonlocal n_calls
         n_calls += 1
-        with Simulator(network(1, "float32"), unroll_simulation=1) as sim:
+        # (XLA takes long: once within a simulation, and once in a thread)
+        net = network(1, "float32", jit_compile="auto" if n_calls <= 2 else False)
+        with Simulator(net, unroll_simulation=1) as sim:
             sim.run_steps(2)
 
     def function(t, x):

@@ -222,8 +222,9 @@ class Pair:
         self.sim.close()
 
     def compile(self):
-        for compiled in (self.sim, self.model):
-            compiled.compile(keras.optimizers.SGD(0.1), loss="mse")
+        self.sim.compile(keras.optimizers.SGD(0.1), loss="mse")
+        # (what XLA makes of Keras is not what is tested)
+        self.model.compile(keras.optimizers.SGD(0.1), loss="mse", jit_compile=False)
 
 
 def check_outputs(pair):

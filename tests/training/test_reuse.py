@@ -13,6 +13,8 @@ from nengo_dl.training.functions import BatchFacts, TrainingFunctions
 @pytest.fixture
 def net():
     with nengo.Network(seed=0) as net:
+        # (what is used again are functions, whatever compiles them)
+        nengo_dl.configure_settings(jit_compile=False)
         net.inp = nengo.Node([0.0])
         ens = nengo.Ensemble(5, 1, neuron_type=nengo.RectifiedLinear())
         nengo.Connection(net.inp, ens)

@@ -14,8 +14,8 @@ pytestmark = pytest.mark.training
 X, STEPS = np.ones((4, 3, 1), np.float32), np.full((4, 1), 3, np.int32)
 
 
-@pytest.fixture
-def sim(Simulator):
+@pytest.fixture(scope="module")
+def one_node(Simulator):
     with nengo.Network(seed=0) as net:
         inp, out = nengo.Node([1.0], label="a"), nengo.Node(size_in=1)
         nengo.Connection(inp, out, transform=0.5, synapse=None)
@@ -23,6 +23,13 @@ def sim(Simulator):
     with Simulator(net, minibatch_size=4, unroll_simulation=1) as sim:
         sim.compile("sgd", loss="mse")
         yield sim
+
+
+@pytest.fixture
+def sim(one_node):
+    """Return a simulator at its start, which other tests have used before."""
+    yield one_node
+    one_node.reset()
 
 
 def as_generator(*batches):
@@ -188,8 +195,8 @@ RANKS = {
 }
 
 
-@pytest.fixture
-def two_nodes(Simulator):
+@pytest.fixture(scope="module")
+def sim_of_two(Simulator):
     with nengo.Network(seed=0) as net:
         configure_settings(dtype="float32")
         a, b = (nengo.Node([1.0], label=label) for label in "ab")
@@ -198,8 +205,16 @@ def two_nodes(Simulator):
             nengo.Connection(node, out, transform=[[0.5]], synapse=None)
         nengo.Probe(out, label="p")
     with Simulator(net, minibatch_size=4, unroll_simulation=1) as sim:
-        sim.compile(tf.optimizers.SGD(0.0), loss="mse")
-        yield sim
+        yield sim, tf.optimizers.SGD(0.0)
+
+
+@pytest.fixture
+def two_nodes(sim_of_two):
+    """Return a simulator at its start; what was compiled for others serves again."""
+    sim, optimizer = sim_of_two
+    sim.compile(optimizer, loss="mse")
+    yield sim
+    sim.reset()
 
 
 @pytest.mark.filterwarnings("ignore:Your input ran out of data")
@@ -215,6 +230,8 @@ def test_wrong_batches(form, wrong, two_nodes):
         first = tf.nest.map_structure(lambda a, b: a.astype(b.dtype), first, batch)
     if wrong == "shape of weights":
         first = (*two(), np.ones((4, 3)))
+        # (functions of its own: other tests have weights of another rank)
+        sim.compile(tf.optimizers.SGD(0.0), loss="mse")
     batches = [first, batch]
     with pytest.raises(ValidationError, match=message):
         sim.fit(make(*batches), verbose=0)
