@@ -17,6 +17,8 @@ PACKAGE = Path(nengo_dl.__file__).parent
 TESTS = Path(__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
+pytestmark = pytest.mark.once
+
 # A module or folder imports only from itself and from what stands before it (`__init__`
 # may import all).
 BASICS = [

@@ -38,6 +38,7 @@ def test_choice_of_images():
 
 
 @pytest.mark.long
+@pytest.mark.once
 @pytest.mark.training
 def test_training_demo(tmp_path, capsys):
     figure = tmp_path / "figure.png"
@@ -53,6 +54,7 @@ def test_training_demo(tmp_path, capsys):
 
 
 @pytest.mark.long
+@pytest.mark.once
 @pytest.mark.training
 def test_conversion_demo(tmp_path, capsys):
     figure = tmp_path / "figure.png"

@@ -52,6 +52,8 @@ WITHOUT_CODE = [
     "license.rst",
 ]
 
+pytestmark = pytest.mark.once
+
 # On the page of errors.
 MESSAGES_OF_OTHERS = {
     "You must call compile",

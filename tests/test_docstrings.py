@@ -36,6 +36,8 @@ TITLES = {
     "References",
 }
 
+pytestmark = pytest.mark.once
+
 # What takes keyword arguments that its docstring names one by one.
 BY_KEYWORD = {"config.configure_settings"}
 

@@ -163,6 +163,7 @@ def test_mnist(name, monkeypatch):
 
 
 @pytest.mark.long
+@pytest.mark.once
 @pytest.mark.training
 @each_notebook
 def test_notebook(path, run):

@@ -1,7 +1,7 @@
 """
 Random networks give the same numbers as in `nengo.Simulator`.
 
-``make fuzz N=5000`` tries 5,000 networks; the first 150 of them, always the same ones,
+``make fuzz N=5000`` tries 5,000 networks; the first 100 of them, always the same ones,
 are tried by default.
 """
 
@@ -26,7 +26,7 @@ CHUNK = 50
 
 
 def pytest_generate_tests(metafunc):
-    n_examples = metafunc.config.getoption("--examples") or 150
+    n_examples = metafunc.config.getoption("--examples") or 100
     starts = range(0, n_examples, CHUNK)
     metafunc.parametrize(
         "chunk, n_examples",

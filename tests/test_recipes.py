@@ -126,6 +126,7 @@ def results_of(command, tmp_path):
         ]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("package", ["joblib", "ray"])
 def test_sweep(package, tmp_path):
     pytest.importorskip(package, reason=f"{package} is not installed")
@@ -137,6 +138,7 @@ def test_sweep(package, tmp_path):
     assert second == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.once
 def test_search(tmp_path):
     pytest.importorskip("optuna", reason="optuna is not installed")
     study = f" --trials 1 --study {tmp_path / 'study.log'}"

@@ -42,6 +42,7 @@ def test_release_needs_interpreter(capsys):
 
 
 @pytest.mark.long
+@pytest.mark.once
 def test_tables_from_the_shell(tmp_path):
     path = tmp_path / "figures.json"
     command = [sys.executable, "-m", "nengo_dl.benchmarks", "--simulation"]
@@ -61,6 +62,7 @@ def test_tables_from_the_shell(tmp_path):
 
 
 @pytest.mark.long
+@pytest.mark.once
 @pytest.mark.training
 def test_training_tables(tmp_path, capsys):
     path = tmp_path / "figures.json"

@@ -11,9 +11,9 @@ SILENT = {"initial_state": {"voltage": nengo.dists.Choice([0])}}
 def make_network(
     seed, neuron_type=None, synapse=0.005, n_neurons=10, extra=False, **settings
 ):
-    """Return a network with parameters of many kinds."""
+    """Return a network with parameters of many kinds, without XLA by default."""
     with nengo.Network(seed=seed) as net:
-        configure_settings(**settings)
+        configure_settings(**{"jit_compile": False, **settings})
         net.config[nengo.Ensemble].neuron_type = neuron_type or nengo.LIF(**SILENT)
         net.config[nengo.Connection].synapse = synapse
         inp = nengo.Node([0.5])

@@ -64,7 +64,7 @@ def test_closed(Simulator):
 def test_networks(make_network, dtype, Simulator):
     net = make_network()
     with net:
-        configure_settings(dtype=dtype)
+        configure_settings(dtype=dtype, jit_compile=False)
     with Simulator(net) as sim:
         sim.run_steps(100)
         sim.freeze_params(net)
@@ -99,7 +99,7 @@ def test_direct_mode(Simulator):
 def everything():
     """Return a network with everything that has parameters."""
     with nengo.Network(seed=0) as net:
-        configure_settings(dtype="float64", trainable=None)
+        configure_settings(dtype="float64", trainable=None, jit_compile=False)
         inp = nengo.Node(np.linspace(-1, 1, 16))
         a = nengo.Ensemble(16, 2, neuron_type=nengo.LIFRate(), radius=1.5)
         with nengo.Network():

@@ -55,6 +55,7 @@ def make(names, seed):
     keras.utils.set_random_seed(seed)
     model = keras.Sequential([layers.Dense(2, name=name) for name in names])
     with nengo.Network(seed=0) as net:
+        nengo_dl.configure_settings(jit_compile=False)
         inp = nengo.Node([1, 2])
         nengo.Probe(nengo_dl.Layer(model)(inp))
     return net, model

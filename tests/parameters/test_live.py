@@ -82,6 +82,7 @@ def test_keras_layers(Simulator, tmp_path):
         layers = [keras.layers.Dense(3), keras.layers.BatchNormalization()]
         two = keras.Sequential([keras.layers.Dense(2), keras.layers.Dense(2)])
         with nengo.Network(seed=seed) as net:
+            nengo_dl.configure_settings(jit_compile=False)
             x = nengo.Node([1, 2])
             for layer in (layers[0], layers[0], layers[1], two):
                 transform = np.ones((2, x.size_out))

@@ -99,7 +99,8 @@ def test_in_a_new_network(Simulator):
 
     def make_network(seed, params):
         with nengo.Network(seed=seed) as net:
-            configure_settings(dtype="float64")  # spikes are at the same times
+            # spikes are at the same times
+            configure_settings(dtype="float64", jit_compile=False)
             net.config[nengo.Ensemble].neuron_type = nengo.LIF(
                 initial_state={"voltage": nengo.dists.Choice([0])}
             )

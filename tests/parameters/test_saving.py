@@ -21,9 +21,9 @@ def output(sim, n_steps=10):
 @pytest.mark.parametrize("simplifications", [None, ()])
 @pytest.mark.parametrize("include_state", [True, False])
 def test_save_and_load(include_state, simplifications, Simulator, tmp_path):
-    settings = {"trainable": None}
+    settings = {"trainable": None, "jit_compile": "auto"}
     if simplifications is not None:
-        settings["simplifications"] = simplifications
+        settings |= {"simplifications": simplifications, "jit_compile": False}
     net, other = make_network(0, **settings), make_network(1, **settings)
     for network in (net, other):
         network.config[nengo.Ensemble].trainable = False
