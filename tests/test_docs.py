@@ -40,6 +40,8 @@ COMMANDS = {
     "python -m nengo_dl.benchmarks": "test_benchmarks",
     "python docs/recipes": "tests/test_recipes.py",
     "workers=": "tests/test_recipes.py",
+    # sets a variable of TensorFlow
+    "export TF_XLA_FLAGS=": "nowhere",
 }
 WITHOUT_CODE = [
     "changes.rst",

@@ -144,6 +144,8 @@ def test_mnist(name, monkeypatch):
         rng.randint(256, size=(2000, 28, 28), dtype="uint8"),
         rng.randint(10, size=2000),
     )
+    # (the first cell sets it)
+    monkeypatch.setitem(nengo.rc["progress"], "progress_bar", "none")
     for mnist in (keras.datasets.mnist, tf.keras.datasets.mnist):
         monkeypatch.setattr(mnist, "load_data", lambda: (data, None))
     (_, first), *cells = cells_of(EXAMPLES / f"{name}.ipynb", "code")

@@ -53,9 +53,7 @@ class Converter(Conversion):
     inference_only : bool
         Whether conversions are allowed that are right as long as the network is not
         trained, such as that of BatchNormalization; the network is then configured
-        with ``inference_only=True``. Neurons of convolutions have the biases of their
-        channels themselves, which is faster; files of parameters
-        (`.Simulator.save_params`) then fit such networks only.
+        with ``inference_only=True``.
     max_to_avg_pool : bool
         Whether to take averages in place of maxima in pooling layers.
     split_shared_weights : bool

@@ -146,7 +146,7 @@ class BatchCheck:
         self.check_numbers([{n: Extent.of(a) for n, a in p.items()} for p in named])
         if lengths is not None:
             self.check_lengths(lengths, named)
-        return self._filled_up(self.with_class_weights(named), lengths)
+        return self._filled_up(self.weighted(named), lengths)
 
     def check_lengths(
         self, lengths: np.ndarray, parts: Sequence[Mapping[str, Any]]
@@ -181,8 +181,23 @@ class BatchCheck:
             if None not in _shape(v)[1:]
         }
 
-    def with_class_weights(self, parts: Sequence[dict[str, Any]]) -> list[dict]:
-        """Return a batch of arrays or tensors with the weights of their classes."""
+    def weighted(self, parts: Sequence[dict[str, Any]]) -> list[dict]:
+        """
+        Return a batch of arrays or tensors with the weights of their classes.
+
+        Weights of items become those of all of their steps, ``(n_items, 1)``: Keras
+        loses track of weights that have other axes than before.
+        """
+        parts = self._with_class_weights(parts)
+        return [
+            *parts[:2],
+            *(
+                {n: _with_steps(w) for n, w in part.items()}
+                for part in parts[2:]
+            ),
+        ]
+
+    def _with_class_weights(self, parts: Sequence[dict[str, Any]]) -> list[dict]:
         if self._classes is None or len(parts) < 2:
             return list(parts)
         x, y, weights = (*parts, {})[:3]
@@ -393,6 +408,12 @@ def _given_names(values: Any, names: Mapping[Any, str]) -> list[Any]:
     """Return the names of the values in a part of a batch."""
     given = by_name(values, list(names.values()))
     return [key if isinstance(key, str) else names.get(key, key) for key in given]
+
+
+def _with_steps(weights: Any) -> Any:
+    """Return weights of items as those of all of their steps."""
+    rank = weights.shape.rank if tf.is_tensor(weights) else weights.ndim
+    return weights[:, None] if rank == 1 else weights
 
 
 def _shape(value: Any) -> tuple[int | None, ...]:

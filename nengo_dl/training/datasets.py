@@ -245,7 +245,7 @@ def _filled_up(
     check: BatchCheck,
 ) -> tuple[dict[str, tf.Tensor], ...]:
     """Return a batch of all items that there have to be, and which of them count."""
-    parts = check.with_class_weights(parts)
+    parts = check.weighted(parts)
     n = tf.shape(parts[0]["n_steps"])[0]
     places = tf.range(check.batch_size)
     if not is_whole:

@@ -58,7 +58,7 @@ def test_not_compiled(net, kind, jit_compile):
     step, (data,) = simulate(net)
     assert not step.pure and not step.compiles
     is_compiled = {
-        build.op.func is NOT_COMPILED[kind]: step._is_compiled(build)
+        build.op.func is NOT_COMPILED[kind]: step.is_compiled(build)
         for build in step.builder.op_builds.values()
         if isinstance(build, builder.SimTensorNodeBuilder)
     }

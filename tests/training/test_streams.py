@@ -230,8 +230,6 @@ def test_wrong_batches(form, wrong, two_nodes):
         first = tf.nest.map_structure(lambda a, b: a.astype(b.dtype), first, batch)
     if wrong == "shape of weights":
         first = (*two(), np.ones((4, 3)))
-        # (functions of its own: other tests have weights of another rank)
-        sim.compile(tf.optimizers.SGD(0.0), loss="mse")
     batches = [first, batch]
     with pytest.raises(ValidationError, match=message):
         sim.fit(make(*batches), verbose=0)

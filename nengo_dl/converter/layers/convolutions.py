@@ -49,7 +49,8 @@ class ConvertConvolution(ConvertWeighted):
 
     def convert(self, node_id: int) -> Any:
         """Make the connections, and the object for the activation."""
-        obj = self.add_biased_obj(node_id, self.biases(node_id), self.channels_last)
+        obj = self.add_nengo_obj(node_id, activation=self.layer.activation)
+        self.add_channel_biases(node_id, obj, self.biases(node_id), self.channels_last)
         self.add_convolution(node_id, obj)
         return obj
 

@@ -49,7 +49,8 @@ class ConvertDense(ConvertWeighted):
                 self.add_biases(node_id, obj, biases, trainable=False)
             transform: Any = nengo.Dense((n_out, n_in), init=kernel.T)
         else:
-            obj = self.add_biased_obj(node_id, biases, channels_last=True)
+            obj = self.add_nengo_obj(node_id, activation=activation)
+            self.add_channel_biases(node_id, obj, biases, channels_last=True)
             transform = nengo.Convolution(
                 n_out,
                 (n_positions, n_in),

@@ -88,37 +88,6 @@ class ConvertWeighted(LayerConverter):
         )
         self.set_trainable(conn, self.trainable)
 
-    def add_biased_obj(
-        self, node_id: int, biases: np.ndarray | None, channels_last: bool
-    ) -> Any:
-        """
-        Add the object for the activation, with one bias for every channel.
-
-        Parameters
-        ----------
-        node_id : int
-            Which call of the layer.
-        biases : (n_channels,) array or None
-            The biases, if there are any.
-        channels_last : bool
-            Whether the elements of the object have channels as the last axis, or as
-            the first.
-
-        Returns
-        -------
-        obj : nengo.Node or nengo.ensemble.Neurons or TensorNode
-            See `add_nengo_obj`.
-        """
-        activation = self.activation_of(self.layer)
-        if biases is None or not self.converter.inference_only:
-            obj = self.add_nengo_obj(node_id, activation=activation)
-            self.add_channel_biases(node_id, obj, biases, channels_last)
-            return obj
-        # what is not trained may have a bias for every neuron, which is faster
-        n_positions = self.output_size(node_id) // len(biases)
-        repeat = np.tile if channels_last else np.repeat
-        return self.add_nengo_obj(node_id, repeat(biases, n_positions), activation)
-
     def add_channel_biases(
         self, node_id: int, obj: Any, biases: np.ndarray | None, channels_last: bool
     ) -> None:

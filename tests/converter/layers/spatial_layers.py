@@ -14,7 +14,7 @@ def branches(shape, layers):
     return model
 
 
-def check_channels_first(shape, classes, run, inference_only=True):
+def check_channels_first(shape, classes, run):
     """
     Compares layers with channels first with the same layers with channels last.
 
@@ -28,8 +28,6 @@ def check_channels_first(shape, classes, run, inference_only=True):
         Layers and their arguments.
     run : callable
         Computes the outputs of a converter.
-    inference_only : bool
-        Option of the converter.
     """
     layers = [cls(data_format="channels_first", **options) for cls, options in classes]
     model = branches(shape, layers)
@@ -40,7 +38,7 @@ def check_channels_first(shape, classes, run, inference_only=True):
     twin.set_weights(model.get_weights())
     (x,) = random_inputs(model)
     expected = expected_outputs(twin, [np.moveaxis(x, 1, -1)])
-    outputs = run(convert(model, inference_only=inference_only), [x])
+    outputs = run(convert(model, inference_only=True), [x])
     for layer, output, values, tensor in zip(
         layers, outputs, expected, twin.outputs, strict=True
     ):

@@ -83,9 +83,6 @@ def test_channels_first():
         ],
         run,
     )
-    check_channels_first(  # with one bias for every channel
-        (4, 6), [(L.Conv1D, {"filters": 3, **options})], run, inference_only=False
-    )
     check_channels_first(
         (4, 6, 5),
         [
@@ -170,21 +167,6 @@ def test_scaled_firing_rates():
     converter = convert(branches((5, 2), layers), scale_firing_rates=5)
     assert converter.net.all_ensembles[0].gain == nengo.dists.Choice([5])
     compare(converter)
-
-
-def test_biases_without_training():
-    """Neurons have them themselves, as in a network written by hand."""
-    layers = [
-        L.Conv2D(3, 2, activation="relu"),
-        L.Conv2DTranspose(3, 2, strides=2),
-        L.Dense(3, activation="relu"),
-    ]
-    options = {"inference_only": True, "scale_firing_rates": 5}
-    converter = check_branches((4, 5, 2), layers, **options)
-    first = converter.layers[converter.model.outputs[0]].ensemble
-    bias = keras.ops.convert_to_numpy(layers[0].bias)
-    np.testing.assert_allclose(first.bias, np.tile(5 * bias, 12), rtol=1e-6)
-    assert not [node for node in converter.net.nodes if "image" in node.label]
 
 
 def test_fused_batch_normalization():
