@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from nengo_dl.benchmarks.worker import peak_mib
+from nengo_dl.config import configure_settings
 
 
 class OwnNeurons(nengo.RectifiedLinear):
@@ -142,6 +143,7 @@ def test_arrays_of_weights(Simulator):
     """NumPy holds the array of the model, and one more for a moment."""
     n = 1500
     with nengo.Network(seed=0) as net:
+        configure_settings(dtype="float32")
         pre = nengo.Node(np.ones(n))
         post = nengo.Node(size_in=n)
         weights = np.eye(n, dtype="float32")
