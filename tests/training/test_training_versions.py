@@ -79,7 +79,7 @@ def test_lif_smoothing(Simulator):
 
 def test_learning_phase(Simulator):
     for learning_phase, expected in ((True, 1.0), (None, 0.0)):
-        with nengo.Network() as net:
+        with nengo.Network(seed=0) as net:
             nengo_dl.configure_settings(learning_phase=learning_phase)
             ens = nengo.Ensemble(
                 1,
