@@ -272,7 +272,7 @@ class Engine:
 
     def _feed_tensor(self, i: int, feed: np.ndarray | tf.Tensor) -> tf.Tensor:
         """Return a feed as a tensor; of what is constant, the one made before."""
-        if isinstance(feed, np.ndarray) and feed.flags.writeable:
+        if tf.is_tensor(feed) or feed.flags.writeable:
             return tf.constant(feed)
         known, tensor = self._constant_feeds.get(i, (None, None))
         if known is not feed:

@@ -238,7 +238,9 @@ class Rotation:
 
 def _parts(step: Step) -> tuple[list[OpBuilder], list, list[OpBuilder]]:
     """Return the head of a step, the segments of its calls, and the tail."""
-    segments = list(zip(*zip(*step.segments), step.used_after))
+    segments = [
+        (*segment, keys) for segment, keys in zip(step.segments, step.used_after)
+    ]
     head: list[OpBuilder] = []
     tail: list[OpBuilder] = []
     if segments and all(map(step.is_compiled, segments[0][1])):

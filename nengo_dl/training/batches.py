@@ -189,15 +189,12 @@ class BatchCheck:
         loses track of weights that have other axes than before.
         """
         parts = self._with_class_weights(parts)
-        return [
-            *parts[:2],
-            *(
-                {n: _with_steps(w) for n, w in part.items()}
-                for part in parts[2:]
-            ),
-        ]
+        if len(parts) > 2:
+            parts[2] = {name: _with_steps(w) for name, w in parts[2].items()}
+        return parts
 
     def _with_class_weights(self, parts: Sequence[dict[str, Any]]) -> list[dict]:
+        """Return the parts in a new list, with weights of classes if there are any."""
         if self._classes is None or len(parts) < 2:
             return list(parts)
         x, y, weights = (*parts, {})[:3]

@@ -9,7 +9,7 @@ that there have to be, and as many steps for all of them. What is wrong is said 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -98,7 +98,7 @@ def _first_batch(
     """Return the first batch, if there is one, and a data set that begins with it."""
     # (a data set of a generator that has begun cannot begin again)
     iterator = iter(data)
-    first = [batch for _, batch in zip(range(1), iterator)]
+    first = list(islice(iterator, 1))
     begun = [chain(first, iterator)]
 
     def rest() -> Iterator[Any]:
