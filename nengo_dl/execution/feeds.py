@@ -379,7 +379,7 @@ class FeedGenerator:
         feeds = self.program.function_feeds
         return np.array([feed.source not in given for feed in feeds], bool)
 
-    def call_functions(self, step: int, called: np.ndarray) -> np.ndarray:
+    def call_functions(self, step: int, called: Sequence[int]) -> np.ndarray:
         """
         Return the values of functions in one step of an interactive program.
 
@@ -387,8 +387,8 @@ class FeedGenerator:
         ----------
         step : int
             Number of the step.
-        called : (n,) array of bool
-            Which functions are called, as `called` returns it.
+        called : list of int
+            Which functions are called, as `called` returns it, as 0 or 1.
 
         Returns
         -------
