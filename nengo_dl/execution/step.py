@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from itertools import groupby
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -53,6 +52,8 @@ class Step:
     ----------
     errors : ErrorBox
         Where Python functions leave their exceptions.
+    python_builds : list of OpBuilder
+        The groups that call Python.
     pure : bool
         Whether no group of the program calls Python.
     compiles : bool
@@ -83,7 +84,8 @@ class Step:
         self.jit_compile = jit_compile
         self.signals = self._place_signals()
         builds = list(self.builder.op_builds.values())
-        self.pure = all(build.pure for build in builds)
+        self.python_builds = [build for build in builds if not build.pure]
+        self.pure = not self.python_builds
         self._trials: dict[OpBuilder, bool] = {}
         self.adds_losses = any(build.adds_losses for build in builds)
         segments = [(c, list(g)) for c, g in groupby(builds, key=self.is_compiled)]
