@@ -375,7 +375,7 @@ class TensorGraph(keras.layers.Layer):
         return [
             rng
             for step in (self._steps.values() if training else [self.step])
-            for build in step.builder.op_builds.values()
+            for build in step.python_builds
             for rng in build.rngs()
         ]
 

@@ -95,12 +95,15 @@ class OpBuilder:
     adds_losses : bool
         True if a step appends scalars to ``signals.losses``: what is to be added to the
         loss in training, beyond the losses of Probes. May be set like ``pure``.
+    calls : ItemwiseCalls or None
+        What calls Python in the step, if a step consists of nothing else.
     """
 
     planner_priority = 50
     pure = True
     differentiable: bool | None = None
     adds_losses = False
+    calls: Any = None
 
     config: BuildConfig
 

@@ -272,7 +272,8 @@ class Engine:
 
     def _feed_tensor(self, i: int, feed: np.ndarray | tf.Tensor) -> tf.Tensor:
         """Return a feed as a tensor; of what is constant, the one made before."""
-        if tf.is_tensor(feed) or feed.flags.writeable:
+        # (`tf.is_tensor` takes as long as all of the rest)
+        if not isinstance(feed, np.ndarray) or feed.flags.writeable:
             return tf.constant(feed)
         known, tensor = self._constant_feeds.get(i, (None, None))
         if known is not feed:

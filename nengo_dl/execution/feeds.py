@@ -234,7 +234,7 @@ class FeedGenerator:
         call_silent: bool = True,
     ) -> None:
         """Generate ``(n_items, n_steps, size)`` values of sources."""
-        times = (start + 1 + np.arange(n_steps)) * self.program.dt
+        times = [(start + 1 + i) * self.program.dt for i in range(n_steps)]
         functions = []
         for source, array in pairs:
             if isinstance(source, _ConstantSource):
@@ -249,9 +249,9 @@ class FeedGenerator:
         # step by step, as some functions may depend on what others do
         for i, t in enumerate(times):
             for source, array in functions:
-                array[:, i] = source(t.item())
+                array[:, i] = source(t)
             if call_silent:
-                self._call_silent(t.item())
+                self._call_silent(t)
 
     def _constant(
         self, feed: Feed, source: _ConstantSource, capacity: int
@@ -379,7 +379,7 @@ class FeedGenerator:
         feeds = self.program.function_feeds
         return np.array([feed.source not in given for feed in feeds], bool)
 
-    def call_functions(self, step: int, called: np.ndarray) -> np.ndarray:
+    def call_functions(self, step: int, called: Sequence[int]) -> np.ndarray:
         """
         Return the values of functions in one step of an interactive program.
 
@@ -387,8 +387,8 @@ class FeedGenerator:
         ----------
         step : int
             Number of the step.
-        called : (n,) array of bool
-            Which functions are called, as `called` returns it.
+        called : list of int
+            Which functions are called, as `called` returns it, as 0 or 1.
 
         Returns
         -------
@@ -492,14 +492,14 @@ class ProcessSource:
                 own[name][...] = value
 
     @calls_users_code
-    def fill(self, values: np.ndarray, times: np.ndarray) -> None:
+    def fill(self, values: np.ndarray, times: Sequence[float]) -> None:
         """Run through some times, for as many items as there are ``values``."""
         # assigned as Nengo does, with the same errors for values that do not fit
         output = np.zeros(self.op.output.shape, self.op.output.dtype)
         try:
             for item, step in enumerate(self._steps):
                 for i, t in enumerate(times):
-                    output[...] = step(t.item())
+                    output[...] = step(t)
                     values[item, i] = output.ravel()
         except Exception as err:
             note_origin(err, self.op.process)

@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import tensorflow as tf
 
-from nengo_dl.builder import OpBuilder
+from nengo_dl.builder import OpBuilder, is_from_outside
 from nengo_dl.execution.step import Step
+from nengo_dl.op_builders import ItemwiseCalls
 from nengo_dl.signals.packing import Packing
 
+# Key of the values of the functions of time, among those of arrays.
+_FUNCTIONS = ("functions",)
 # Arrays of no more elements than this are handed from turn to turn as one vector.
 MAX_PACKED = 4096
 
@@ -39,8 +43,9 @@ class Rotation:
 
        functions, turn | calls and functions, turn | calls and functions, turn | ...
 
-    In the first turn there is no tail, and in the last one no head: what they compute
-    is dropped.
+    The turn also writes what the last call returned, and reads what the first one
+    takes. In the first turn there is no tail, and in the last one no head: what they
+    compute is dropped.
 
     Parameters
     ----------
@@ -64,14 +69,22 @@ class Rotation:
         self._step, self._feeds, self._called = step, feeds, called
         self._n_steps = tf.convert_to_tensor(n_steps)
         program = step.program
-        self._head, self._calls, self._tail = _parts(step)
-        calls = [build for _, segment, _ in self._calls for build in segment]
-        by_head, by_calls = step.arrays_of(self._head), step.arrays_of(calls)
-        at_end = step.arrays_of(self._tail) | step.probed_arrays()
+        self._head, self._segments, self._tail = _parts(step)
+        self._following = None if called is None else step.following_functions()
+        calls = [build for _, segment, _ in self._segments for build in segment]
+        # the first and the last calls, unless they do more than that
+        self._first, self._last = _only_calls(calls[0]), _only_calls(calls[-1])
+        # ... alone, they use nothing but what the turn gives and takes
+        self._is_alone = self._first is not None and len(calls) == 1
+        by_calls = set() if self._is_alone else step.arrays_of(calls)
+        n_before = len(calls) - (self._last is not None)
+        before_last = step.arrays_of(calls[:n_before])
+        by_head, at_end = step.arrays_of(self._head), step.probed_arrays()
+        at_end |= step.arrays_of([*calls[n_before:], *self._tail])
         carried, shapes = set(program.carried), step.signals.base_shapes
         # keys of what goes from one turn to the calls, and from them to the next turn
         from_turn = carried | by_head & (by_calls | at_end)
-        to_turn = carried | (by_head | by_calls) & at_end
+        to_turn = carried | (by_head | before_last) & at_end
         # ... of what passes by the calls, as one vector, and of the rest
         variable = [key for key in shapes if key not in program.unwritten]
         self._passed = [
@@ -83,10 +96,12 @@ class Rotation:
         rest = [key for key in variable if key not in self._passed]
         self._from_turn = [key for key in rest if key in from_turn]
         self._to_turn = [key for key in rest if key in to_turn]
-        self._packing = Packing(
-            {key: shapes[key] for key in self._passed},
-            {key: program.layout.arrays[key].dtype for key in self._passed},
-        )
+        passed = {key: shapes[key] for key in self._passed}
+        dtypes = {key: program.layout.arrays[key].dtype for key in self._passed}
+        if self._following is not None:
+            passed[_FUNCTIONS] = self._following.shape
+            dtypes[_FUNCTIONS] = self._following.dtype.name
+        self._packing = Packing(passed, dtypes)
         self._turn = tf.function(self._traced_turn, jit_compile=True, autograph=False)
 
     @staticmethod
@@ -108,31 +123,40 @@ class Rotation:
         """
         step, program = self._step, self._step.program
         signals = step.signals
-        values: dict[str, tf.Tensor] = dict(zip(program.carried, carried))
+        values: dict[Any, tf.Tensor] = dict(zip(program.carried, carried))
         signals.bases = {**step.constants, **values}
         self._first_step = signals.gather(program.model.step)
-        functions = []
-        if self._called is not None:
-            functions = [step.function_values(self._first_step + 1, self._called)]
         for key in [*self._passed, *self._to_turn]:
             if key not in values:
                 dtype = program.layout.arrays[key].dtype
                 values[key] = tf.zeros(signals.base_shapes[key], dtype)
-        packed, new_values, _ = self._turn(
-            tf.constant(0),
-            functions,
-            functions,
-            self._packing.pack([values[k] for k in self._passed]),
+        functions = None
+        if self._following is not None:
+            functions = step.function_values(self._first_step + 1, self._called)
+            values[_FUNCTIONS] = functions
+        returned = [] if functions is None else [functions]
+        if self._last is not None:
+            returned = self._last.returned(signals, self._following, functions)
+        *variables, _ = self._turn(
+            tf.constant(-1),
+            self._packing.pack([values[k] for k in self._packing.keys]),
             [values[k] for k in self._to_turn],
+            returned,
         )
-        return [*packed, *new_values, *functions]
+        return tf.nest.flatten(variables)
 
     def end(self, variables: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         """Return the values of ``program.carried`` from the variables of the loop."""
-        n = len(self._packing.sizes)
-        values = dict(zip(self._passed, self._packing.unpack(variables[:n])))
-        values.update(zip(self._from_turn, variables[n:]))
+        packed, from_turn, _ = self._variables(variables)
+        values = dict(zip(self._packing.keys, self._packing.unpack(packed)))
+        values.update(zip(self._from_turn, from_turn))
         return [values[key] for key in self._step.program.carried]
+
+    def _variables(self, variables: Sequence[tf.Tensor]) -> tuple[list, list, list]:
+        """Return what is packed, what is not, and what the first call takes."""
+        n = len(self._packing.sizes)
+        m = n + len(self._from_turn)
+        return list(variables[:n]), list(variables[n:m]), list(variables[m:])
 
     def __call__(
         self, i: tf.Tensor, variables: Sequence[tf.Tensor]
@@ -155,33 +179,40 @@ class Rotation:
             Values of the probed signals.
         """
         step, signals = self._step, self._step.signals
-        n_packed = len(self._packing.sizes)
-        packed, variables = list(variables[:n_packed]), variables[n_packed:]
-        n = len(self._from_turn)
-        functions = list(variables[n:])
-        signals.bases = {**step.constants, **dict(zip(self._from_turn, variables))}
-        self._begin(i, functions)
-        following = None
-        if self._called is not None:
-            number = tf.where(i + 1 < self._n_steps, signals.step + 1, -1)
-            following = step.following_functions(number, self._called)
-        for is_compiled, segment, used_after in self._calls:
+        packed, values, (numbers, *read) = self._variables(variables)
+        signals.bases = {**step.constants, **dict(zip(self._from_turn, values))}
+        if not self._is_alone:
+            passed = dict(zip(self._packing.keys, self._packing.unpack(packed)))
+            self._begin(i, passed.get(_FUNCTIONS))
+        returned = self._call(numbers, read)
+        *variables, outputs = self._turn(
+            i, packed, [signals.bases[k] for k in self._to_turn], returned
+        )
+        return tf.nest.flatten(variables), outputs
+
+    def _call(self, numbers: tf.Tensor, read: list[tf.Tensor]) -> list[tf.Tensor]:
+        """Execute the calls, and return what the turn takes from the last of them."""
+        step, signals = self._step, self._step.signals
+        returned = []
+        for is_compiled, segment, used_after in self._segments:
             if is_compiled:
                 step.run_compiled(segment, used_after)
-            else:
-                is_last = segment is self._calls[-1][1]
-                step.run(segment, following if is_last else None)
-        following_values = [] if following is None else [following.value()]
-        packed, values, outputs = self._turn(
-            i + 1,
-            functions,
-            following_values,
-            packed,
-            [signals.bases[k] for k in self._to_turn],
-        )
-        return [*packed, *values, *following_values], outputs
+                continue
+            for build in segment:
+                calls = _only_calls(build)
+                if calls is None or calls not in (self._first, self._last):
+                    step.run([build])
+                    continue
+                args = read if calls is self._first else calls.read(signals)
+                if calls is self._last:
+                    returned = calls.call(signals, numbers, args, self._following)
+                else:
+                    calls.write(signals, calls.call(signals, numbers, args))
+        if self._last is None and self._following is not None:
+            returned = [self._following(numbers[1:], signals.errors)]
+        return returned
 
-    def _begin(self, i: tf.Tensor, functions: Sequence[tf.Tensor]) -> None:
+    def _begin(self, i: tf.Tensor, functions: tf.Tensor | None) -> None:
         """Set what a step takes from outside."""
         step, signals = self._step, self._step.signals
         signals.losses = []
@@ -192,41 +223,49 @@ class Rotation:
             feed: _column(values, at)
             for feed, values in zip(step.program.feeds, self._feeds)
         }
-        if self._called is not None:
-            signals.feeds.update(step.choose_functions(functions[0], self._called))
+        if functions is not None and self._called is not None:
+            signals.feeds.update(step.choose_functions(functions, self._called))
 
     def _traced_turn(
         self,
         i: tf.Tensor,
-        functions: list[tf.Tensor],
-        following: list[tf.Tensor],
         packed: list[tf.Tensor],
         values: list[tf.Tensor],
-    ) -> tuple[list[tf.Tensor], list[tf.Tensor], list[tf.Tensor]]:
-        """Finish step ``i`` (counted from 1), and begin the next one."""
+        returned: list[tf.Tensor],
+    ) -> tuple[list[tf.Tensor], list[tf.Tensor], list[tf.Tensor], list[tf.Tensor]]:
+        """Finish step ``i`` (counted from 0), and begin the next one."""
         step, signals = self._step, self._step.signals
         outside = signals.bases, signals.dt
+        passed = dict(zip(self._packing.keys, self._packing.unpack(packed)))
+        functions = passed.pop(_FUNCTIONS, None)
         step.begin_compiled(
-            {
-                **step.constants,
-                **dict(zip(self._passed, self._packing.unpack(packed))),
-                **dict(zip(self._to_turn, values)),
-            },
+            {**step.constants, **passed, **dict(zip(self._to_turn, values))},
             [*self._tail, *self._head],
         )
         before = dict(signals.bases)
-        self._begin(i - 1, functions)
+        self._begin(i, functions)
+        if self._last is not None:
+            _, functions = self._last.write(signals, returned, self._following)
+        elif returned:
+            (functions,) = returned
         step.run(self._tail)
         outputs = step.probed()
-        self._keep(i > 0, before)
+        self._keep(i >= 0, before)
         before = dict(signals.bases)
-        self._begin(i, following)
+        self._begin(i + 1, functions)
         step.run(self._head)
-        self._keep(i < self._n_steps, before)
-        packed = self._packing.pack([signals.bases[k] for k in self._passed])
+        self._keep(i + 1 < self._n_steps, before)
+        numbers = [signals.step, tf.where(i + 2 < self._n_steps, signals.step + 1, -1)]
+        if self._called is not None:
+            numbers += tf.unstack(tf.cast(self._called, tf.int32))
+        taken = [tf.stack(numbers)]
+        if self._first is not None:
+            taken += self._first.read(signals)
+        passed = {**signals.bases, _FUNCTIONS: functions}
+        packed = self._packing.pack([passed[key] for key in self._packing.keys])
         values = [signals.bases[key] for key in self._from_turn]
         signals.bases, signals.dt = outside
-        return packed, values, outputs
+        return packed, values, taken, outputs
 
     def _keep(self, is_wanted: tf.Tensor, before: dict[str, tf.Tensor]) -> None:
         """Drop the new values of what is carried, unless they are wanted."""
@@ -234,6 +273,12 @@ class Rotation:
         for key in self._step.program.carried:
             if bases[key] is not before[key]:
                 bases[key] = tf.where(is_wanted, bases[key], before[key])
+
+
+def _only_calls(build: OpBuilder) -> ItemwiseCalls | None:
+    """Return the calls that a group consists of; None if it does anything else."""
+    implementation = build.implementation
+    return None if is_from_outside(implementation) else implementation.calls
 
 
 def _parts(step: Step) -> tuple[list[OpBuilder], list, list[OpBuilder]]:

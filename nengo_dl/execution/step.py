@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from itertools import groupby
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -43,7 +42,7 @@ class Step:
         Where Python functions leave their exceptions.
     functions : callable, optional
         Maps the number of a step (an int), and which of ``program.function_feeds`` are
-        called, to the values of all of them, a ``(minibatch_size, n)`` array.
+        called (a list), to the values of all of them, a ``(minibatch_size, n)`` array.
     jit_compile : bool or "auto"
         Whether to compile the groups between those that cannot be compiled (because
         they call Python, or with "auto" because TensorFlow itself is faster), each run
@@ -53,6 +52,8 @@ class Step:
     ----------
     errors : ErrorBox
         Where Python functions leave their exceptions.
+    python_builds : list of OpBuilder
+        The groups that call Python.
     pure : bool
         Whether no group of the program calls Python.
     compiles : bool
@@ -72,7 +73,7 @@ class Step:
         program: Program,
         config: BuildConfig,
         errors: ErrorBox,
-        functions: Callable[[int, np.ndarray], np.ndarray] | None = None,
+        functions: Callable[[int, Sequence[int]], np.ndarray] | None = None,
         jit_compile: bool | str = False,
     ):
         self.program = program
@@ -83,7 +84,8 @@ class Step:
         self.jit_compile = jit_compile
         self.signals = self._place_signals()
         builds = list(self.builder.op_builds.values())
-        self.pure = all(build.pure for build in builds)
+        self.python_builds = [build for build in builds if not build.pure]
+        self.pure = not self.python_builds
         self._trials: dict[OpBuilder, bool] = {}
         self.adds_losses = any(build.adds_losses for build in builds)
         segments = [(c, list(g)) for c, g in groupby(builds, key=self.is_compiled)]
@@ -294,21 +296,15 @@ class Step:
         values : (minibatch_size, n) tf.Tensor
             Their values side by side.
         """
-        return self.following_functions(number, called).value()
+        numbers = tf.concat([[number], tf.cast(called, tf.int32)], axis=0)
+        return self.following_functions()(numbers, self.errors)
 
-    def following_functions(
-        self, number: tf.Tensor, called: tf.Tensor
-    ) -> FollowingCall:
-        """Return the call of `function_values`, unless the number is negative."""
-        functions, signals = self._functions, self.signals
-        assert functions is not None, "functions of time have to be passed to the step"
-
-        def call(number: np.ndarray, called: np.ndarray) -> Any:
-            return functions(number.item(), called) if number >= 0 else 0
-
+    def following_functions(self) -> FollowingCall:
+        """Return the call of `function_values`, for ``[number, *called]``."""
+        assert self._functions is not None, "functions of time have to be passed"
         n = sum(feed.signal.size for feed in self.program.function_feeds)
-        shape = (signals.minibatch_size, n)
-        return FollowingCall(call, [number, called], shape, signals)
+        shape = (self.signals.minibatch_size, n)
+        return FollowingCall(self._functions, shape, self.signals.dtype)
 
     def choose_functions(self, values: tf.Tensor, called: tf.Tensor) -> dict:
         """Return the feeds whose values may be those of functions."""
@@ -338,26 +334,11 @@ class Step:
         for build in builds:
             build.build_pre(self.signals, self.config)
 
-    def run(
-        self, builds: Sequence[OpBuilder], following: FollowingCall | None = None
-    ) -> None:
-        """
-        Run some groups.
-
-        Parameters
-        ----------
-        builds : sequence of OpBuilder
-            The groups.
-        following : FollowingCall, optional
-            What the last group may call along with its own functions, if it has any.
-        """
+    def run(self, builds: Sequence[OpBuilder]) -> None:
+        """Run some groups."""
         for build in builds:
-            # (what comes from outside might call Python more than once)
-            is_last = build is builds[-1] and not is_from_outside(build.implementation)
-            self.signals.following = following if is_last else None
             with tf.name_scope(self.builder.name_scope(build.ops)):
                 build.build_step(self.signals)
-        self.signals.following = None
 
     def begin_compiled(
         self, values: dict[str, tf.Tensor], builds: Sequence[OpBuilder]

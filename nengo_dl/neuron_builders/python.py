@@ -34,7 +34,7 @@ class GenericNeuronBuilder(NeuronBuilder):
             ops,
             reads=lambda op: [op.J, *op.state.values()],
             writes=lambda op: [op.output, *op.state.values()],
-            time=None,
+            takes_time=False,
             name="Neurons",
             origin=lambda op: f"the step of {op.neurons} ({op.output.name})",
         )

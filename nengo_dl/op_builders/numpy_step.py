@@ -48,7 +48,7 @@ class GenericOperatorBuilder(OpBuilder):
             ops,
             reads=lambda op: op.reads + _written(op),
             writes=_written,
-            time=None,
+            takes_time=False,
             name="Operators",
             origin=lambda op: f"the step of {describe_operator(op)}",
         )

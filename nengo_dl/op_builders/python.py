@@ -28,7 +28,7 @@ class SimPyFuncBuilder(OverwritingBuilder):
             ops,
             reads=lambda op: [] if op.x is None else [op.x],
             writes=lambda op: [] if op.output is None else [op.output],
-            time=ops[0].t,
+            takes_time=ops[0].t is not None,
             name="Functions",
             origin=_origin,
         )

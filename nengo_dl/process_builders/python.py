@@ -33,9 +33,10 @@ class GenericProcessBuilder(ProcessBuilder):
             ops,
             reads=lambda op: [op.input, *op.state.values()],
             writes=lambda op: [op.output, *op.state.values()],
-            time=ops[0].t,
+            takes_time=ops[0].t is not None,
             name="Processes",
             origin=lambda op: f"the step of {op.process} ({op.output.name})",
+            mode=write_mode(ops[0], ops[0].output),
         )
 
     def build_pre(self, signals: SignalDict, config: BuildConfig) -> None:
@@ -45,8 +46,7 @@ class GenericProcessBuilder(ProcessBuilder):
 
     def build_step(self, signals: SignalDict) -> None:
         """Call the processes."""
-        mode = write_mode(self.ops[0], self.ops[0].output)
-        self.calls.build_step(signals, mode)
+        self.calls.build_step(signals)
 
     def build_post(self, signals: SignalDict) -> None:
         """Make the step functions, with the random number generators of the run."""

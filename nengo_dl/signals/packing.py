@@ -37,6 +37,8 @@ class Packing:
 
     Attributes
     ----------
+    keys : list of (str or int)
+        The keys.
     sizes : list of int
         Lengths of the vectors.
     dtypes : list of str
@@ -46,6 +48,7 @@ class Packing:
     def __init__(
         self, shapes: Mapping[Any, tuple[int, ...]], dtypes: Mapping[Any, str]
     ):
+        self.keys = list(shapes)
         self._shapes = shapes
         sizes = {key: math.prod(shape) for key, shape in shapes.items()}
         large = {
@@ -66,10 +69,6 @@ class Packing:
             self._places[key] = (vector, self.sizes[vector], size)
             self.sizes[vector] += size
         self._vectors = list(zip(self.sizes, map(np.dtype, self.dtypes)))
-        self._views = [
-            (vector, slice(start, start + size), shapes[key])
-            for key, (vector, start, size) in self._places.items()
-        ]
 
     @classmethod
     def of(cls, program: Program) -> Packing:
@@ -97,10 +96,17 @@ class Packing:
 
     def unpack(self, vectors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         """Take the vectors apart."""
-        return [self.take(vectors, key) for key in self._shapes]
+        return [self.take(vectors, key) for key in self.keys]
 
-    def zeros(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """Return vectors of zeros, and the arrays in them as views."""
-        vectors = [np.zeros(n, dtype) for n, dtype in self._vectors]
-        arrays = [vectors[i][part].reshape(shape) for i, part, shape in self._views]
-        return vectors, arrays
+    def start(self, key: Any) -> tuple[int, int]:
+        """Return the number of the vector that an array is in, and where it starts."""
+        return self._places[key][:2]
+
+    def zeros(self) -> list[np.ndarray]:
+        """Return vectors of zeros."""
+        return [np.zeros(n, dtype) for n, dtype in self._vectors]
+
+    def put(self, vectors: Sequence[np.ndarray], key: Any, value: np.ndarray) -> None:
+        """Write one of the arrays that were joined."""
+        vector, start, size = self._places[key]
+        vectors[vector][start : start + size] = value.ravel()

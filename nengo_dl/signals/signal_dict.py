@@ -55,8 +55,6 @@ class SignalDict(Mapping):
         The same as a number. Set before the step is built.
     errors : nengo_dl.utils.ErrorBox
         Where Python functions called by the step leave their exceptions.
-    following : FollowingCall or None
-        What a builder that calls Python may call along with its own functions.
     feeds : dict of {Feed: callable}
         Return what `nengo_dl.graph.operators.Feed` operators feed in at this step, as a
         ``(minibatch_size, size)`` tensor.
@@ -87,7 +85,6 @@ class SignalDict(Mapping):
         self.losses: list[tf.Tensor] = []
         self.step: Any = None
         self.errors: ErrorBox | None = None
-        self.following: Any = None
         self.process_rngs: dict[Operator, list[np.random.RandomState]] = {}
         self.operator_steps: Mapping[Operator, Sequence[Callable]] = {}
 

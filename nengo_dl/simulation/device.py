@@ -66,7 +66,7 @@ def working_context(
         keras.config.dtype_policy()
     with (
         FLOAT_TYPE.fixed(dtype) if alone else FLOAT_TYPE.shown(dtype),
-        nullcontext() if device is None else _device_scope(device),
+        nullcontext() if device is None else _DeviceScope(device),
         nullcontext() if allow_tf32 else TF32.shown(False),
     ):
         yield
@@ -89,28 +89,39 @@ def warn_of_fork() -> None:
 
 
 class _Scopes(threading.local):
-    """The device scopes of a thread, each with whether it has been left."""
+    """The device scopes of a thread that have been entered, and not yet left."""
 
     def __init__(self) -> None:
-        self.stack: list[list[Any]] = []
+        self.stack: list[_DeviceScope] = []
 
 
 _SCOPES = _Scopes()
 
 
-@contextmanager
-def _device_scope(device: str) -> Iterator[None]:
-    """Work on a device, in a context that may end before those within it do."""
-    scope, stack = [tf.device(device), False], _SCOPES.stack
-    scope[0].__enter__()
-    stack.append(scope)
-    try:
-        yield
-    finally:
+class _DeviceScope:
+    """
+    A context to work on a device, which may end before those within it do.
+
+    Parameters
+    ----------
+    device : str
+        The device.
+    """
+
+    def __init__(self, device: str):
+        self._scope = tf.device(device)
+        self._has_ended = False
+
+    def __enter__(self) -> None:
+        self._stack = _SCOPES.stack
+        self._scope.__enter__()
+        self._stack.append(self)
+
+    def __exit__(self, *details: Any) -> None:
         # TensorFlow's own scopes have to be left in order
-        scope[1] = True
-        while stack and stack[-1][1]:
-            stack.pop()[0].__exit__(None, None, None)
+        self._has_ended = True
+        while self._stack and self._stack[-1]._has_ended:
+            self._stack.pop()._scope.__exit__(None, None, None)
 
 
 def check_device(device: Any) -> None:

@@ -49,6 +49,8 @@ def inputs_by_node(
     nengo.exceptions.SimulationError
         If they are in a form that only Keras understands.
     """
+    if data is None:
+        return {}
     named = name_data(data, names, "Nodes")
     if not isinstance(named, Mapping):
         raise SimulationError(

@@ -65,12 +65,11 @@ class Recording:
             Number of steps in the block.
         """
         self.is_new = False
-        steps = first_step + np.arange(n_steps)
         for probe, output in zip(self._shapes, outputs):
             keeps_history = probe not in self._without_history
             if keeps_history and probe.sample_every is not None:
-                period = probe.sample_every / self.dt
-                output = output[steps % period < 1]
+                steps = first_step + np.arange(n_steps)
+                output = output[steps % (probe.sample_every / self.dt) < 1]
             if len(output):
                 chunks = [self._with_batch(output, probe).swapaxes(0, 1)]
                 self._append(probe, chunks)

@@ -11,7 +11,7 @@ import gc
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 # Held by a thread while a setting must have the value that it needs. That is so while
@@ -55,10 +55,9 @@ class GlobalSetting:
             self._see_changes()
             return self._values[0][0]
 
-    @contextmanager
-    def shown(self, value: Any) -> Iterator[None]:
+    def shown(self, value: Any) -> AbstractContextManager[None]:
         """
-        Set the value, until another thread sets it.
+        Return a context that sets the value, until another thread sets it.
 
         For what goes on for long, and may call all kinds of code.
 
@@ -67,23 +66,37 @@ class GlobalSetting:
         value : object
             The value, for as long as the context lasts.
         """
-        own = [value]
+        return _Shown(self, value)
+
+    def enter(self, own: list[Any]) -> bool:
+        """
+        Set a value; return whether it has to be taken back by `leave`.
+
+        Parameters
+        ----------
+        own : [object]
+            The value.
+        """
         with SETTINGS_LOCK:
             if self._values:
                 self._see_changes()
             else:
-                self._values.append([self._read()])
+                now = self._read()
+                if now == own[0]:
+                    return False
+                self._values.append([now])
             self._values.append(own)
-            self._set(value)
-        try:
-            yield
-        finally:
-            with SETTINGS_LOCK:
-                self._see_changes()
-                self._values = [other for other in self._values if other is not own]
-                self._set(self._values[-1][0])
-                if len(self._values) == 1:
-                    self._values = []
+            self._set(own[0])
+        return True
+
+    def leave(self, own: list[Any]) -> None:
+        """Take a value back that `enter` has set."""
+        with SETTINGS_LOCK:
+            self._see_changes()
+            self._values = [other for other in self._values if other is not own]
+            self._set(self._values[-1][0])
+            if len(self._values) == 1:
+                self._values = []
 
     def _set(self, value: Any) -> None:
         self._write(value)
@@ -100,6 +113,20 @@ class GlobalSetting:
         """Set the value; other threads have to wait."""
         with SETTINGS_LOCK, self.shown(value):
             yield
+
+
+class _Shown:
+    """The context of `GlobalSetting.shown`, which is entered in every single step."""
+
+    def __init__(self, setting: GlobalSetting, value: Any):
+        self._setting, self._own = setting, [value]
+
+    def __enter__(self) -> None:
+        self._is_set = self._setting.enter(self._own)
+
+    def __exit__(self, *details: Any) -> None:
+        if self._is_set:
+            self._setting.leave(self._own)
 
 
 # Whether Python looks for garbage, from time to time, in all objects that there are.

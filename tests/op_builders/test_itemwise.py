@@ -17,7 +17,7 @@ from nengo_dl.signals import SignalDict
 def make_signals(arrays, minibatch_size=2):
     """Returns a `SignalDict` with one base array for each signal."""
     signals = SignalDict("float64", minibatch_size)
-    signals.dt_val = 0.001
+    signals.dt_val, signals.step = 0.001, tf.constant(123)
     for signal, value in arrays.items():
         minibatched = value.ndim > signal.ndim
         signal.minibatched = minibatched
@@ -32,19 +32,19 @@ def make_signals(arrays, minibatch_size=2):
     return signals
 
 
-def make_calls(ops, time=None):
+def make_calls(ops, takes_time=False, mode="update"):
     return ItemwiseCalls(
         ops,
         reads=lambda op: op.reads,
         writes=lambda op: op.writes,
-        time=time,
+        takes_time=takes_time,
         name="Gadgets",
         origin=lambda op: f"the gadget {op.name}",
+        mode=mode,
     )
 
 
 def test_order_shapes_and_values():
-    time = Signal(0.0, name="time")
     a, b = Signal(np.zeros((2, 3)), name="a"), Signal(np.zeros((1, 3)), name="b")
     scalar, extra = Signal(0.0, name="scalar"), Signal(np.zeros(2), name="extra")
     out, out2 = Signal(np.zeros(2), name="out"), Signal(np.zeros((2, 2)), name="out2")
@@ -54,7 +54,6 @@ def test_order_shapes_and_values():
         SimpleNamespace(reads=[], writes=[extra, out2]),
     ]
     values = {
-        time: np.array(0.123),
         a: np.arange(12.0).reshape(2, 2, 3),
         b: np.ones((2, 1, 3)),
         scalar: np.array(5.0),  # the same for all items
@@ -62,7 +61,7 @@ def test_order_shapes_and_values():
         extra: np.ones((2, 2)),
         out2: np.ones((2, 2, 2)),
     }
-    signals, calls = make_signals(values), make_calls(ops, time)
+    signals, calls = make_signals(values), make_calls(ops, True, "inc")
     log = []
 
     def function(item, number, outputs):
@@ -81,7 +80,7 @@ def test_order_shapes_and_values():
         for item in range(2)
     ]
     calls.build_pre(signals)
-    written = calls.build_step(signals, mode="inc")
+    written = calls.build_step(signals)
 
     assert [entry[:3] for entry in log] == [
         (item, number, 0.123) for item in range(2) for number in range(3)
@@ -111,9 +110,9 @@ def test_nothing_to_read_or_write():
 def test_errors():
     calls = make_calls([SimpleNamespace(reads=[], writes=[], name="of Dr. No")])
     with pytest.raises(SimulationError, match="Gadgets are simulated before.*build_po"):
-        calls.run(0.001, [], [])
+        calls.run(0.001, [], [], [[([], [])]])
     calls.functions = [[lambda t: 1 / 0]]
     with pytest.raises(ZeroDivisionError) as err:
-        calls.run(0.001, [], [])
+        calls.run(0.001, [], [], [[([], [])]])
     note = "ZeroDivisionError detected in the gadget of Dr. No"
     assert err.value.__notes__ == [note]

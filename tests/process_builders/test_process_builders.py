@@ -94,6 +94,7 @@ def test_modes(process, mode):
     op = sim_process(process, mode=mode)
     signals = SignalDict("float64", 2)
     signals.dt, signals.dt_val = tf.constant(0.001, "float64"), 0.001
+    signals.step = tf.constant(1)
     signals.process_rngs = {op: [np.random.RandomState(0)] * 2}
     for i, signal in enumerate(op.all_signals):
         if signal is op.t:

@@ -140,4 +140,4 @@ def test_python_process_is_started_before_it_runs():
     op = sim_process(DelayedLowpass(0.1))
     builder = GenericProcessBuilder([op])
     with pytest.raises(SimulationError, match="build_post"):
-        builder.calls.run(0.001, [np.zeros((1, 2))], [])
+        builder.calls.run(0.001, [np.zeros(2)], [], [])

@@ -20,16 +20,19 @@ def assert_packs(packing, n_vectors):
         assert (packing.take(vectors, key).numpy() == array.numpy()).all()
 
 
-def test_zeros():
-    packing = Packing(
-        {0: (2, 3), 1: (1,), 2: (4,)}, {0: "float32", 1: "int32", 2: "float32"}
-    )
-    vectors, arrays = packing.zeros()
-    for i, array in enumerate(arrays):
-        array[...] = i + 1
-    for i, unpacked in enumerate(packing.unpack(vectors)):
-        np.testing.assert_array_equal(unpacked, np.full(arrays[i].shape, i + 1))
+def test_arrays_of_numpy():
+    shapes = {0: (2, 3), 1: (1,), 2: (4,)}
+    packing = Packing(shapes, {0: "float32", 1: "int32", 2: "float32"})
+    vectors = packing.zeros()
     assert [v.dtype.name for v in vectors] == packing.dtypes
+    assert not any(v.any() for v in vectors)
+    for key, shape in shapes.items():
+        packing.put(vectors, key, np.full(shape, key + 1))
+    for key, unpacked in enumerate(packing.unpack(vectors)):
+        np.testing.assert_array_equal(unpacked, np.full(shapes[key], key + 1))
+        vector, start = packing.start(key)
+        assert vectors[vector][start] == key + 1
+        assert start == 0 or vectors[vector][start - 1] != key + 1
 
 
 def test_one_vector_for_each_type():

@@ -9,7 +9,7 @@ from training.linear_networks import linear_network
 
 import nengo_dl
 
-pytestmark = pytest.mark.training
+pytestmark = [pytest.mark.training, pytest.mark.long]
 
 
 # -- what is trained -------------------------------------------------------------------

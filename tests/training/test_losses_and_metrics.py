@@ -12,7 +12,7 @@ import nengo_dl
 from nengo_dl.losses import Regularize, nan_mse
 from nengo_dl.training.functions import KERAS_VERSION
 
-pytestmark = pytest.mark.training
+pytestmark = [pytest.mark.training, pytest.mark.long]
 
 
 @pytest.mark.parametrize("what", ["loss", "metrics", "data set"])

@@ -12,7 +12,7 @@ from nengo.processes import FilteredNoise, PresentInput, WhiteNoise, WhiteSignal
 
 from nengo_dl import configure_settings
 
-pytestmark = pytest.mark.training
+pytestmark = [pytest.mark.training, pytest.mark.long]
 
 DT = 0.001
 

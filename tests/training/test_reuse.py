@@ -22,7 +22,7 @@ def net():
     return net
 
 
-pytestmark = pytest.mark.training
+pytestmark = [pytest.mark.training, pytest.mark.long]
 
 
 def fit(sim, net, n_steps=2, **kwargs):

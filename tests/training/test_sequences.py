@@ -14,6 +14,7 @@ from nengo_dl.training.sequences import as_lengths, as_sequences, as_target, pad
 
 pytestmark = [
     pytest.mark.training,
+    pytest.mark.long,
     pytest.mark.filterwarnings("ignore:Your input ran out of data"),
 ]
 

@@ -9,7 +9,7 @@ from nengo.exceptions import ValidationError
 
 from nengo_dl.config import configure_settings
 
-pytestmark = pytest.mark.training
+pytestmark = [pytest.mark.training, pytest.mark.long]
 
 X, STEPS = np.ones((4, 3, 1), np.float32), np.full((4, 1), 3, np.int32)
 

@@ -14,6 +14,7 @@ from nengo_dl.losses import LastStep, nan_mse
 
 pytestmark = [
     pytest.mark.training,
+    pytest.mark.long,
     pytest.mark.filterwarnings("ignore:Your input ran out of data"),
 ]
 

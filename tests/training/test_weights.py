@@ -14,7 +14,7 @@ from nengo_dl.training.weights import (
     weights_by_name,
 )
 
-pytestmark = pytest.mark.training
+pytestmark = [pytest.mark.training, pytest.mark.long]
 
 PROBES = {nengo.Node(add_to_container=False): name for name in "pq"}
 
