@@ -113,7 +113,19 @@ class OpBuilder:
         return self
 
     def build_pre(self, signals: SignalDict, config: BuildConfig) -> None:
-        """Prepare what the step needs (constants, combined signals)."""
+        """
+        Prepare what the step needs (constants, combined signals).
+
+        Signals that no operator writes have their values already. What is computed from
+        them here is computed once, and not in every step.
+
+        Parameters
+        ----------
+        signals : SignalDict
+            The signals of the simulation.
+        config : BuildConfig
+            What there is to know of the simulation.
+        """
         self.config = config
 
     def build_step(self, signals: SignalDict) -> Any:

@@ -218,6 +218,7 @@ class Step:
         self._arrays = {k: v for k, v in constants.items() if isinstance(v, np.ndarray)}
         self.constants = {k: tf.convert_to_tensor(v) for k, v in constants.items()}
         self._start_trace(seed, stream)
+        self.signals.bases = dict(self.constants)
         for is_compiled, builds in self.segments:
             if not is_compiled:
                 self._prepare(builds)
