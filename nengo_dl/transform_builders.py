@@ -223,10 +223,9 @@ class ScaledConvIncBuilder(ConvIncBuilder):
         """Say that it does: a step is a product with a number."""
         return True
 
-    def build_pre(self, signals: SignalDict, config: BuildConfig) -> None:
+    def build_constants(self, signals: SignalDict, config: BuildConfig) -> None:
         """Convolve the image."""
-        super().build_pre(signals, config)
-        self.scale = signals[self.ops[0].scale].reshape((1,))
+        self.build_pre(signals, config)
         self.image = self.convolved(signals)
 
     def _warn_about_channels(self) -> None:
@@ -234,7 +233,7 @@ class ScaledConvIncBuilder(ConvIncBuilder):
 
     def build_step(self, signals: SignalDict) -> None:
         """Multiply."""
-        scale = signals.gather(self.scale)
+        scale = signals.gather(signals[self.ops[0].scale].reshape((1,)))
         Y = tf.reshape(scale, (-1, *(1,) * self.Y.ndim)) * self.image
         signals.scatter(self.Y, Y, mode=self.mode)
 

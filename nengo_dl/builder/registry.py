@@ -70,11 +70,12 @@ class OpBuilder:
     """
     Base class of operator builders; builds one group of merged operators.
 
-    The life of a builder: ``__init__`` (no TensorFlow there), :meth:`build_pre`
-    (constants, combined signals), :meth:`build_step` (the operations of one
-    simulation step), and :meth:`build_post` (whatever restarts with the simulation,
-    such as the state of Python functions). ``build_pre`` and ``build_step`` run in
-    the same trace and may run several times, once for each traced function.
+    The life of a builder: ``__init__`` (no TensorFlow there), :meth:`build_constants`
+    (operations outside of the steps), :meth:`build_pre` (constants, combined signals),
+    :meth:`build_step` (the operations of one simulation step), and :meth:`build_post`
+    (whatever restarts with the simulation, such as the state of Python functions). All
+    but the first and the last run in the same trace and may run several times, once for
+    each traced function.
 
     Parameters
     ----------
@@ -112,20 +113,20 @@ class OpBuilder:
         """The builder that does the work: this one, unless it leaves it to another."""
         return self
 
-    def build_pre(self, signals: SignalDict, config: BuildConfig) -> None:
+    def build_constants(self, signals: SignalDict, config: BuildConfig) -> None:
         """
-        Prepare what the step needs (constants, combined signals).
-
-        Signals that no operator writes have their values already. What is computed from
-        them here is computed once, and not in every step.
+        Compute what is the same in all steps, once.
 
         Parameters
         ----------
         signals : SignalDict
-            The signals of the simulation.
+            The signals; those that no operator writes have values.
         config : BuildConfig
-            What there is to know of the simulation.
+            As for `build_pre`.
         """
+
+    def build_pre(self, signals: SignalDict, config: BuildConfig) -> None:
+        """Prepare what the step needs (constants, combined signals)."""
         self.config = config
 
     def build_step(self, signals: SignalDict) -> Any:

@@ -51,8 +51,8 @@ default_simplifications: tuple[Pass, ...] = (
     remove_constant_copies,
     remove_pes_deltas,
     join_columns,
-    remove_reset_incs,
     scale_convolutions,
+    remove_reset_incs,
 )
 
 
