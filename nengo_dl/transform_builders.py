@@ -147,6 +147,11 @@ class ConvIncBuilder(OverwritingBuilder):
         """
         Convolve the current value of the input.
 
+        Parameters
+        ----------
+        signals : SignalDict
+            The signals of the simulation.
+
         Returns
         -------
         Y : (minibatch_size, ...) tensor
