@@ -31,6 +31,7 @@ from nengo_dl.graph.simplify import (
     remove_reset_incs,
     remove_unmodified_resets,
     remove_zero_incs,
+    scale_convolutions,
     simplify,
 )
 from nengo_dl.graph.transitive import transitive_planner
@@ -53,6 +54,7 @@ __all__ = [
     "remove_reset_incs",
     "remove_unmodified_resets",
     "remove_zero_incs",
+    "scale_convolutions",
     "signal_io_dicts",
     "simplify",
     "sort_ops_by_signals",

@@ -15,9 +15,11 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 from nengo.builder.transforms import ConvInc, ConvTransposeInc
+from nengo.transforms import ConvolutionTranspose
 
 from nengo_dl.builder import BuildConfig, Builder
 from nengo_dl.graph.operators import ConvSet, ConvTransposeSet
+from nengo_dl.graph.scaled_convolutions import ScaledConvInc, ScaledConvSet
 from nengo_dl.op_builders import OverwritingBuilder, view_key, write_mode
 from nengo_dl.signals import SignalDict
 
@@ -70,7 +72,7 @@ class ConvIncBuilder(OverwritingBuilder):
     def __init__(self, ops: Sequence[ConvInc | ConvTransposeInc]):
         super().__init__(ops)
         self.conv = ops[0].conv
-        self.is_transpose = ops[0].is_transpose
+        self.is_transpose = isinstance(self.conv, ConvolutionTranspose)
         self.n_axes = self.conv.dimensions
         if self.n_axes not in SPATIAL_AXES:
             raise NotImplementedError(
@@ -135,6 +137,27 @@ class ConvIncBuilder(OverwritingBuilder):
 
     def build_step(self, signals: SignalDict) -> None:
         """Convolve."""
+        Y = self.convolved(signals)
+        if self.is_products and self.conv.groups == 1:
+            # where it is used, it would be computed by loops that are not vectorized
+            Y = signals.materialize(Y)
+        signals.scatter(self.Y, Y, mode=self.mode)
+
+    def convolved(self, signals: SignalDict) -> tf.Tensor:
+        """
+        Convolve the current value of the input.
+
+        Parameters
+        ----------
+        signals : SignalDict
+            The signals of the simulation.
+
+        Returns
+        -------
+        Y : (minibatch_size, ...) tensor
+            The outputs of all operators; ``(1, ...)`` if the input has no minibatch
+            axis.
+        """
         X = signals.gather(self.X)
         if not self.X.minibatched:
             X = X[None]
@@ -143,11 +166,7 @@ class ConvIncBuilder(OverwritingBuilder):
             X = tf.transpose(X, (0, *range(2, n + 2), 1))
         W = self._merged_kernel(signals.gather(self.W))
         Y = self._convolve(X, W)
-        if self.is_products and self.conv.groups == 1:
-            # where it is used, it would be computed by loops that are not vectorized
-            Y = signals.materialize(Y)
-        Y = tf.reshape(self._separate(Y), (X.shape[0], *self.Y.shape))
-        signals.scatter(self.Y, Y, mode=self.mode)
+        return tf.reshape(self._separate(Y), (X.shape[0], *self.Y.shape))
 
     def _merged_kernel(self, W: tf.Tensor) -> tf.Tensor:
         """
@@ -198,6 +217,35 @@ class ConvIncBuilder(OverwritingBuilder):
             and view_key(x.X) == view_key(y.X)
             and all(getattr(x.conv, a) == getattr(y.conv, a) for a in GEOMETRY)
         )
+
+
+@Builder.register(ScaledConvInc)
+@Builder.register(ScaledConvSet)
+class ScaledConvIncBuilder(ConvIncBuilder):
+    """``Y (=|+=) scale * conv(W, X)`` for an image ``X`` that does not change."""
+
+    def runs_faster_in_xla(self, cpu_only: bool, minibatch_size: int) -> bool:
+        """Say that it does: a step is a product with a number."""
+        return True
+
+    def build_constants(self, signals: SignalDict, config: BuildConfig) -> None:
+        """Convolve the image."""
+        self.build_pre(signals, config)
+        self.image = self.convolved(signals)
+
+    def _warn_about_channels(self) -> None:
+        """Do not warn: axes are not swapped in every step."""
+
+    def build_step(self, signals: SignalDict) -> None:
+        """Multiply."""
+        scale = signals.gather(signals[self.ops[0].scale].reshape((1,)))
+        Y = tf.reshape(scale, (-1, *(1,) * self.Y.ndim)) * self.image
+        signals.scatter(self.Y, Y, mode=self.mode)
+
+    @staticmethod
+    def mergeable(x: ScaledConvInc, y: ScaledConvInc) -> bool:
+        """Merge none."""
+        return False
 
 
 def grouped_convolution(

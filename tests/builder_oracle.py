@@ -111,7 +111,8 @@ def run_builder(ops, values, minibatch_size, n_steps=1, jit_compile=False, **kwa
         start[key] = value.astype(array.dtype)
 
     def run(bases):
-        step.start({})
+        arrays = layout.arrays
+        step.start({k: v for k, v in bases.items() if not arrays[k].minibatched})
         step.signals.bases = dict(bases)
         for i in range(n_steps):
             step.signals.step = tf.constant(i + 1)

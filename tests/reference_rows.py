@@ -50,6 +50,7 @@ from nengo_dl.graph.operators import (
     SimPESFactors,
     SparseDotSet,
 )
+from nengo_dl.graph.scaled_convolutions import ScaledConvInc, ScaledConvSet
 from nengo_dl.tensor_node import SimTensorNode
 
 N_STEPS = 150
@@ -205,6 +206,16 @@ def convolutions(cls):
     return make
 
 
+def scaled_convolution(stim):
+    """An image that is one number times weights."""
+    conv = convolution(nengo.Convolution)
+    image = nengo.Node(size_in=SIZE)
+    nengo.Connection(stim[1], image, transform=np.ones((SIZE, 1)), synapse=None)
+    target = nengo.Node(size_in=conv.size_out)
+    nengo.Connection(image, target, transform=conv, synapse=None, seed=0)
+    nengo.Probe(target)
+
+
 # -- neurons --------------------------------------------------------------------------
 
 
@@ -338,6 +349,7 @@ ROWS = [
         (ConvTransposeSet,),
         convolutions(nengo.ConvolutionTranspose),
     ),
+    Row("scaled convolution", (ScaledConvSet,), scaled_convolution),
     neuron_row("ReLU", nengo.RectifiedLinear(), nengo.RectifiedLinear(amplitude=0.5)),
     neuron_row(
         "spiking ReLU",
@@ -464,6 +476,13 @@ def pair(op_type, A, size_out=SIZE, **kwargs):
 CONV, TRANSPOSED = map(convolution, (nengo.Convolution, nengo.ConvolutionTranspose))
 KERNEL = np.random.RandomState(0).uniform(-1, 1, size=CONV.kernel_shape)
 
+
+def scaled_convolutions():
+    signals = [Signal(KERNEL), Signal(np.ones(SIZE)), Signal(shape=(1,))]
+    signals[0].minibatched = signals[1].minibatched = False
+    return [ScaledConvInc(*signals, Signal(shape=(CONV.size_out,)), CONV)]
+
+
 #: What simplification replaces in any network, against the operators' own steps.
 OPERATORS = {
     Reset: lambda: [Reset(Signal(shape=(n,)), n) for n in (2, 3)],
@@ -471,6 +490,7 @@ OPERATORS = {
     ElementwiseInc: pair(ElementwiseInc, np.array(0.5)),
     SparseDotInc: pair(SparseDotInc, sparse(0).sample()),
     ConvInc: pair(ConvInc, KERNEL, CONV.size_out, conv=CONV),
+    ScaledConvInc: scaled_convolutions,
     ConvTransposeInc: pair(
         ConvTransposeInc, KERNEL, TRANSPOSED.size_out, conv=TRANSPOSED
     ),

@@ -18,6 +18,7 @@ from builder_oracle import (
     random_values,
     run_builder,
     signal,
+    view,
 )
 from nengo import Convolution, ConvolutionTranspose
 from nengo.builder.operator import SparseDotInc
@@ -25,6 +26,7 @@ from nengo.builder.transforms import ConvInc, ConvTransposeInc
 from nengo.exceptions import ValidationError
 
 from nengo_dl.graph.operators import ConvSet, ConvTransposeSet, SparseDotSet
+from nengo_dl.graph.scaled_convolutions import ScaledConvInc, ScaledConvSet
 from nengo_dl.graph_optimizer import mergeable
 from nengo_dl.transform_builders import ConvIncBuilder, grouped_convolution
 
@@ -132,6 +134,33 @@ def test_biases_of_channels(channels_last, stride):
         assert ConvIncBuilder(ops).is_products
         check(ops, minibatch_sizes=(3,))
         check(ops, minibatch_sizes=(3,), cpu_only=False)
+
+
+@layouts
+@pytest.mark.parametrize(
+    "conv, jit_compile",
+    [
+        ({}, True),
+        ({"n_axes": 1, "padding": "same", "strides": (1,)}, False),
+        ({"groups": 4, "kernel_size": (1, 1)}, False),
+    ],
+)
+def test_scaled_convolution(conv, jit_compile, channels_last):
+    """The image is convolved at the start, once for all steps and items."""
+    conv = make_conv(channels_last=channels_last, **conv)
+    for op in (ScaledConvInc, ScaledConvSet):
+        ops = [
+            op(
+                signal(*conv.kernel_shape, shared=True),
+                signal(conv.input_shape.size, 1, shared=True),
+                view((3,), slice(1, 2)),
+                signal(conv.output_shape.size),
+                conv,
+            )
+        ]
+        step = check(ops, n_steps=2, jit_compile=jit_compile)
+        (build,) = step.builder.op_builds.values()
+        assert build.image.shape == (1, conv.output_shape.size)
 
 
 @ignores_channels_first

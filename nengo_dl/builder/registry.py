@@ -70,11 +70,12 @@ class OpBuilder:
     """
     Base class of operator builders; builds one group of merged operators.
 
-    The life of a builder: ``__init__`` (no TensorFlow there), :meth:`build_pre`
-    (constants, combined signals), :meth:`build_step` (the operations of one
-    simulation step), and :meth:`build_post` (whatever restarts with the simulation,
-    such as the state of Python functions). ``build_pre`` and ``build_step`` run in
-    the same trace and may run several times, once for each traced function.
+    The life of a builder: ``__init__`` (no TensorFlow there), :meth:`build_constants`
+    (operations outside of the steps), :meth:`build_pre` (constants, combined signals),
+    :meth:`build_step` (the operations of one simulation step), and :meth:`build_post`
+    (whatever restarts with the simulation, such as the state of Python functions). All
+    but the first and the last run in the same trace and may run several times, once for
+    each traced function.
 
     Parameters
     ----------
@@ -114,6 +115,18 @@ class OpBuilder:
     def implementation(self) -> Any:
         """The builder that does the work: this one, unless it leaves it to another."""
         return self
+
+    def build_constants(self, signals: SignalDict, config: BuildConfig) -> None:
+        """
+        Compute what is the same in all steps, once.
+
+        Parameters
+        ----------
+        signals : SignalDict
+            The signals; those that no operator writes have values.
+        config : BuildConfig
+            As for `build_pre`.
+        """
 
     def build_pre(self, signals: SignalDict, config: BuildConfig) -> None:
         """Prepare what the step needs (constants, combined signals)."""

@@ -144,6 +144,7 @@ class Step:
             signals.bases = {array.key: v for array, v in zip(arrays, values)}
             signals.step, signals.losses = tf.constant(1), []
             self._start_trace()
+            build.build_constants(signals, self.config)
             self._prepare([build])
             self.run([build])
             return [signals.bases[array.key] for array in arrays]
@@ -220,6 +221,9 @@ class Step:
         self._arrays = {k: v for k, v in constants.items() if isinstance(v, np.ndarray)}
         self.constants = {k: tf.convert_to_tensor(v) for k, v in constants.items()}
         self._start_trace(seed, stream)
+        self.signals.bases = dict(self.constants)
+        for build in self.builder.op_builds.values():
+            build.build_constants(self.signals, self.config)
         for is_compiled, builds in self.segments:
             if not is_compiled:
                 self._prepare(builds)

@@ -143,6 +143,10 @@ class SimNeuronsBuilder(OpBuilder):
         """The builder that does the work."""
         return self.built_neurons
 
+    def build_constants(self, signals: SignalDict, config: BuildConfig) -> None:
+        """Pass on."""
+        self.built_neurons.build_constants(signals, config)
+
     def build_pre(self, signals: SignalDict, config: BuildConfig) -> None:
         """Prepare the step."""
         super().build_pre(signals, config)

@@ -6,8 +6,10 @@ Below, ``g`` is the number of operators in a group.
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Sequence
+import operator
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -18,9 +20,13 @@ from nengo.exceptions import BuildError
 from nengo_dl.builder import BuildConfig, Builder
 from nengo_dl.graph.layout import sparse_indices
 from nengo_dl.graph.operators import DotSet, ElementwiseSet, SparseDotSet
+from nengo_dl.graph.trainability import is_minibatched, is_parameter
 from nengo_dl.op_builders.base import OverwritingBuilder, view_key, write_mode
 from nengo_dl.op_builders.matvec import sparse_matmul, stacked_matvec
-from nengo_dl.signals import SignalDict, row_access
+from nengo_dl.signals import SignalDict, TensorSignal, row_access
+
+# Products of so many elements are not stacked, if they can be added up instead.
+MIN_LARGE = 2**10
 
 
 class StackedBuilder(OverwritingBuilder):
@@ -60,7 +66,13 @@ def _pairs(x: Operator, y: Operator) -> list[tuple[Signal, Signal]]:
 @Builder.register(ElementwiseInc)
 @Builder.register(ElementwiseSet)
 class ElementwiseIncBuilder(StackedBuilder):
-    """``Y (=|+=) A * X``, element by element with broadcasting."""
+    """
+    ``Y (=|+=) A * X``, element by element with broadcasting.
+
+    Large products that are all added to one signal are added up, and not stacked, as
+    stacking copies the factors. So are, first, the ``X`` of equal ``A``: neurons have
+    one gain, whatever the number of their inputs.
+    """
 
     def build_pre(self, signals: SignalDict, config: BuildConfig) -> None:
         """Check that the product has the shape of ``Y``."""
@@ -72,22 +84,64 @@ class ElementwiseIncBuilder(StackedBuilder):
                 f"The product of signals of shapes {op.A.shape} and {op.X.shape} "
                 f"cannot be written to a signal of shape {op.Y.shape} ({op})"
             )
+        self.terms = [(self.A, [self.X])]
+        n_targets = len({view_key(op.Y) for op in self.ops})
+        if n_targets == 1 < len(self.ops) and op.Y.size >= MIN_LARGE:
+            self.Y = signals[op.Y]
+            self.terms = [
+                (
+                    signals[A].reshape((1, *A.shape)),
+                    [signals[X].reshape((1, *X.shape)) for X in inputs],
+                )
+                for A, inputs in inputs_by_factor(self.ops)
+            ]
 
     def build_step(self, signals: SignalDict) -> None:
         """Multiply."""
-        n_axes = max(self.A.ndim, self.X.ndim)
+        products = [self._product(signals, A, inputs) for A, inputs in self.terms]
+        signals.scatter(self.Y, _sum(products), mode=self.mode)
+
+    def _product(
+        self, signals: SignalDict, A: TensorSignal, inputs: Sequence[TensorSignal]
+    ) -> tf.Tensor:
+        """Multiply ``A`` with the sum of some ``X``."""
+        n_axes = max(A.ndim, inputs[0].ndim)
         factors = []
-        for factor in (self.A, self.X):
+        for terms in ([A], inputs):
             # NumPy's broadcasting aligns the last axes of each of the g products
-            value = signals.gather(factor)
-            split = int(factor.minibatched) + 1
-            ones = (1,) * (n_axes - factor.ndim)
+            value = _sum([signals.gather(term) for term in terms])
+            split = int(terms[0].minibatched) + 1
+            ones = (1,) * (n_axes - terms[0].ndim)
             shape = (*value.shape[:split], *ones, *value.shape[split:])
             factors.append(tf.reshape(value, shape))
         product = factors[0] * factors[1]
         batch = product.shape[: product.shape.rank - n_axes]
-        product = tf.reshape(product, (*batch, *self.Y.shape))
-        signals.scatter(self.Y, product, mode=self.mode)
+        return tf.reshape(product, (*batch, *self.Y.shape))
+
+
+def _sum(terms: Sequence[tf.Tensor]) -> tf.Tensor:
+    return functools.reduce(operator.add, terms)
+
+
+def inputs_by_factor(
+    ops: Sequence[ElementwiseInc],
+) -> list[tuple[Signal, list[Signal]]]:
+    """
+    Find the inputs of products that have one factor in common.
+
+    Returns
+    -------
+    inputs : list of (Signal, list of Signal)
+        Every different ``A``, and all ``X`` that it is multiplied with. Two signals are
+        the same ``A`` if they have the same value, and nothing ever changes it.
+    """
+    inputs: dict[Hashable, tuple[Signal, list[Signal]]] = {}
+    for op in ops:
+        key = view_key(op.A)
+        if not (is_minibatched(op.A) or is_parameter(op.A)):
+            key = (op.A.shape, op.A.initial_value.tobytes())
+        inputs.setdefault(key, (op.A, []))[1].append(op.X)
+    return list(inputs.values())
 
 
 @Builder.register(DotInc)

@@ -73,6 +73,10 @@ class SimProcessBuilder(OpBuilder):
         """The builder that does the work."""
         return self.built_process
 
+    def build_constants(self, signals: SignalDict, config: BuildConfig) -> None:
+        """Pass on."""
+        self.built_process.build_constants(signals, config)
+
     def build_pre(self, signals: SignalDict, config: BuildConfig) -> None:
         """Prepare the step."""
         super().build_pre(signals, config)

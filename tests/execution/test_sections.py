@@ -11,6 +11,7 @@ from nengo_dl.builder import build_model
 from nengo_dl.config import Settings
 from nengo_dl.execution import engine
 from nengo_dl.graph.program import compile_model
+from nengo_dl.graph_optimizer import default_simplifications, scale_convolutions
 from nengo_dl.neuron_builders import SimNeuronsBuilder
 
 N_STEPS = 150  # more than two blocks, and not a multiple of any
@@ -67,11 +68,27 @@ def learning(net):
     ]
 
 
+def add_channel_biases(neurons, shape):
+    """Like a converter; here, they are multiplied with a function of time."""
+    number = nengo.Node(lambda t: np.sin(20 * t))
+    image = nengo.Node(size_in=shape.size // shape.n_channels)
+    nengo.Connection(number, image, transform=np.ones((image.size_in, 1)), synapse=None)
+    biases = nengo.Convolution(
+        shape.n_channels,
+        (image.size_in, 1),
+        kernel_size=(1,),
+        strides=(1,),
+        init=np.linspace(-1, 1, shape.n_channels).reshape((1, 1, -1)),
+    )
+    nengo.Connection(image, neurons, transform=biases, synapse=None)
+
+
 def convolutional(net):
     inp = nengo.Node(np.linspace(-1, 1, 36))
     conv = nengo.Convolution(3, (6, 6, 1), strides=(2, 2))
     a = nengo.Ensemble(conv.output_shape.size, 1, neuron_type=nengo.LIFRate())
     nengo.Connection(inp, a.neurons, transform=conv, synapse=None)
+    add_channel_biases(a.neurons, conv.output_shape)
     sparse = nengo.Sparse((4, a.n_neurons), indices=[(0, 1), (3, 2)], init=[1, 2])
     out = nengo.Node(size_in=4)
     nengo.Connection(a.neurons, out, transform=sparse)
@@ -158,6 +175,9 @@ def test_same_training(make, jit_compile, monkeypatch):
         net = build(make)
         with net:
             nengo_dl.configure_settings(layerwise=layerwise, jit_compile=jit_compile)
+            if not layerwise:  # (and the biases of channels as Nengo has them)
+                passes = [f for f in default_simplifications if f != scale_convolutions]
+                nengo_dl.configure_settings(simplifications=passes)
         target = net.all[-1]
         targets = (2, 20, target.size_in)
         rng = np.random.RandomState(0)
@@ -167,7 +187,10 @@ def test_same_training(make, jit_compile, monkeypatch):
         ) as sim:
             sim.compile("sgd", loss={target: "mse"})
             history = sim.fit(
-                inputs, {target: rng.uniform(-1, 1, targets)}, epochs=2, verbose=0
+                {net.all_nodes[0]: inputs},
+                {target: rng.uniform(-1, 1, targets)},
+                epochs=2,
+                verbose=0,
             )
             weights = [v.numpy().ravel() for v in sim.keras_model.trainable_weights]
         results.append([history.history["loss"], np.sort(np.concatenate(weights))])

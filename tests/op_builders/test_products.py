@@ -19,6 +19,7 @@ from nengo.transforms import SparseMatrix
 
 from nengo_dl.graph.operators import DotSet, ElementwiseSet, SparseDotSet
 from nengo_dl.graph_optimizer import mergeable
+from nengo_dl.op_builders.products import MIN_LARGE
 
 jit = pytest.mark.parametrize("jit_compile", [False, True])
 
@@ -91,6 +92,36 @@ def test_elementwise_inc_of_scalars_and_single_elements():
 def test_elementwise_inc_of_one_target():
     target = signal(3)
     check([ElementwiseInc(signal(), signal(3), target) for _ in range(3)])
+
+
+@pytest.mark.parametrize("size", [MIN_LARGE - 1, MIN_LARGE])
+@pytest.mark.parametrize("is_parameter", [False, True])
+def test_elementwise_inc_of_one_large_target(size, is_parameter):
+    """Equal factors that may change in different ways are multiplied each."""
+    gains = [Signal(np.full(size, value)) for value in (2.0, 3.0, 2.0)]
+    for gain in gains:
+        gain.minibatched, gain.trainable = False, False if is_parameter else None
+    target = signal(size)
+    ops = [ElementwiseInc(gain, signal(size), target) for gain in gains]
+    check(ops, minibatch_sizes=(3,))
+    step = make_step(ops, 3)
+    step.start({})
+    (build,) = step.builder.op_builds.values()
+    n_inputs = [len(inputs) for _, inputs in build.terms]
+    is_large = size == MIN_LARGE
+    assert n_inputs == ([1] if not is_large else [1, 1, 1] if is_parameter else [2, 1])
+
+
+def test_elementwise_inc_of_large_targets():
+    """Targets that are not all the same, and factors of other shapes."""
+    targets = [signal(MIN_LARGE) for _ in range(2)]
+    check([ElementwiseInc(signal(), signal(MIN_LARGE), t) for t in targets * 2])
+    target = signal(2 * MIN_LARGE)
+    for part in (target, target[MIN_LARGE:]):
+        shapes = ((), part.shape), (part.shape, (1,)), ((1,), part.shape)
+        for a, x in shapes:
+            factors = [(signal(*a), signal(*x)) for _ in range(2)]
+            check([ElementwiseInc(A, X, part) for A, X in factors])
 
 
 def test_elementwise_inc_of_incompatible_shapes():

@@ -26,6 +26,7 @@ from nengo_dl.graph.simplify.remove_unmodified_resets import (
     remove_unmodified_resets,
 )
 from nengo_dl.graph.simplify.remove_zero_incs import remove_zero_incs
+from nengo_dl.graph.simplify.scale_convolutions import scale_convolutions
 from nengo_dl.graph.verify import verify_simplified
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "remove_reset_incs",
     "remove_unmodified_resets",
     "remove_zero_incs",
+    "scale_convolutions",
     "simplify",
 ]
 
@@ -49,6 +51,7 @@ default_simplifications: tuple[Pass, ...] = (
     remove_constant_copies,
     remove_pes_deltas,
     join_columns,
+    scale_convolutions,
     remove_reset_incs,
 )
 

@@ -18,6 +18,7 @@ from nengo_dl.graph_optimizer import (
     remove_reset_incs,
     remove_unmodified_resets,
     remove_zero_incs,
+    scale_convolutions,
     simplify,
     transitive_planner,
     tree_planner,
@@ -34,6 +35,7 @@ def test_default_simplifications():
         remove_constant_copies,
         remove_pes_deltas,
         join_columns,
+        scale_convolutions,
         remove_reset_incs,
     )
 
