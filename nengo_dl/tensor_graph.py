@@ -26,6 +26,7 @@ from nengo_dl.execution.feeds import FeedGenerator
 from nengo_dl.execution.lengths import Lengths
 from nengo_dl.execution.loop import run_steps
 from nengo_dl.execution.places import place_of
+from nengo_dl.execution.recomputation import RecomputedStep
 from nengo_dl.execution.sections import LayerwiseSteps
 from nengo_dl.execution.step import Step
 from nengo_dl.execution.variables import Variables
@@ -165,6 +166,7 @@ class TensorGraph(keras.layers.Layer):
         self.supports_jit = self.step.can_compile and not missing
         self._steps: dict[tuple[bool, bool], Step] = {}
         self._layerwise: dict[tuple[Step, int], LayerwiseSteps] = {}
+        self._recomputed: dict[Step, RecomputedStep] = {}
         logger.debug("%s", self.program)
 
     @property
@@ -537,7 +539,7 @@ class TensorGraph(keras.layers.Layer):
             else:
                 step.start(*context)
                 carried, outputs = run_steps(
-                    step,
+                    self._differentiated(step, called),
                     carried,
                     feeds,
                     count,
@@ -631,6 +633,17 @@ class TensorGraph(keras.layers.Layer):
             for part in layerwise.parts:
                 self._start(part.step)
         return self._layerwise[step, n_steps]
+
+    def _differentiated(
+        self, step: Step, called: tf.Tensor | None
+    ) -> Step | RecomputedStep:
+        """Return a step for a loop that gradients flow through."""
+        is_large = len(step.program.plan) > MAX_COMPILED_GROUPS
+        if not (is_large and called is None and RecomputedStep.possible(step)):
+            return step
+        if step not in self._recomputed:
+            self._recomputed[step] = RecomputedStep(step)
+        return self._recomputed[step]
 
     def _number_of_steps(
         self, node_values: Sequence[tf.Tensor], counts: tf.Tensor, known: int | None
