@@ -537,9 +537,10 @@ class TensorGraph(keras.layers.Layer):
                 layerwise.start(*context)
                 carried, outputs = layerwise.run(carried, feeds, count, count)
             else:
-                step.start(*context)
+                differentiated = self._differentiated(step, called)
+                differentiated.start(*context)
                 carried, outputs = run_steps(
-                    self._differentiated(step, called),
+                    differentiated,
                     carried,
                     feeds,
                     count,

@@ -12,8 +12,11 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import count
+from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from nengo_dl.builder import is_from_outside
@@ -32,8 +35,7 @@ class RecomputedStep:
     Parameters
     ----------
     step : Step
-        The step, for which `possible` holds. It has to live as long as gradients are
-        traced, and is to be started as usual.
+        The step, for which `possible` holds.
 
     Attributes
     ----------
@@ -44,6 +46,9 @@ class RecomputedStep:
     def __init__(self, step: Step):
         self.program: Program = step.program
         self._step = step
+        self._constants: dict[str, tf.Tensor] = {}
+        self._seeds: tuple[tf.Tensor, ...] = ()
+        self._rng_state: Any = None
         self._gradient_name = f"NengoDLRecomputedStep{next(_NUMBERS)}"
         # (it stays registered, and must not keep the step of a closed simulator)
         this = weakref.ref(self)
@@ -72,6 +77,23 @@ class RecomputedStep:
         """Return what a step puts out; see `Step.output_specs`."""
         return self._step.output_specs()
 
+    def start(
+        self,
+        constants: dict[str, tf.Tensor | np.ndarray],
+        seed: int | tf.Tensor = 0,
+        stream: int | tf.Tensor = 0,
+    ) -> None:
+        """
+        Begin a trace; see `Step.start`.
+
+        What builders prepare is made anew in every step, as a part of it: outside of a
+        loop, each of these small constants would be one more variable of the loop.
+        """
+        self._constants = {k: tf.convert_to_tensor(v) for k, v in constants.items()}
+        self._seeds = tf.cast(seed, tf.uint32), tf.cast(stream, tf.uint32)
+        # builders draw the same numbers every time
+        self._rng_state = self._step.config.rng.get_state()
+
     def __call__(
         self,
         carried: Sequence[tf.Tensor],
@@ -80,9 +102,9 @@ class RecomputedStep:
     ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
         """Execute one step; see `Step`."""
         assert called is None, "Python is called once only"
-        keys, constants = self._constants()
-        inputs = [*carried, *(feed() for feed in feeds), *constants]
-        after, values = self._compute(keys, inputs)
+        fed = [feed() for feed in feeds]
+        inputs = [*carried, *fed, *self._constants.values()]
+        after, values = self._compute(inputs)
         outputs = [*after, *values]
         graph = tf.compat.v1.get_default_graph()
         with graph.gradient_override_map({"IdentityN": self._gradient_name}):
@@ -90,30 +112,19 @@ class RecomputedStep:
             computed = tf.identity_n([*outputs, *inputs])
         # what a step leaves as it is remains the same tensor, which loops need not keep
         known = {id(value) for value in carried}
-        after = [
-            old if id(old) in known else new for old, new in zip(after, computed)
-        ]
+        after = [old if id(old) in known else new for old, new in zip(after, computed)]
         return after, computed[len(after) : len(outputs)]
 
-    def _constants(self) -> tuple[list[str], list[tf.Tensor]]:
-        """Return the constants that may have a gradient."""
-        constants = self._step.constants
-        keys = [key for key, value in constants.items() if value.dtype.is_floating]
-        return keys, [constants[key] for key in keys]
-
     def _compute(
-        self, keys: Sequence[str], inputs: Sequence[tf.Tensor]
+        self, inputs: Sequence[tf.Tensor]
     ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
         """Execute one step, given state, feeds, and constants in a row."""
         step, n_carried = self._step, len(self.program.carried)
-        end = len(inputs) - len(keys)
-        feeds = [lambda value=value: value for value in inputs[n_carried:end]]
-        before = step.constants
-        step.constants = {**before, **dict(zip(keys, inputs[end:]))}
-        try:
-            return step(inputs[:n_carried], feeds)
-        finally:
-            step.constants = before
+        end = n_carried + len(self.program.feeds)
+        step.config.rng.set_state(self._rng_state)
+        step.start(dict(zip(self._constants, inputs[end:])), *self._seeds)
+        feeds = [partial(tf.identity, value) for value in inputs[n_carried:end]]
+        return step(inputs[:n_carried], feeds)
 
     def gradient(
         self, op: tf.Operation, upstream: Sequence[tf.Tensor | None]
@@ -134,14 +145,14 @@ class RecomputedStep:
             The gradients with regard to what goes into it: none for the outputs, as
             they are computed from the inputs.
         """
-        keys, constants = self._constants()
-        n_inputs = len(self.program.carried) + len(self.program.feeds) + len(keys)
+        program = self.program
+        n_inputs = len(program.carried) + len(program.feeds) + len(self._constants)
         n_outputs = len(op.inputs) - n_inputs
         inputs = list(op.inputs)[n_outputs:]
         differentiable = [value for value in inputs if value.dtype.is_floating]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(differentiable)
-            after, values = self._compute(keys, inputs)
+            after, values = self._compute(inputs)
         known = [
             (output, gradient)
             for output, gradient in zip([*after, *values], upstream)
