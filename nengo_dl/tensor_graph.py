@@ -537,7 +537,7 @@ class TensorGraph(keras.layers.Layer):
                 layerwise.start(*context)
                 carried, outputs = layerwise.run(carried, feeds, count, count)
             else:
-                differentiated = self._differentiated(step, called)
+                differentiated = self._differentiated(step, count, called)
                 differentiated.start(*context)
                 carried, outputs = run_steps(
                     differentiated,
@@ -636,11 +636,12 @@ class TensorGraph(keras.layers.Layer):
         return self._layerwise[step, n_steps]
 
     def _differentiated(
-        self, step: Step, called: tf.Tensor | None
+        self, step: Step, n_steps: int | tf.Tensor, called: tf.Tensor | None
     ) -> Step | RecomputedStep:
-        """Return a step for a loop that gradients flow through."""
-        is_large = len(step.program.plan) > MAX_COMPILED_GROUPS
-        if not (is_large and called is None and RecomputedStep.possible(step)):
+        """Return a step that gradients flow through, maybe in a loop."""
+        is_loop = not isinstance(n_steps, int) or n_steps != self.unroll
+        pays = is_loop and len(step.program.plan) > MAX_COMPILED_GROUPS
+        if not (pays and called is None and RecomputedStep.possible(step)):
             return step
         if step not in self._recomputed:
             self._recomputed[step] = RecomputedStep(step)

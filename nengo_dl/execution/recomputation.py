@@ -148,7 +148,7 @@ class RecomputedStep:
         program = self.program
         n_inputs = len(program.carried) + len(program.feeds) + len(self._constants)
         n_outputs = len(op.inputs) - n_inputs
-        inputs = list(op.inputs)[n_outputs:]
+        inputs = [tf.identity(value) for value in op.inputs[n_outputs:]]
         differentiable = [value for value in inputs if value.dtype.is_floating]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(differentiable)
