@@ -63,9 +63,7 @@ def test_same_gradients(Simulator, monkeypatch):
     assert any(np.any(g != 0) for g in expected[2][1:])
     monkeypatch.setattr(tensor_graph, "MAX_COMPILED_GROUPS", 0)
     for compiles, unroll in ((False, 2), (True, 1)):
-        values, recomputed = gradients(
-            Simulator, compiles, x, unroll_simulation=unroll
-        )
+        values, recomputed = gradients(Simulator, compiles, x, unroll_simulation=unroll)
         assert recomputed
         tf.nest.map_structure(
             lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-11),
