@@ -50,7 +50,8 @@ logger = logging.getLogger(__name__)
 
 # XLA compiles the gradients of programs of no more groups than this by itself. It takes
 # longer by the square of their number (of unlike ensembles in a row: 3 seconds for 17
-# groups, 11 for 47, 40 for 87), where TensorFlow needs 8 seconds for 87.
+# groups, 11 for 47, 40 for 87), where TensorFlow needs 8 seconds for 87. Steps of more
+# groups are computed once more for their gradients (see `RecomputedStep`).
 MAX_COMPILED_GROUPS = 50
 
 NOT_WHOLE = (
