@@ -26,6 +26,7 @@ from nengo_dl.execution.feeds import FeedGenerator
 from nengo_dl.execution.lengths import Lengths
 from nengo_dl.execution.loop import run_steps
 from nengo_dl.execution.places import place_of
+from nengo_dl.execution.recomputation import RecomputedStep
 from nengo_dl.execution.sections import LayerwiseSteps
 from nengo_dl.execution.step import Step
 from nengo_dl.execution.variables import Variables
@@ -49,7 +50,8 @@ logger = logging.getLogger(__name__)
 
 # XLA compiles the gradients of programs of no more groups than this by itself. It takes
 # longer by the square of their number (of unlike ensembles in a row: 3 seconds for 17
-# groups, 11 for 47, 40 for 87), where TensorFlow needs 8 seconds for 87.
+# groups, 11 for 47, 40 for 87), where TensorFlow needs 8 seconds for 87. Steps of more
+# groups are computed once more for their gradients (see `RecomputedStep`).
 MAX_COMPILED_GROUPS = 50
 
 NOT_WHOLE = (
@@ -165,6 +167,7 @@ class TensorGraph(keras.layers.Layer):
         self.supports_jit = self.step.can_compile and not missing
         self._steps: dict[tuple[bool, bool], Step] = {}
         self._layerwise: dict[tuple[Step, int], LayerwiseSteps] = {}
+        self._recomputed: dict[Step, RecomputedStep] = {}
         logger.debug("%s", self.program)
 
     @property
@@ -535,9 +538,10 @@ class TensorGraph(keras.layers.Layer):
                 layerwise.start(*context)
                 carried, outputs = layerwise.run(carried, feeds, count, count)
             else:
-                step.start(*context)
+                differentiated = self._differentiated(step, count, called)
+                differentiated.start(*context)
                 carried, outputs = run_steps(
-                    step,
+                    differentiated,
                     carried,
                     feeds,
                     count,
@@ -631,6 +635,18 @@ class TensorGraph(keras.layers.Layer):
             for part in layerwise.parts:
                 self._start(part.step)
         return self._layerwise[step, n_steps]
+
+    def _differentiated(
+        self, step: Step, n_steps: int | tf.Tensor, called: tf.Tensor | None
+    ) -> Step | RecomputedStep:
+        """Return a step that gradients flow through, maybe in a loop."""
+        is_loop = not isinstance(n_steps, int) or n_steps != self.unroll
+        pays = is_loop and len(step.program.plan) > MAX_COMPILED_GROUPS
+        if not (pays and called is None and RecomputedStep.possible(step)):
+            return step
+        if step not in self._recomputed:
+            self._recomputed[step] = RecomputedStep(step)
+        return self._recomputed[step]
 
     def _number_of_steps(
         self, node_values: Sequence[tf.Tensor], counts: tf.Tensor, known: int | None

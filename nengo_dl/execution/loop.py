@@ -16,12 +16,13 @@ import tensorflow as tf
 from nengo_dl.execution.inline import inline_while_loop
 from nengo_dl.execution.lengths import Lengths
 from nengo_dl.execution.places import place_of
+from nengo_dl.execution.recomputation import RecomputedStep
 from nengo_dl.execution.rotation import Rotation
 from nengo_dl.execution.step import Step
 
 
 def run_steps(
-    step: Step,
+    step: Step | RecomputedStep,
     carried: list[tf.Tensor],
     feeds: Sequence[tf.Tensor],
     n_steps: int | tf.Tensor,
@@ -36,8 +37,9 @@ def run_steps(
 
     Parameters
     ----------
-    step : Step
-        The step, after `Step.start`.
+    step : Step or RecomputedStep
+        The step, after `Step.start`. Gradients of steps that are computed again for
+        them need no list of every value that is computed in a step.
     carried : list of tf.Tensor
         Values of the carried base arrays.
     feeds : list of (minibatch_size, capacity, size) tf.Tensor
@@ -83,8 +85,9 @@ def run_steps(
     ]
 
     rotation = None
-    if inline and unroll == 1 and lengths is None and Rotation.possible(step):
-        rotation = Rotation(step, feeds, n_steps, called)
+    if inline and unroll == 1 and lengths is None and isinstance(step, Step):
+        if Rotation.possible(step):
+            rotation = Rotation(step, feeds, n_steps, called)
 
     def body(i: tf.Tensor, carried: list, buffers: list) -> tuple:
         if rotation is not None:
@@ -187,7 +190,7 @@ def _inline_loop(
 
 
 def _unrolled(
-    step: Step,
+    step: Step | RecomputedStep,
     carried: list[tf.Tensor],
     feeds: Sequence[tf.Tensor],
     n_steps: int,
