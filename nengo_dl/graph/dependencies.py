@@ -106,13 +106,13 @@ def dependency_graph(operators: Sequence[Operator]) -> DependencyGraph:
     nengo.exceptions.BuildError
         If several operators set, or several update, the same memory.
     """
-    operators = tuple(operators)
     numbers = {op: i for i, op in enumerate(operators)}
     edges = _Edges(len(operators))
-    for access in SignalIO(operators).bases.values():
+    for access in SignalIO.of(operators).bases.values():
         check_single_writers(access)
-        edges.add_base(access, numbers)
-    return DependencyGraph(operators, edges.successors, edges.n_predecessors)
+        if access.has_order:
+            edges.add_base(access, numbers)
+    return DependencyGraph(tuple(operators), edges.successors, edges.n_predecessors)
 
 
 def transitive_closure_recurse(graph: DependencyGraph) -> tuple[list[int], list[int]]:
