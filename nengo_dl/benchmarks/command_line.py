@@ -171,6 +171,8 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     add("--seconds", type=float, default=1.5, help="length of a timed run")
     add("--long-steps", type=int, default=1_000_000, help="steps of --long")
     add("--timeout", type=float, default=1800, help="limit of a process in seconds")
+    what = "times of a step are those of the processor, of all cores"
+    add("--processor-time", action="store_true", help=what)
     add("--json", metavar="FILE", help="write all figures to this file")
     parsed = parser.parse_args(arguments)
     if parsed.competitors is None:
@@ -194,6 +196,7 @@ def print_tables(parsed: argparse.Namespace) -> None:
         seconds=parsed.seconds,
         long_steps=parsed.long_steps,
         timeout=parsed.timeout,
+        processor_time=parsed.processor_time,
     )
     report: dict[str, Any] = {"machine": describe_machine(), "tables": {}}
     for name in dict.fromkeys(parsed.tables or ["simulation", "step"]):

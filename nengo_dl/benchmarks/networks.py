@@ -17,6 +17,11 @@ from collections.abc import Callable
 import nengo
 import numpy as np
 
+if __package__:
+    from nengo_dl.benchmarks import varied_networks
+else:  # the worker is run by path; this directory is the first place to import from
+    import varied_networks  # type: ignore[import-not-found,no-redef]
+
 # ---------------------------------------------------------------- networks of any size
 
 
@@ -329,28 +334,6 @@ def chain(n_ensembles: int = 60) -> nengo.Network:
     return net
 
 
-def spa_model(dimensions: int = 64, n_bindings: int = 2) -> nengo.Network:
-    """Build a model of ``nengo.spa``: a vector is bound to another one repeatedly."""
-    from nengo import spa
-
-    modules = ["a", *(f"bind{i}" for i in range(n_bindings))]
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The nengo.spa module is deprecated")
-        net = spa.SPA(label="spa", seed=0)
-    with net:
-        net.a, net.b = spa.State(dimensions), spa.State(dimensions)
-        effects = []
-        for pre, post in zip(modules[:-1], modules[1:]):
-            setattr(net, post, spa.Bind(dimensions))
-            effects += [f"{post}_A = {pre}", f"{post}_B = b"]
-        net.cortical = spa.Cortical(spa.Actions(*effects))
-        net.inp = nengo.Node(np.full(dimensions, dimensions**-0.5))
-        nengo.Connection(net.inp, net.a.input)
-        nengo.Connection(net.inp, net.b.input)
-        net.p = nengo.Probe(getattr(net, modules[-1]).output, synapse=0.01)
-    return net
-
-
 def large_network(n_ensembles: int, neurons_per_d: int) -> nengo.Network:
     """
     Build a 2-D `random_network` of LIF neurons with decoders drawn at random.
@@ -379,7 +362,10 @@ NETWORKS: dict[str, tuple[str, Callable[[], nengo.Network]]] = {
     "functions_5": ("channel, 5 Python functions", lambda: channel(n_functions=5)),
     "plots": ("channel, 3 Python Nodes as of Nengo GUI", with_plots),
     "chain": ("chain of 60 unlike ensembles", chain),
-    "spa": ("nengo.spa, 2 bindings of 64-D", spa_model),
+    "spa": ("nengo.spa, 2 bindings of 64-D", varied_networks.spa_model),
+    "question": ("nengo.spa, answers to questions, 16-D", varied_networks.question),
+    "spiking_images": ("3 spiking convolutions, 28×28", varied_networks.spiking_images),
+    "mixed": ("7 recurrent layers, mixed neurons", varied_networks.mixed),
     "large_10k": ("100 ensembles, 10,000 neurons", lambda: large_network(100, 50)),
     "large_100k": (
         "1,000 ensembles, 100,000 neurons",

@@ -46,6 +46,8 @@ class Choice:
         Steps of the long run.
     timeout : float or None
         Seconds after which a process is ended.
+    processor_time : bool
+        Whether steps of simulation are to be told in time of the processor.
     """
 
     competitors: tuple[str, ...]
@@ -58,6 +60,7 @@ class Choice:
     seconds: float = 1.5
     long_steps: int = 1_000_000
     timeout: float | None = None
+    processor_time: bool = False
 
 
 def plan_runs(

@@ -78,6 +78,11 @@ def us_per_step(result: Result) -> float:
     return result.median("us_per_step")
 
 
+def cpu_us_per_step(result: Result) -> float:
+    """Return the median time of the processor in a step in µs, of all cores."""
+    return result.median("cpu_us_per_step")
+
+
 def ms_per_call(result: Result) -> float:
     """Return the median time of one ``sim.step()`` in ms."""
     return result.median("ms_per_call")
@@ -124,8 +129,9 @@ def _compete(
 def speed_rows(measured: NetworkResults, choice: Choice) -> list[list[str]]:
     """Return one row for each minibatch size; time of an item in brackets."""
     title, rows = NETWORKS[measured.network][0], []
+    figure = cpu_us_per_step if choice.processor_time else us_per_step
     for size in choice.minibatches:
-        (nengo, release, ours), difference = _compete(measured, us_per_step, size)
+        (nengo, release, ours), difference = _compete(measured, figure, size)
         cells = [
             _number(v) if math.isnan(v) or size == 1 else f"{v:,.1f} ({v / size:,.1f})"
             for v in (nengo, release, ours)

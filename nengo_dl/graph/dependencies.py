@@ -106,13 +106,13 @@ def dependency_graph(operators: Sequence[Operator]) -> DependencyGraph:
     nengo.exceptions.BuildError
         If several operators set, or several update, the same memory.
     """
-    operators = tuple(operators)
     numbers = {op: i for i, op in enumerate(operators)}
     edges = _Edges(len(operators))
-    for access in SignalIO(operators).bases.values():
-        _check_single_writers(access)
-        edges.add_base(access, numbers)
-    return DependencyGraph(operators, edges.successors, edges.n_predecessors)
+    for access in SignalIO.of(operators).bases.values():
+        check_single_writers(access)
+        if access.has_order:
+            edges.add_base(access, numbers)
+    return DependencyGraph(tuple(operators), edges.successors, edges.n_predecessors)
 
 
 def transitive_closure_recurse(graph: DependencyGraph) -> tuple[list[int], list[int]]:
@@ -153,6 +153,34 @@ def transitive_closure_recurse(graph: DependencyGraph) -> tuple[list[int], list[
         for successor in graph.successors[node]:
             pending[successor] = pending.get(successor, 0) | bits
     return order, ancestors
+
+
+def check_single_writers(access: BaseAccess) -> None:
+    """
+    Make sure that memory has a single operator that sets it, and one that updates it.
+
+    Parameters
+    ----------
+    access : BaseAccess
+        The accesses to one base signal.
+
+    Raises
+    ------
+    nengo.exceptions.BuildError
+        If there are several.
+    """
+    for kind in ("sets", "updates"):
+        if len(access.accesses.get(kind, ())) < 2:
+            continue
+        for op, signal in access.accesses[kind]:
+            writers = [other for other, _ in access.overlapping(signal, (kind,))]
+            if len(writers) > 1:
+                other = next((other for other in writers if other is not op), op)
+                raise BuildError(
+                    f"At most one operator {kind} a piece of memory, but `{op}` and "
+                    f"`{other}` both do so for {signal}; make all but one of them "
+                    "increments"
+                )
 
 
 class _Edges:
@@ -254,19 +282,3 @@ class _Phases:
                 for node in nodes:
                     if first_kind.setdefault(node, kind) != kind:
                         self.repeated.add(node)
-
-
-def _check_single_writers(access: BaseAccess) -> None:
-    """Raise an error if memory is set, or updated, by several operators."""
-    for kind in ("sets", "updates"):
-        if len(access.accesses.get(kind, ())) < 2:
-            continue
-        for op, signal in access.accesses[kind]:
-            writers = [other for other, _ in access.overlapping(signal, (kind,))]
-            if len(writers) > 1:
-                other = next((other for other in writers if other is not op), op)
-                raise BuildError(
-                    f"At most one operator {kind} a piece of memory, but `{op}` and "
-                    f"`{other}` both do so for {signal}; make all but one of them "
-                    "increments"
-                )

@@ -24,6 +24,7 @@ from nengo_dl.graph.operators import Constant, Feed
 from nengo_dl.graph.ordering import order_signals
 from nengo_dl.graph.planners import noop_planner, tree_planner
 from nengo_dl.graph.sections import Section, choose_sections, verify_sections
+from nengo_dl.graph.signal_io import OperatorList
 from nengo_dl.graph.simplify import default_simplifications, simplify
 from nengo_dl.graph.trainability import mark_signals
 from nengo_dl.graph.training_synapses import (
@@ -209,7 +210,7 @@ def compile_model(
         needed = [model.step, model.time, *(model.sig[p]["in"] for p in model.probes)]
         operators = simplify(inputs.operators, simplifications, needed)
         constants = [op for op in operators if isinstance(op, Constant)]
-        operators = [op for op in operators if not isinstance(op, Constant)]
+        operators = OperatorList(op for op in operators if not isinstance(op, Constant))
     with times.measure("plan"):
         plan, sections = choose_sections(operators, planner, settings)
         verify_plan(operators, plan)

@@ -144,6 +144,11 @@ class BaseAccess:
         self._ranges: dict[tuple[int, int], ByteRange] = {}
 
     @property
+    def has_order(self) -> bool:
+        """Whether some accesses have to come after others, of another kind."""
+        return len(self.accesses) > 1
+
+    @property
     def ranges(self) -> dict[tuple[int, int], ByteRange]:
         """The accesses by the ranges of bytes they span."""
         if not self._ranges:

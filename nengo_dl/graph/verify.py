@@ -8,14 +8,16 @@ would lead to wrong results without any sign.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from heapq import nlargest
 from typing import Any
 
 from nengo.builder.operator import Operator
 from nengo.builder.signal import Signal
 from nengo.exceptions import BuildError
 
-from nengo_dl.graph.dependencies import dependency_graph
+from nengo_dl.graph.dependencies import check_single_writers
+from nengo_dl.graph.signal_io import ACCESSES, BaseAccess, SignalIO
 from nengo_dl.utils import function_name
 
 
@@ -40,8 +42,8 @@ def verify_plan(
     ------
     nengo.exceptions.BuildError
         If it is no plan; if an operator is missing, is planned repeatedly or was not
-        asked for; or if an operator runs before, or together with, one that it depends
-        on.
+        asked for; if an operator runs before, or together with, one that it depends on;
+        or if several operators set, or several update, the same memory.
     """
     if not (_is_list(plan) and all(map(_is_list_of_operators, plan))):
         raise BuildError(
@@ -49,24 +51,44 @@ def verify_plan(
             f"{_short(plan)}); correct the {author}"
         )
     group_of = _find_groups(operators, plan, author)
-    graph = dependency_graph(operators)
-    # the last group that has to run before a node, and the operator in it
-    latest = [(-1, -1)] * len(graph.successors)
-    for node in graph.topological_order():
-        before, dependency = latest[node]
-        passed_on = latest[node]
-        if not graph.is_barrier(node):
-            op = graph.operators[node]
-            if before >= group_of[op]:
-                raise BuildError(
-                    f"An operator must run in a later group than those it depends on, "
-                    f"but `{op}` is in group {group_of[op]} and depends on "
-                    f"`{graph.operators[dependency]}` in group {before}; correct the "
-                    f"{author}"
-                )
-            passed_on = (group_of[op], node)
-        for successor in graph.successors[node]:
-            latest[successor] = max(latest[successor], passed_on)
+    for access in SignalIO.of(operators).bases.values():
+        check_single_writers(access)
+        if access.has_order:
+            _check_order(access, group_of, author)
+
+
+def _check_order(
+    access: BaseAccess, group_of: Mapping[Operator, int], author: str
+) -> None:
+    """Raise an error if one of the accesses to a base signal comes too early."""
+
+    def last_two(operators: Iterable[Operator]) -> list[Operator]:
+        # two, as an operator does not wait for itself
+        different = list(dict.fromkeys(operators))
+        if len(different) < 3:
+            return different
+        return nlargest(2, different, key=group_of.__getitem__)
+
+    last = {
+        (byte_range, kind): last_two(op for op, _ in accesses)
+        for byte_range in access.ranges.values()
+        for kind, accesses in byte_range.accesses.items()
+    }
+    for byte_range in access.ranges.values():
+        earlier: list[Operator] = []
+        for kind in ACCESSES:
+            for op, _ in byte_range.accesses.get(kind, ()):
+                for other in earlier:
+                    if group_of[other] >= group_of[op] and other is not op:
+                        raise BuildError(
+                            "An operator must run in a later group than those it "
+                            f"depends on, but `{op}` is in group {group_of[op]} and "
+                            f"depends on `{other}` in group {group_of[other]}; correct "
+                            f"the {author}"
+                        )
+            for neighbour in byte_range.neighbours:
+                earlier += last.get((neighbour, kind), ())
+            earlier = last_two(earlier)
 
 
 def _find_groups(

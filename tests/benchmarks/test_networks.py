@@ -2,7 +2,7 @@ import nengo
 import pytest
 
 from nengo_dl import benchmarks
-from nengo_dl.benchmarks.networks import NETWORKS, spa_model
+from nengo_dl.benchmarks.networks import NETWORKS
 from nengo_dl.benchmarks.tables import SMALL
 
 RELU = nengo.RectifiedLinear()
@@ -64,12 +64,9 @@ def test_networks_that_call_python():
         assert node.output(0.1, [2.0]) is None
 
 
-def test_chain_and_spa():
+def test_chain():
     sizes = [ens.n_neurons for ens in NETWORKS["chain"][1]().ensembles]
     assert len(sizes) == len(set(sizes)) == 60
-    net = spa_model(dimensions=4, n_bindings=2)
-    assert net.p.size_in == 4
-    assert {conn.pre_obj for conn in net.all_connections} >= {net.a.output, net.inp}
 
 
 def test_sizes_of_the_tables():

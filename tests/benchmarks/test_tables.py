@@ -30,7 +30,8 @@ def sitting(**us_per_step):
         results.append(Result(run))
     results.append(Result(Run("nengo_dl", "channel", "speed", minibatch=2)))
     for result, figure in zip(results, us_per_step.values(), strict=True):
-        result.samples.append({"us_per_step": figure})
+        times = {"us_per_step": figure, "cpu_us_per_step": 2 * figure}
+        result.samples.append(times)
     return NetworkResults("channel", results, {})
 
 
@@ -40,6 +41,9 @@ def test_rows_of_speed():
     assert [row[1:] for row in rows] == [
         ["2", "80.0 (40.0)", "100.0 (50.0)", "4.0 (2.0)", "20×", "25×", "–"]
     ]
+    choice = Choice(("nengo",), minibatches=(2,), processor_time=True)
+    (row,) = TABLES["simulation"].rows(measured, choice)
+    assert row[2:5] == ["160.0 (80.0)", "200.0 (100.0)", "8.0 (4.0)"]
 
 
 def test_rows_without_results():

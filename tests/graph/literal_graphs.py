@@ -57,6 +57,27 @@ def signals(n, shape=(1,), name="s"):
     return [signal(shape, name=f"{name}{i}") for i in range(n)]
 
 
+def random_operators(rng, n_signals, n_operators):
+    """Return operators that access signals and overlapping views at random."""
+    bases = signals(n_signals, shape=(4,))
+    parts = [part for x in bases for part in (x, x[:2], x[2:], x[1:3])]
+    set_or_updated = {"sets": [], "updates": []}
+    ops = []
+    for _ in range(n_operators):
+        chosen = list(rng.choice(len(parts), 3, replace=False))
+        op = Op(reads=[parts[i] for i in chosen if rng.rand() < 0.4])
+        for kind in ("sets", "incs", "updates"):
+            target = parts[rng.randint(len(parts))]
+            others = set_or_updated.get(kind, [])
+            if any(target.may_share_memory(x) for x in [*others, *op.all_signals]):
+                continue
+            if rng.rand() < 0.5:
+                getattr(op, kind).append(target)
+                others.append(target)
+        ops.append(op)
+    return ops
+
+
 def run(operators, n_steps=1, plan=None):
     """Run operators in NumPy, and return the values of all signals afterwards."""
     values = SignalDict()

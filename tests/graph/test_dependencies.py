@@ -2,7 +2,7 @@ import itertools
 
 import numpy as np
 import pytest
-from graph.literal_graphs import Op, signal, signals
+from graph.literal_graphs import Op, random_operators, signal, signals
 from nengo.exceptions import BuildError
 from nengo.utils.graphs import toposort, transitive_closure
 from nengo.utils.simulator import operator_dependency_graph
@@ -67,26 +67,6 @@ def test_same_signal_read_twice():
     square = Op(reads=[x, x], sets=[y])
     first = Op(sets=[x])
     assert ancestors([square, first]) == {first: set(), square: {first}}
-
-
-def random_operators(rng, n_signals, n_operators):
-    bases = signals(n_signals, shape=(4,))
-    parts = [part for x in bases for part in (x, x[:2], x[2:], x[1:3])]
-    set_or_updated = {"sets": [], "updates": []}
-    ops = []
-    for _ in range(n_operators):
-        chosen = list(rng.choice(len(parts), 3, replace=False))
-        op = Op(reads=[parts[i] for i in chosen if rng.rand() < 0.4])
-        for kind in ("sets", "incs", "updates"):
-            target = parts[rng.randint(len(parts))]
-            others = set_or_updated.get(kind, [])
-            if any(target.may_share_memory(x) for x in [*others, *op.all_signals]):
-                continue
-            if rng.rand() < 0.5:
-                getattr(op, kind).append(target)
-                others.append(target)
-        ops.append(op)
-    return ops
 
 
 def test_same_dependencies_as_in_nengo():

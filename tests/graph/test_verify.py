@@ -1,6 +1,8 @@
+import numpy as np
 import pytest
-from graph.literal_graphs import Op, signal, signals
+from graph.literal_graphs import Op, random_operators, signal, signals
 from nengo.exceptions import BuildError
+from nengo.utils.simulator import operator_dependency_graph
 
 from nengo_dl.graph.verify import verify_order, verify_simplified
 from nengo_dl.graph_optimizer import noop_order_signals, simplify, verify_plan
@@ -114,3 +116,34 @@ def test_dependence_through_many_operators():
     verify_plan([*reads, *incs], [incs, reads])
     with pytest.raises(BuildError, match="must run in a later group"):
         verify_plan([*reads, *incs], [incs[:2], reads, incs[2:]])
+
+
+def test_same_order_as_in_nengo():
+    rng = np.random.RandomState(0)
+    results = []
+    for _ in range(300):
+        ops = random_operators(rng, n_signals=4, n_operators=3)
+        numbers = rng.randint(4, size=len(ops))
+        groups = {n: [op for op, m in zip(ops, numbers) if m == n] for n in numbers}
+        plan = [tuple(groups[n]) for n in sorted(groups)]
+        number = dict(zip(ops, numbers))
+        is_valid = all(
+            number[before] < number[after]
+            for before, others in operator_dependency_graph(ops).items()
+            for after in others
+        )
+        results.append(is_valid)
+        if is_valid:
+            verify_plan(ops, plan)
+        else:
+            with pytest.raises(BuildError, match="must run in a later group"):
+                verify_plan(ops, plan)
+    assert 50 < sum(results) < 250
+
+
+@pytest.mark.parametrize("kind", ("sets", "updates"))
+def test_only_one_writer(kind):
+    x = signal((4,))
+    ops = [Op(**{kind: [part]}) for part in (x[:3], x[2:])]
+    with pytest.raises(BuildError, match=f"At most one operator {kind} a piece of"):
+        verify_plan(ops, [(op,) for op in ops])
