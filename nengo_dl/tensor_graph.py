@@ -335,7 +335,8 @@ class TensorGraph(keras.layers.Layer):
             )
         self.engine = Engine(self.step, self.values, self._times)
         # what is wrong with the step is to be reported now, and not in the first run
-        self.engine.function(self.engine.block_steps)
+        n_steps = self.engine.block_steps
+        self.engine.function(n_steps, self.program.calls_functions and n_steps > 1)
         self.build_post()
         self.built = True
 

@@ -82,9 +82,10 @@ class Engine:
         self._inlines_loop = (
             step.config.cpu_only and bool(step.jit_compile) and not step.pure
         )
-        self._functions: dict[int, tf.types.experimental.ConcreteFunction] = {}
-        self._inline_functions: dict[int, InlineFunction | None] = {}
-        self._ran: set[int] = set()  # capacities of blocks
+        # by capacity, and whether functions of time are called in the steps
+        self._functions: dict[tuple, tf.types.experimental.ConcreteFunction] = {}
+        self._inline_functions: dict[tuple, InlineFunction | None] = {}
+        self._ran: set[tuple] = set()
         self._arguments: dict[int | tuple[bool, ...], tf.Tensor] = {}
         self._constant_feeds: dict[int, tuple] = {}
         self._feed_sizes = [feed.signal.size for feed in step.program.feeds]
@@ -144,7 +145,7 @@ class Engine:
         n_steps : int
             Number of steps, at most ``block_steps``.
         called : (n,) array of bool, optional
-            Which values come from functions, if the program calls any in the step.
+            Which values come from functions that are called in the steps, if any do.
 
         Returns
         -------
@@ -154,21 +155,21 @@ class Engine:
             For every probe, ``(n_steps, ...)`` values, or ``(1, ...)`` if it keeps no
             history.
         """
-        capacity = self.capacity(n_steps)
-        is_first = capacity not in self._ran
-        self._ran.add(capacity)
+        key = self.capacity(n_steps), called is not None
+        is_first = key not in self._ran
+        self._ran.add(key)
         feeds = [self._feed_tensor(i, feed) for i, feed in enumerate(feeds)]
         n = self._argument(n_steps)
         which = None if called is None else self._argument(tuple(called.tolist()))
         with self.step.errors.unwrap():
-            inline = self._inline_function(capacity)
+            inline = self._inline_function(*key)
             with self._times.measure("compile") if is_first else nullcontext():
                 if inline is not None:
                     flat = [*state, *feeds, n, *([] if which is None else [which])]
                     values = inline(flat)
                     state, outputs = values[: len(state)], values[len(state) :]
                 else:
-                    state, outputs = self.function(capacity)(state, feeds, n, which)
+                    state, outputs = self.function(*key)(state, feeds, n, which)
                 # reading the values waits for the functions, and raises their errors
                 n_probes = len(self.step.program.probes)
                 outputs = [output.numpy() for output in outputs[:n_probes]]
@@ -208,7 +209,7 @@ class Engine:
         n_blocks = 1 if is_short else -(-n_steps // capacity)
         missing = n_blocks * capacity - n_steps
         feeds = [tf.pad(feed, [[0, 0], [0, missing], [0, 0]]) for feed in feeds]
-        function = self.function(capacity)
+        function = self.function(capacity, called is not None)
         if is_short:
             state, outputs = function(state, feeds, tf.constant(n_steps), called)
             return state, [output[:n_steps] for output in outputs]
@@ -241,27 +242,39 @@ class Engine:
         ]
         return state, outputs
 
-    def has_function(self, n_steps: int) -> bool:
+    def has_function(self, n_steps: int, calls: bool = False) -> bool:
         """Return whether the function that `run_block` needs has been traced."""
-        return self.capacity(n_steps) in self._functions
+        return (self.capacity(n_steps), calls) in self._functions
 
-    def compiles(self, n_steps: int) -> bool:
+    def compiles(self, n_steps: int, calls: bool = False) -> bool:
         """Return whether `run_block` is going to compile before it runs."""
-        capacity = self.capacity(n_steps)
-        is_new = bool(self._jit_compile) and capacity not in self._ran
-        return is_new or capacity not in self._functions
+        key = self.capacity(n_steps), calls
+        is_new = bool(self._jit_compile) and key not in self._ran
+        return is_new or key not in self._functions
 
-    def function(self, capacity: int) -> tf.types.experimental.ConcreteFunction:
-        """Return the compiled function for blocks of a capacity."""
-        if capacity not in self._functions:
+    def function(
+        self, capacity: int, calls: bool = False
+    ) -> tf.types.experimental.ConcreteFunction:
+        """
+        Return the compiled function for blocks of a capacity.
+
+        Parameters
+        ----------
+        capacity : int
+            The capacity.
+        calls : bool
+            Whether functions of time are called in the steps.
+        """
+        key = capacity, calls
+        if key not in self._functions:
             with self._times.measure("trace"):
-                function = self._trace(capacity)
+                function = self._trace(*key)
                 if self._inlines_loop and not resources_are_here(function):
                     # TensorFlow could not place the loop, which uses another device
                     self._inlines_loop = False
-                    function = self._trace(capacity)
-            self._functions[capacity] = function
-        return self._functions[capacity]
+                    function = self._trace(*key)
+            self._functions[key] = function
+        return self._functions[key]
 
     def _argument(self, value: int | tuple[bool, ...]) -> tf.Tensor:
         """Return a tensor of a value that is likely to be needed again."""
@@ -281,16 +294,19 @@ class Engine:
             self._constant_feeds[i] = feed, tensor
         return tensor
 
-    def _inline_function(self, capacity: int) -> InlineFunction | None:
+    def _inline_function(self, capacity: int, calls: bool) -> InlineFunction | None:
         """Return the function for blocks of a capacity, if it can run inline."""
-        if capacity not in self._inline_functions:
-            function = self.function(capacity)
+        key = capacity, calls
+        if key not in self._inline_functions:
+            function = self.function(*key)
             # Keras layers may have their weights on another device
             can = self.step.config.cpu_only and resources_are_here(function)
-            self._inline_functions[capacity] = InlineFunction(function) if can else None
-        return self._inline_functions[capacity]
+            self._inline_functions[key] = InlineFunction(function) if can else None
+        return self._inline_functions[key]
 
-    def _trace(self, capacity: int) -> tf.types.experimental.ConcreteFunction:
+    def _trace(
+        self, capacity: int, calls: bool
+    ) -> tf.types.experimental.ConcreteFunction:
         step, packing = self.step, self._variables.packing
         layerwise = self.layerwise if capacity >= MIN_LAYERWISE_STEPS else None
         compiles = self._jit_compile if layerwise is None else layerwise.compiles
@@ -341,5 +357,5 @@ class Engine:
             state_specs,
             feed_specs,
             tf.TensorSpec((), tf.int32),
-            called_spec if program.calls_functions else None,
+            called_spec if calls else None,
         )

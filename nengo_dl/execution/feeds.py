@@ -186,7 +186,13 @@ class FeedGenerator:
             source.set_states(states)
 
     def block(
-        self, start: int, n_steps: int, capacity: int, data: Mapping, offset: int = 0
+        self,
+        start: int,
+        n_steps: int,
+        capacity: int,
+        data: Mapping,
+        offset: int = 0,
+        called: np.ndarray | None = None,
     ) -> list[np.ndarray]:
         """
         Generate the values of one block.
@@ -203,12 +209,14 @@ class FeedGenerator:
             Given values, which take the place of the Node's own.
         offset : int
             Where the block starts in ``data``.
+        called : (n,) array of bool, optional
+            Which functions are called now, for a single step of an interactive program.
+            By default, they are left to `call_functions`.
 
         Returns
         -------
         values : list of (minibatch_size, capacity, size) array
-            Values of all feeds; zero from ``n_steps`` on. If the program is
-            interactive, those of functions are left to `call_functions`.
+            Values of all feeds; zero from ``n_steps`` on.
         """
         values: list[np.ndarray] = []
         pairs = []
@@ -224,6 +232,12 @@ class FeedGenerator:
             else:
                 pairs.append((source, values[-1]))
         self._fill(pairs, start, n_steps)
+        if called is not None:
+            parts = dict(self._functions)
+            outputs = self.call_functions(start + 1, called.tolist())
+            for source, array in pairs:
+                if source in parts:
+                    array[:, 0] = outputs[:, parts[source]]
         return values
 
     def _fill(

@@ -14,7 +14,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 
-from nengo.builder.operator import Operator
+from nengo.builder.operator import Operator, SimPyFunc
 
 from nengo_dl.graph.dependencies import dependency_graph
 from nengo_dl.graph.schedule import Candidates, Schedule
@@ -111,6 +111,9 @@ def tree_planner(op_list: Sequence[Operator], max_depth: int = 3) -> Plan:
 
         (b,), (a1, a2, a3, a4, a5, a6)
 
+    Python functions without output come last, so that what can be compiled is in one
+    piece.
+
     Parameters
     ----------
     op_list : sequence of nengo.builder.Operator
@@ -136,6 +139,7 @@ def tree_planner(op_list: Sequence[Operator], max_depth: int = 3) -> Plan:
     schedule = Schedule(op_list)
     candidates = Candidates(schedule)
     plan: Plan = []
+    calls: Plan = []
     perhaps_complete = list(schedule.available)
     while schedule.available:
         number = None
@@ -147,6 +151,13 @@ def tree_planner(op_list: Sequence[Operator], max_depth: int = 3) -> Plan:
             number = candidates.best_to_split()
         nodes, grown = schedule.take(number)
         candidates.take(number, nodes)
-        plan.append(schedule.group(nodes))
+        group = schedule.group(nodes)
+        is_last = not any(schedule.graph.successors[node] for node in nodes)
+        (calls if is_last and _writes_nothing(group) else plan).append(group)
         perhaps_complete += [number, *grown]
-    return plan
+    return plan + calls
+
+
+def _writes_nothing(group: Sequence[Operator]) -> bool:
+    """Return whether a group consists of Python functions without output."""
+    return all(isinstance(op, SimPyFunc) and op.output is None for op in group)

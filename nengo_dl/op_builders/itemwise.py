@@ -58,9 +58,7 @@ class FollowingCall:
             number, *others = numbers.tolist()
             return function(number, others) if number >= 0 else np.zeros(shape, dtype)
 
-        value = numpy_function(
-            call, [numbers], self.dtype, errors=errors, copies=False
-        )
+        value = numpy_function(call, [numbers], self.dtype, errors=errors, copies=False)
         return tf.ensure_shape(value, self.shape)
 
 
@@ -312,11 +310,10 @@ class ItemwiseCalls:
         self, inputs: Packing, outputs: Packing, n_items: int
     ) -> list[list[tuple[list[_Part], list[_Part]]]]:
         """Return where functions find what they read, and put what they write."""
-        columns = (self._reads, self._inputs, inputs), (
-            self._writes,
-            self._outputs,
-            outputs,
-        )
+        columns = [
+            (self._reads, self._inputs, inputs),
+            (self._writes, self._outputs, outputs),
+        ]
         return [
             list(zip(*(_parts_of_item(*c, self._ops, item) for c in columns)))
             for item in range(n_items)

@@ -188,13 +188,16 @@ class Simulation:
         called = graph.feeds.called(given)
         for start in range(0, n_steps, engine.block_steps):
             n = min(engine.block_steps, n_steps - start)
-            done = self.n_steps + start
-            feeds = graph.feeds.block(done, n, engine.capacity(n), given, offset=start)
-            with bar.sub("compiling") if engine.compiles(n) else nullcontext():
-                if not engine.has_function(n):
+            done, capacity = self.n_steps + start, engine.capacity(n)
+            # functions come first: before a single step, they need no operation
+            ahead, within = (called, None) if capacity == 1 else (None, called)
+            feeds = graph.feeds.block(done, n, capacity, given, start, ahead)
+            calls = within is not None
+            with bar.sub("compiling") if engine.compiles(n, calls) else nullcontext():
+                if not engine.has_function(n, calls):
                     with self.context(alone=True):
-                        engine.function(engine.capacity(n))
-                state, outputs = engine.run_block(state, feeds, n, called)
+                        engine.function(capacity, calls)
+                state, outputs = engine.run_block(state, feeds, n, within)
             recorded.add(outputs, done + 1, n)
             bar.step(n)
         return state, recorded

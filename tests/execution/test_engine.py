@@ -68,6 +68,27 @@ def test_single_steps_without_xla_need_no_loop():
     }
 
 
+def test_functions_are_called_ahead_of_single_steps(Simulator):
+    times = []
+    with nengo.Network() as net:
+        stimulus = nengo.Node(lambda t: times.append(t) or t, size_out=1)
+        given = nengo.Node(lambda t: 1 / (t == 0))
+        node = nengo.Node(lambda t, x: 2 * x, size_in=2)
+        nengo.Connection(stimulus, node[0], synapse=None)
+        nengo.Connection(given, node[1], synapse=None)
+        probe = nengo.Probe(node)
+    with Simulator(net, unroll_simulation=1) as sim:
+        sim.step(data={given: np.ones((1, 1, 1))})
+        sim.run_steps(1, data={given: np.zeros((1, 1, 1))})
+        with pytest.raises(ZeroDivisionError):
+            sim.step()
+        np.testing.assert_allclose(times[:2], [0.001, 0.002])
+        np.testing.assert_allclose(sim.data[probe], [[0.002, 2], [0.004, 0]])
+        assert sim.n_steps == 2
+        graph = sim.tensor_graph.engine.function(1).graph
+    assert [op.type for op in graph.get_operations()].count("PyFunc") == 1
+
+
 def test_single_steps_of_large_networks_have_small_blocks(monkeypatch):
     monkeypatch.setattr(engine, "SMALL_BLOCK_BYTES", 100)
     graph = make_graph(counter())

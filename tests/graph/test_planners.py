@@ -158,6 +158,20 @@ def test_tree_splits_the_group_that_holds_up_most():
     assert plan == [(a,), (ready, *waiting), (b,)]
 
 
+def test_tree_calls_functions_without_output_last():
+    x, y = signals(2)
+    before, after = Copy(x, y), Copy(y, signal())
+    calls = [SimPyFunc(None, np.sin, None, source) for source in (x, y)]
+    # this one has to be called before its input is updated
+    updated = signal()
+    first, update = SimPyFunc(None, np.sin, x, updated), Op(updates=[updated])
+    ops = [*calls, first, before, after, update]
+    plan = tree_planner(ops)
+    verify_plan(ops, plan)
+    assert plan[-1] == tuple(calls)
+    assert plan.index((first,)) < plan.index((update,))
+
+
 def test_transitive_merges_types_in_order_of_priority(builders):
     # either the Ops or the OtherOps can be merged, but not both
     def ops():
