@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -189,8 +189,16 @@ class LayerwiseSteps:
         stream: int | tf.Tensor = 0,
     ) -> None:
         """Begin a trace; see `Step.start`."""
+        repeated = {key: self._repeated(key, c) for key, c in constants.items()}
         for part in self.parts:
-            part.step.start(constants, seed, stream)
+            part.step.start(repeated if part.is_batch else constants, seed, stream)
+
+    def _repeated(self, key: str, value: Any) -> Any:
+        """Return a constant for all items that sections have which are a batch."""
+        if not self._program.layout.arrays[key].minibatched:
+            return value
+        repeats = (self._n_at_once, *(1,) * (len(value.shape) - 1))
+        return (np.tile if isinstance(value, np.ndarray) else tf.tile)(value, repeats)
 
     def run(
         self,

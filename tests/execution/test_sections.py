@@ -130,6 +130,21 @@ def test_same_as_nengo(make, jit_compile):
                 np.testing.assert_allclose(item, reference.data[probe], atol=1e-8)
 
 
+@pytest.mark.parametrize("inference_only", [True, False])
+def test_constants_in_a_batch(inference_only):
+    with nengo.Network(seed=0) as net:
+        settings(inference_only=inference_only, jit_compile=False)
+        constant, filtered = nengo.Node(size_in=2), nengo.Node(size_in=1)
+        nengo.Connection(nengo.Ensemble(10, 1), filtered, synapse=0.1)
+        probe = nengo.Probe(constant)
+    with nengo_dl.Simulator(
+        net, minibatch_size=3, unroll_simulation=1, progress_bar=False
+    ) as sim:
+        assert sim.tensor_graph.program.sections[-1].is_batch
+        sim.run_steps(40)
+        np.testing.assert_array_equal(sim.data[probe], np.zeros((3, 40, 2)))
+
+
 def test_outputs_of_the_last_step():
     net = build(feedforward, keep_history=False, jit_compile=False)
     with nengo.Simulator(net, progress_bar=False) as reference:

@@ -124,13 +124,13 @@ def test_many_increments_of_one_signal():
     check(ops, atol=1e-10)
 
     step = make_step(ops, 2)
-    step.signals.bases = {
-        key: tf.zeros(array.full_shape(2), tf.float64)
-        for key, array in step.program.layout.arrays.items()
-    }
 
     def build():
         step.start({})
+        step.signals.bases = {
+            key: tf.zeros(array.full_shape(2), tf.float64)
+            for key, array in step.program.layout.arrays.items()
+        }
         step.builder.build_step(step.signals)
 
     graph = tf.function(build, autograph=False).get_concrete_function().graph
