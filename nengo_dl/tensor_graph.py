@@ -336,7 +336,7 @@ class TensorGraph(keras.layers.Layer):
         self.engine = Engine(self.step, self.values, self._times)
         # what is wrong with the step is to be reported now, and not in the first run
         n_steps = self.engine.block_steps
-        self.engine.function(n_steps, self.program.calls_functions and n_steps > 1)
+        self.engine.function(n_steps, self.engine.calls_within(n_steps))
         self.build_post()
         self.built = True
 

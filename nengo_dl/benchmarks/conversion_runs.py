@@ -105,7 +105,7 @@ SETTINGS = {
     "deep": [
         *(Setting("±1 spike", n) for n in (4, 8, 32)),
         Setting("±1 spike", 4, "least_squares"),
-        Setting("one spike", 16),
+        *(Setting("one spike", n) for n in (16, 32)),
         Setting("one spike", 32, percentile=99.9),
         *(Setting("several", 1, spike_budget=x) for x in (0.6, 0.9, 1.2)),
     ],

@@ -242,13 +242,27 @@ class Engine:
         ]
         return state, outputs
 
-    def has_function(self, n_steps: int, calls: bool = False) -> bool:
-        """Return whether the function that `run_block` needs has been traced."""
-        return (self.capacity(n_steps), calls) in self._functions
+    def calls_within(self, capacity: int) -> bool:
+        """
+        Return whether functions of time are called in the steps of a block.
 
-    def compiles(self, n_steps: int, calls: bool = False) -> bool:
+        They come first in a step: before a single one, they are called ahead of the
+        block, which takes no operation of TensorFlow.
+
+        Parameters
+        ----------
+        capacity : int
+            The capacity of the block.
+        """
+        return self.step.program.calls_functions and capacity > 1
+
+    def has_function(self, n_steps: int) -> bool:
+        """Return whether the function that `run_block` needs has been traced."""
+        return self._key(n_steps) in self._functions
+
+    def compiles(self, n_steps: int) -> bool:
         """Return whether `run_block` is going to compile before it runs."""
-        key = self.capacity(n_steps), calls
+        key = self._key(n_steps)
         is_new = bool(self._jit_compile) and key not in self._ran
         return is_new or key not in self._functions
 
@@ -275,6 +289,10 @@ class Engine:
                     function = self._trace(*key)
             self._functions[key] = function
         return self._functions[key]
+
+    def _key(self, n_steps: int) -> tuple[int, bool]:
+        capacity = self.capacity(n_steps)
+        return capacity, self.calls_within(capacity)
 
     def _argument(self, value: int | tuple[bool, ...]) -> tf.Tensor:
         """Return a tensor of a value that is likely to be needed again."""

@@ -85,9 +85,9 @@ def run_steps(
     ]
 
     rotation = None
-    if inline and unroll == 1 and lengths is None and isinstance(step, Step):
-        if Rotation.possible(step):
-            rotation = Rotation(step, feeds, n_steps, called)
+    is_plain = inline and unroll == 1 and lengths is None
+    if is_plain and isinstance(step, Step) and Rotation.possible(step):
+        rotation = Rotation(step, feeds, n_steps, called)
 
     def body(i: tf.Tensor, carried: list, buffers: list) -> tuple:
         if rotation is not None:

@@ -68,7 +68,6 @@ class Rotation:
     ):
         self._step, self._feeds, self._called = step, feeds, called
         self._n_steps = tf.convert_to_tensor(n_steps)
-        program = step.program
         self._head, self._segments, self._tail = _parts(step)
         self._following = None if called is None else step.following_functions()
         calls = [build for _, segment, _ in self._segments for build in segment]
@@ -76,6 +75,12 @@ class Rotation:
         self._first, self._last = _only_calls(calls[0]), _only_calls(calls[-1])
         # ... alone, they use nothing but what the turn gives and takes
         self._is_alone = self._first is not None and len(calls) == 1
+        self._choose_arrays(calls)
+        self._turn = tf.function(self._traced_turn, jit_compile=True, autograph=False)
+
+    def _choose_arrays(self, calls: list[OpBuilder]) -> None:
+        """Choose which arrays go from where to where."""
+        step, program = self._step, self._step.program
         by_calls = set() if self._is_alone else step.arrays_of(calls)
         n_before = len(calls) - (self._last is not None)
         before_last = step.arrays_of(calls[:n_before])
@@ -102,7 +107,6 @@ class Rotation:
             passed[_FUNCTIONS] = self._following.shape
             dtypes[_FUNCTIONS] = self._following.dtype.name
         self._packing = Packing(passed, dtypes)
-        self._turn = tf.function(self._traced_turn, jit_compile=True, autograph=False)
 
     @staticmethod
     def possible(step: Step) -> bool:

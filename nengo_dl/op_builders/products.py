@@ -139,7 +139,7 @@ def inputs_by_factor(
     for op in ops:
         key = view_key(op.A)
         if not (is_minibatched(op.A) or is_parameter(op.A)):
-            key = (op.A.shape, op.A.initial_value.tobytes())
+            key = (op.A.shape, op.A.dtype, op.A.initial_value.tobytes())
         inputs.setdefault(key, (op.A, []))[1].append(op.X)
     return list(inputs.values())
 

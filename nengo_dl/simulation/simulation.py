@@ -189,14 +189,13 @@ class Simulation:
         for start in range(0, n_steps, engine.block_steps):
             n = min(engine.block_steps, n_steps - start)
             done, capacity = self.n_steps + start, engine.capacity(n)
-            # functions come first: before a single step, they need no operation
-            ahead, within = (called, None) if capacity == 1 else (None, called)
+            is_within = engine.calls_within(capacity)
+            ahead, within = (None, called) if is_within else (called, None)
             feeds = graph.feeds.block(done, n, capacity, given, start, ahead)
-            calls = within is not None
-            with bar.sub("compiling") if engine.compiles(n, calls) else nullcontext():
-                if not engine.has_function(n, calls):
+            with bar.sub("compiling") if engine.compiles(n) else nullcontext():
+                if not engine.has_function(n):
                     with self.context(alone=True):
-                        engine.function(capacity, calls)
+                        engine.function(capacity, is_within)
                 state, outputs = engine.run_block(state, feeds, n, within)
             recorded.add(outputs, done + 1, n)
             bar.step(n)
