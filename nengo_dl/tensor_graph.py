@@ -32,6 +32,7 @@ from nengo_dl.execution.step import Step
 from nengo_dl.execution.variables import Variables
 from nengo_dl.graph.io_names import io_names
 from nengo_dl.graph.program import compile_model
+from nengo_dl.graph.sections import loops_are_light
 from nengo_dl.signals import SignalDict
 from nengo_dl.tensor_node import SimTensorNode, TensorNode, prepare_layers
 from nengo_dl.tensor_node.seeds import seeded_building
@@ -333,7 +334,7 @@ class TensorGraph(keras.layers.Layer):
             self.values = Variables(
                 self.program, self.tensor_node_layers, self.add_weight
             )
-        self.engine = Engine(self.step, self.values, self._times)
+        self.engine = Engine(self.step, self.values, self._start, self._times)
         # what is wrong with the step is to be reported now, and not in the first run
         n_steps = self.engine.block_steps
         self.engine.function(n_steps, self.engine.calls_within(n_steps))
@@ -384,8 +385,8 @@ class TensorGraph(keras.layers.Layer):
         ]
 
     def _all_steps(self) -> list[Step]:
-        all_layerwise = [self.engine.layerwise, *self._layerwise.values()]
-        parts = [part for steps in all_layerwise if steps for part in steps.parts]
+        all_layerwise = [*self.engine.layerwise.values(), *self._layerwise.values()]
+        parts = [part for steps in all_layerwise for part in steps.parts]
         return [self.step, *self._steps.values(), *(part.step for part in parts)]
 
     # -- as a layer -------------------------------------------------------------------
@@ -595,7 +596,12 @@ class TensorGraph(keras.layers.Layer):
             )
         return is_training
 
-    def compiles_training(self, n_steps: int, given: Sequence[nengo.Node]) -> bool:
+    def compiles_training(
+        self,
+        n_steps: int,
+        given: Sequence[nengo.Node],
+        are_unequal: bool = False,
+    ) -> bool:
         """
         Return whether it is worth it to compile whole batches of training with XLA.
 
@@ -609,6 +615,8 @@ class TensorGraph(keras.layers.Layer):
             Number of steps of a batch.
         given : sequence of nengo.Node
             See `call`.
+        are_unequal : bool
+            Whether items may have numbers of steps of their own, as of ``lengths``.
         """
         pays = n_steps > 1 or not self._cpu_only()
         pays = pays and len(self.training_plan) <= MAX_COMPILED_GROUPS
@@ -618,20 +626,25 @@ class TensorGraph(keras.layers.Layer):
             return False
         # training versions may be made of other operations
         step = self._uncompiled_step(self.is_training(True), n_steps == 1)
-        return step.can_compile
+        layerwise = None if are_unequal else self._layerwise_steps(step, n_steps)
+        return step.can_compile and (layerwise is None or layerwise.compiles)
 
     def _layerwise_steps(
         self, step: Step, n_steps: int | tf.Tensor
     ) -> LayerwiseSteps | None:
         """Return what runs a batch of training section by section, if that is done."""
         is_known = isinstance(n_steps, int) and n_steps >= MIN_LAYERWISE_STEPS
-        # TensorFlow's own convolutions, between loops that XLA does not compile either,
-        # gain nothing from many steps at once: gradients are bound by memory
-        pays = step.compiles or not step.jit_compile or self.settings.layerwise is True
-        if not (is_known and step.has_sections and pays):
+        if not (is_known and step.has_sections):
             return None
+        # TensorFlow's own convolutions beside heavy loops gain nothing from many steps
+        # at once: gradients are bound by memory
+        jit_compile = step.jit_compile
+        if jit_compile == "auto" and not loops_are_light(step.program.sections):
+            if not (step.compiles or self.settings.layerwise is True):
+                return None
+            jit_compile = step.compiles or jit_compile
         if (step, n_steps) not in self._layerwise:
-            layerwise = LayerwiseSteps(step, n_steps, is_differentiated=True)
+            layerwise = LayerwiseSteps(step, n_steps, True, jit_compile)
             self._layerwise[step, n_steps] = layerwise
             for part in layerwise.parts:
                 self._start(part.step)

@@ -243,6 +243,21 @@ class OpBuilder:
         return False
 
     @staticmethod
+    def resting_in_training(op: Any) -> list[Signal]:
+        """
+        Return the state that the step neither reads nor writes in training.
+
+        Of builders that are `timeless` but for this state, while the network is
+        trained. None by default, which is always right.
+
+        Parameters
+        ----------
+        op : nengo.builder.Operator
+            An operator of the type that this class builds.
+        """
+        return []
+
+    @staticmethod
     def hidden_work(op: Any) -> Work:
         """
         Return what a `timeless` operator computes that its signals do not show.

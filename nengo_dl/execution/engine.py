@@ -12,7 +12,7 @@ from stays as it was, until the caller decides to keep the result.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 
 import numpy as np
@@ -48,6 +48,8 @@ class Engine:
         The step in inference mode.
     variables : Variables
         Whose constants the functions use, and whose state they take and return.
+    start : callable
+        Starts whatever is outside of a step, of the steps that are made later.
     times : Stopwatch, optional
         Measures the stages ``trace`` and ``compile``, which is the first call of each
         compiled function.
@@ -56,21 +58,27 @@ class Engine:
     ----------
     block_steps : int
         Number of steps in a full-size block.
-    layerwise : LayerwiseSteps or None
-        What runs long blocks section by section, if the program has sections.
+    layerwise : dict of {int: LayerwiseSteps}
+        What runs blocks section by section, by the number of steps at once, if the
+        program has sections.
 
     Notes
     -----
-    Blocks are multiples of ``unroll`` steps. That is also the number of steps per
-    iteration of the loop, unless it is compiled: XLA takes long to compile large loop
-    bodies, and they run slower than small ones. Without ``use_loop``, a block is
-    ``unroll`` steps.
+    Blocks that run step by step are multiples of ``unroll`` steps. That is also the
+    number of steps per iteration of the loop, unless it is compiled: XLA takes long to
+    compile large loop bodies, and they run slower than small ones. Without
+    ``use_loop``, a block is ``unroll`` steps.
     """
 
     def __init__(
-        self, step: Step, variables: Variables, times: Stopwatch | None = None
+        self,
+        step: Step,
+        variables: Variables,
+        start: Callable[[Step], None],
+        times: Stopwatch | None = None,
     ):
         settings = step.program.settings
+        self._start = start
         self._times = Stopwatch() if times is None else times
         self.step = step
         self._variables = variables
@@ -93,11 +101,11 @@ class Engine:
         if settings.use_loop:
             steps = min(MAX_BLOCK_STEPS, BLOCK_BYTES // max(1, self.bytes_per_step()))
             self.block_steps *= max(2, steps // unroll)
-        self.layerwise: LayerwiseSteps | None = None
+        self.layerwise: dict[int, LayerwiseSteps] = {}
+        self._max_at_once = 0
         program = step.program
         if step.has_sections and self.block_steps >= MIN_LAYERWISE_STEPS:
-            n_at_once = steps_at_once(program.sections, program.settings)
-            self.layerwise = LayerwiseSteps(step, n_at_once)
+            self._max_at_once = steps_at_once(program.sections, program.settings)
         full_bytes = self.block_steps * self.bytes_per_step()
         self._has_small_blocks = full_bytes <= SMALL_BLOCK_BYTES
 
@@ -115,9 +123,14 @@ class Engine:
         Return the capacity of the block that simulates ``n_steps`` steps best.
 
         If the buffers of a full-size block are large, it is the next of few smaller
-        sizes (every one of them has to be compiled).
+        sizes (every one of them has to be compiled). The sections of a program compute
+        all steps of a block, whether they are needed or not: there, the next of more
+        sizes.
         """
-        is_short = self.layerwise is not None and n_steps < MIN_LAYERWISE_STEPS
+        is_short = self._max_at_once > 0 and n_steps < MIN_LAYERWISE_STEPS
+        if MIN_LAYERWISE_STEPS <= n_steps <= self._max_at_once:
+            unit = 2 ** ((n_steps - 1).bit_length() - 3)
+            return min(unit * math.ceil(n_steps / unit), self.block_steps)
         if self._has_small_blocks and not is_short:
             # without XLA, a loop takes longer than the single step in it
             is_single = n_steps <= self._unroll and not self._jit_compile
@@ -322,11 +335,22 @@ class Engine:
             self._inline_functions[key] = InlineFunction(function) if can else None
         return self._inline_functions[key]
 
+    def _layerwise_steps(self, capacity: int) -> LayerwiseSteps | None:
+        """Return what runs blocks of a capacity section by section, if that is done."""
+        n_at_once = min(capacity, self._max_at_once)
+        if capacity < MIN_LAYERWISE_STEPS or n_at_once == 0:
+            return None
+        if n_at_once not in self.layerwise:
+            self.layerwise[n_at_once] = layerwise = LayerwiseSteps(self.step, n_at_once)
+            for part in layerwise.parts:
+                self._start(part.step)
+        return self.layerwise[n_at_once]
+
     def _trace(
         self, capacity: int, calls: bool
     ) -> tf.types.experimental.ConcreteFunction:
         step, packing = self.step, self._variables.packing
-        layerwise = self.layerwise if capacity >= MIN_LAYERWISE_STEPS else None
+        layerwise = self._layerwise_steps(capacity)
         compiles = self._jit_compile if layerwise is None else layerwise.compiles
 
         def block(

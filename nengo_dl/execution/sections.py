@@ -9,51 +9,16 @@ all steps are computed at once, or else in a loop over the steps.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
+from nengo_dl.execution.compiled_gradient import compiled_with_gradient
+from nengo_dl.execution.parts import Part, make_parts
 from nengo_dl.execution.places import place_of
 from nengo_dl.execution.step import Step
-from nengo_dl.graph.program import Program
-from nengo_dl.graph.sections import Section
-from nengo_dl.utils import without_warnings
-
-
-@dataclass(frozen=True)
-class Part:
-    """
-    What a section takes, and what it hands on.
-
-    Parameters
-    ----------
-    step : Step
-        The groups of the section.
-    is_batch : bool
-        Whether all steps are computed at once.
-    state : list of str
-        Carried arrays that the section changes.
-    inputs : list of str
-        Arrays that earlier sections have written.
-    outputs : dict of {str: bool}
-        Arrays that later sections read, and whether they read what an array holds at
-        the end of a step (True), or at its beginning.
-    probes : dict of {nengo.Probe: bool}
-        Probes of the section, and whether they keep all values.
-    feeds : list of int
-        Which of the feeds of the program the section takes.
-    """
-
-    step: Step
-    is_batch: bool
-    state: list[str]
-    inputs: list[str]
-    outputs: dict[str, bool]
-    probes: dict
-    feeds: list[int]
 
 
 class Given(NamedTuple):
@@ -111,8 +76,9 @@ class LayerwiseSteps:
     n_at_once : int
         The number of steps that a section computes before the next one starts.
     is_differentiated : bool
-        Whether gradients are needed. Between XLA and TensorFlow, they cannot go from
-        loop to loop.
+        Whether gradients are needed.
+    jit_compile : bool or "auto", optional
+        What is compiled, see `Step`; by default, as the step says.
 
     Attributes
     ----------
@@ -120,67 +86,25 @@ class LayerwiseSteps:
         The sections, whose steps have to be started like any other.
     compiles : bool
         Whether all sections are to be compiled as one program. Otherwise loops are
-        compiled one by one, if they can be, and no gradients are needed.
+        compiled one by one, if they can be.
     """
 
-    def __init__(self, step: Step, n_at_once: int, is_differentiated: bool = False):
+    def __init__(
+        self,
+        step: Step,
+        n_at_once: int,
+        is_differentiated: bool = False,
+        jit_compile: bool | str | None = None,
+    ):
         self._step, self._n_at_once = step, n_at_once
+        self._is_differentiated = is_differentiated
         self._program = step.program
         self._step_key = self._program.layout.places[self._program.model.step.base][0]
-        self.parts = self._make_parts()
+        self.parts = make_parts(step, n_at_once, is_differentiated, jit_compile)
         self.compiles = all(part.step.compiles for part in self.parts)
-        self._compiles_loops = not (self.compiles or is_differentiated)
-
-    def _make_parts(self) -> list[Part]:
-        program = self._program
-        accesses = [_accesses(program, section) for section in program.sections]
-        touched, written, updated = zip(*accesses)
-        owner = {key: i for i, keys in enumerate(written) for key in keys}
-        last = len(program.sections) - 1
-        parts = []
-        for i, section in enumerate(program.sections):
-            state = [k for k in program.carried if k in written[i]]
-            earlier = set().union(*written[:i])
-            later = set().union(*touched[i + 1 :])
-            inputs = [k for k in touched[i] if k in earlier and k not in state]
-            outputs = [k for k in written[i] if k in later]
-            probes = {
-                probe: signal
-                for probe, signal in program.probes.items()
-                if owner.get(program.layout.places[signal.base][0], last) == i
-            }
-            operators = set(section.operators)
-            carried = dict.fromkeys([*state, *inputs, *outputs, self._step_key])
-            batch = program.settings.minibatch_size
-            if section.is_batch:
-                batch *= self._n_at_once
-            sub_program = replace(
-                program,
-                plan=tuple(g for g in program.plan if g[0] in operators),
-                settings=replace(program.settings, minibatch_size=batch),
-                carried=tuple(carried),
-                feeds=tuple(feed for feed in program.feeds if feed in operators),
-                probes=probes,
-                sections=(),
-            )
-            parts.append(
-                Part(
-                    self._make_step(sub_program),
-                    section.is_batch,
-                    state,
-                    inputs,
-                    {key: key not in updated[i] for key in outputs},
-                    {probe: program.keeps_history(probe) for probe in probes},
-                    [j for j, f in enumerate(program.feeds) if f in operators],
-                )
-            )
-        return parts
-
-    def _make_step(self, program: Program) -> Step:
-        step = self._step
-        # the same warnings as for the whole step
-        with without_warnings():
-            return Step(program, step.config, step.errors, None, step.jit_compile)
+        self._constants: dict[str, Any] = {}
+        self._seeds: tuple[tf.Tensor, ...] = ()
+        self._rng_states: list[Any] = []
 
     def start(
         self,
@@ -190,8 +114,11 @@ class LayerwiseSteps:
     ) -> None:
         """Begin a trace; see `Step.start`."""
         repeated = {key: self._repeated(key, c) for key, c in constants.items()}
+        self._constants, self._rng_states = constants, []
+        self._seeds = tf.cast(seed, tf.uint32), tf.cast(stream, tf.uint32)
         for part in self.parts:
-            part.step.start(repeated if part.is_batch else constants, seed, stream)
+            self._rng_states.append(part.step.config.rng.get_state())
+            part.step.start(repeated if part.is_batch else constants, *self._seeds)
 
     def _repeated(self, key: str, value: Any) -> Any:
         """Return a constant for all items that sections have which are a batch."""
@@ -265,7 +192,7 @@ class LayerwiseSteps:
         state, first = dict(state), state[self._step_key]
         over_time: dict[str, tf.Tensor] = {}
         probed: dict = {}
-        for part in self.parts:
+        for part, rng_state in zip(self.parts, self._rng_states):
             given = Given(
                 {key: state[key] for key in part.state},
                 {key: over_time[key] for key in part.inputs},
@@ -273,10 +200,12 @@ class LayerwiseSteps:
                 n_steps,
                 first,
             )
-            run = partial(self._run_batch if part.is_batch else self._run_loop, part)
-            if self._compiles_loops and not part.is_batch and part.step.compiles:
-                run = tf.function(run, jit_compile=True, autograph=False)
-            computed = run(given)
+            if part.is_batch:
+                computed = self._run_batch(part, given)
+            elif self.compiles or not part.step.compiles:
+                computed = self._run_loop(part, given)
+            else:
+                computed = self._compiled(part, rng_state)(given)
             state.update(computed.state)
             over_time.update(computed.rows)
             probed.update(zip(part.probes, computed.probed))
@@ -290,9 +219,8 @@ class LayerwiseSteps:
         before[self._step_key] = given.first
 
         def as_items(feed: tf.Tensor) -> Callable[[], tf.Tensor]:
-            return lambda: tf.reshape(
-                tf.transpose(feed, (1, 0, 2)), (-1, feed.shape[2])
-            )
+            shape = (part.step.signals.minibatch_size, feed.shape[2])
+            return lambda: tf.reshape(tf.transpose(feed, (1, 0, 2)), shape)
 
         after, values = self._call(part, before, list(map(as_items, given.feeds)))
         rows = {
@@ -364,6 +292,25 @@ class LayerwiseSteps:
             ],
         )
 
+    def _compiled(self, part: Part, rng_state: Any) -> Callable[[Given], Computed]:
+        """Return a loop as an XLA program, through which gradients flow if needed."""
+        if not self._is_differentiated:
+            run = partial(self._run_loop, part)
+            return tf.function(run, jit_compile=True, autograph=False)
+        used = part.step.arrays_of(list(part.step.builder.op_builds.values()))
+        constants = {k: v for k, v in self._constants.items() if k in used}
+
+        def loop(given: Given, constants: dict, seeds: tuple) -> Computed:
+            rng = part.step.config.rng
+            before = rng.get_state()
+            rng.set_state(rng_state)  # builders draw the same numbers every time
+            part.step.start(constants, *seeds)
+            rng.set_state(before)
+            return self._run_loop(part, given)
+
+        compiled = compiled_with_gradient(loop)
+        return lambda given: compiled(given, constants, self._seeds)
+
     def _call(
         self,
         part: Part,
@@ -388,20 +335,3 @@ def _rows(values: tf.Tensor) -> tf.TensorArray:
         values.dtype, size=values.shape[0], element_shape=values.shape[1:]
     )
     return rows.unstack(values)
-
-
-def _accesses(
-    program: Program, section: Section
-) -> tuple[dict[str, None], dict[str, None], set[str]]:
-    """Return which arrays a section accesses, writes, and updates."""
-    places = program.layout.places
-    touched: dict[str, None] = {}
-    written: dict[str, None] = {}
-    updated: set[str] = set()
-    for op in section.operators:
-        for signal in op.all_signals:
-            touched[places[signal.base][0]] = None
-        for signal in (*op.sets, *op.incs, *op.updates):
-            written[places[signal.base][0]] = None
-        updated.update(places[s.base][0] for s in op.updates)
-    return touched, written, updated

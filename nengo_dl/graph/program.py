@@ -8,7 +8,7 @@ is not changed (but for the marks of `nengo_dl.graph.trainability` on its signal
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -16,6 +16,7 @@ import nengo
 from nengo.builder import Model
 from nengo.builder.operator import Operator, SimPyFunc
 from nengo.builder.processes import SimProcess
+from nengo.builder.signal import Signal
 
 from nengo_dl.builder import Builder
 from nengo_dl.config import Settings, get_setting
@@ -23,7 +24,13 @@ from nengo_dl.graph.layout import Layout, lay_out
 from nengo_dl.graph.operators import Constant, Feed
 from nengo_dl.graph.ordering import order_signals
 from nengo_dl.graph.planners import noop_planner, tree_planner
-from nengo_dl.graph.sections import Section, choose_sections, verify_sections
+from nengo_dl.graph.sections import (
+    Section,
+    choose_sections,
+    paying_sections,
+    resting_signals,
+    verify_sections,
+)
 from nengo_dl.graph.signal_io import OperatorList
 from nengo_dl.graph.simplify import default_simplifications, simplify
 from nengo_dl.graph.trainability import mark_signals
@@ -78,8 +85,9 @@ class Program:
         Carried arrays whose values a step returns as it got them. They are the state of
         synapses that run in the other version only, while this one sets them afresh.
     training : Program, optional
-        The training version, if synapses are others in training. It has another plan,
-        and may probe other signals; all else, as the places of signals, is the same.
+        The training version, if it differs. With other synapses in training, it has
+        another plan, and may probe other signals. It may have other sections. All else,
+        as the places of signals, is the same.
     """
 
     model: nengo.builder.Model
@@ -138,14 +146,12 @@ class Program:
     def __str__(self) -> str:
         """Print the plan with its reads and writes, and the base arrays."""
         lines = [f"Program of {self.model.label}", "", "Plan:", *self._plan_lines()]
-        if self.training is not None:
-            lines += ["", "Plan in training:", *self.training._plan_lines()]
-        numbers = {group[0]: i for i, group in enumerate(self.plan)}
-        lines += ["", "Sections:"] if self.sections else []
-        for section in self.sections:
-            own = [str(numbers[op]) for op in section.operators if op in numbers]
-            kind = "many steps at once" if section.is_batch else "step by step"
-            lines.append(f"     {kind}: groups {', '.join(own)}")
+        training = self.version(training=True)
+        if training.plan != self.plan:
+            lines += ["", "Plan in training:", *training._plan_lines()]
+        lines += ["", "Sections:", *self._section_lines()] if self.sections else []
+        if training.sections and training.sections != self.sections:
+            lines += ["", "Sections in training:", *training._section_lines()]
         lines += ["", "Base arrays:"]
         for key, array in self.layout.arrays.items():
             role = "constant" if key in self.unwritten else "computed in every step"
@@ -153,6 +159,15 @@ class Program:
             batch = "minibatch x " if array.minibatched else ""
             lines.append(f"     {key}: {array.dtype} {batch}{array.shape}, {role}")
         return "\n".join(lines)
+
+    def _section_lines(self) -> list[str]:
+        numbers = {group[0]: i for i, group in enumerate(self.plan)}
+        lines = []
+        for section in self.sections:
+            own = [str(numbers[op]) for op in section.operators if op in numbers]
+            kind = "many steps at once" if section.is_batch else "step by step"
+            lines.append(f"     {kind}: groups {', '.join(own)}")
+        return lines
 
     def _plan_lines(self) -> list[str]:
         lines = []
@@ -221,13 +236,17 @@ def compile_model(
         if sorter is not order_signals:
             verify_order(sorter, operators, ordered)
         signals, plan = ordered
+    probes = training_probes(model, replacements)
     with times.measure("plan"):
-        training_plan = _plan_training(operators, replacements, planner, plan)
+        training_plan, training_sections = _plan_training(
+            operators, replacements, planner, settings, probes.values(), plan
+        )
         bases = (s.base for op in added for s in op.all_signals)
         signals = list(dict.fromkeys([*signals, *bases]))
     with times.measure("layout"):
-        layout = lay_out(signals, [*plan, *training_plan], constants, settings.dtype)
-        carried, unwritten = classify_arrays(layout, plan, training_plan)
+        other_plan = training_plan if replacements else []
+        layout = lay_out(signals, [*plan, *other_plan], constants, settings.dtype)
+        carried, unwritten = classify_arrays(layout, plan, other_plan)
     program = Program(
         model=model,
         settings=settings,
@@ -247,32 +266,44 @@ def compile_model(
         unwritten=unwritten,
         sections=sections,
     )
-    if not replacements:
+    if settings.inference_only:
         return program
-    filtered = {layout.places[op.output.base][0] for op in replacements}
+    filtered = (layout.places[op.output.base][0] for op in replacements)
     training = replace(
         program,
-        plan=tuple(training_plan),
-        sections=(),
-        probes=training_probes(model, replacements),
+        plan=tuple(tuple(group) for group in training_plan),
+        sections=training_sections,
+        probes=probes,
         restored=frozenset(filtered),
     )
-    return replace(program, training=training)
+    return program if training == program else replace(program, training=training)
 
 
 def _plan_training(
     operators: Sequence[Operator],
     replacements: Mapping[SimProcess, Replacement],
     planner: Callable,
+    settings: Settings,
+    probed: Collection[Signal],
     plan: Sequence[tuple[Operator, ...]],
-) -> list[tuple[Operator, ...]]:
-    """Return the plan in training; empty if it is the ``plan`` in inference."""
-    if not replacements:
-        return []
+) -> tuple[list[tuple[Operator, ...]], tuple[Section, ...]]:
+    """Return the plan in training, sorted like that in inference, and its sections."""
+    if settings.inference_only:
+        return list(plan), ()
     in_training = training_operators(operators, replacements)
-    training_plan = planner(in_training)
-    verify_plan(in_training, training_plan)
-    return sort_groups(training_plan, plan, replacements)
+    resting = resting_signals(in_training, probed)
+    if replacements:
+        training_plan, sections = choose_sections(
+            in_training, planner, settings, resting
+        )
+        verify_plan(in_training, training_plan)
+        training_plan = sort_groups(training_plan, plan, replacements)
+    else:
+        training_plan = list(plan)
+        sections = tuple(paying_sections(plan, settings, resting))
+    if sections:
+        verify_sections(sections, training_plan, resting)
+    return training_plan, sections
 
 
 def chosen_stages(settings: Settings) -> tuple[Callable, Callable, tuple]:

@@ -15,14 +15,19 @@ neurons, synapses, recurrent connections, learning rules.
 What a signal holds that is *updated* (at the end of a step, for the next one) is, for
 all other operators, what it held before: a later section reads the values from before
 the update of each step.
+
+In training, there are more batches: the rates of spiking neurons, whose state rests,
+are functions of their current.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from nengo.builder.operator import Operator
+from nengo.builder.signal import Signal
 from nengo.builder.transforms import ConvInc, ConvTransposeInc
 from nengo.exceptions import BuildError
 
@@ -73,6 +78,7 @@ def choose_sections(
     operators: Sequence[Operator],
     planner: Callable[[Sequence[Operator]], Plan],
     settings: Settings,
+    resting: Collection[Signal] = (),
 ) -> tuple[Plan, tuple[Section, ...]]:
     """
     Plan all operators, by sections where that pays.
@@ -85,6 +91,8 @@ def choose_sections(
         The planner.
     settings : Settings
         Whether sections are wanted.
+    resting : collection of nengo.builder.Signal
+        See `resting_signals`; none but in training.
 
     Returns
     -------
@@ -93,17 +101,66 @@ def choose_sections(
     sections : tuple of Section
         The sections; none if all groups should run step by step.
     """
-    if settings.layerwise and settings.use_loop:
-        heavy = None
-        if settings.layerwise == "auto":
-            heavy = {op for op in operators if is_heavy(op, settings.minibatch_size)}
-        if heavy is None or sum(map(n_products, heavy)) >= MIN_PRODUCTS:
-            sections = find_sections(operators, heavy)
-            if heavy is None or pays(sections, heavy, settings):
-                plan = plan_sections(sections, planner)
-                if plan is not None:
-                    return plan, tuple(sections)
-    return planner(operators), ()
+    sections = paying_sections([(op,) for op in operators], settings, resting)
+    plan = plan_sections(sections, planner) if sections else None
+    return (planner(operators), ()) if plan is None else (plan, tuple(sections))
+
+
+def paying_sections(
+    groups: Sequence[Sequence[Operator]],
+    settings: Settings,
+    resting: Collection[Signal] = (),
+) -> list[Section]:
+    """
+    Distribute groups over sections, where that pays.
+
+    Parameters
+    ----------
+    groups : sequence of sequence of nengo.builder.Operator
+        All operators of a step, by what has to stay together.
+    settings : Settings
+        Whether sections are wanted.
+    resting : collection of nengo.builder.Signal
+        See `resting_signals`; none but in training.
+
+    Returns
+    -------
+    sections : list of Section
+        The sections; none if all groups should run step by step.
+    """
+    if not (settings.layerwise and settings.use_loop):
+        return []
+    if settings.layerwise != "auto":
+        return find_sections(groups, None, resting)
+    operators = [op for group in groups for op in group]
+    heavy = {op for op in operators if is_heavy(op, settings.minibatch_size)}
+    if sum(map(n_products, heavy)) < MIN_PRODUCTS:
+        return []
+    sections = find_sections(groups, heavy, resting)
+    return sections if pays(sections, heavy, settings) else []
+
+
+def resting_signals(
+    operators: Sequence[Operator], probed: Collection[Signal]
+) -> set[Signal]:
+    """
+    Return the base signals that training leaves as they are, and nobody reads.
+
+    Parameters
+    ----------
+    operators : sequence of nengo.builder.Operator
+        What runs in training.
+    probed : collection of nengo.builder.Signal
+        What is read by others than operators.
+    """
+    bases = (signal.base for op in operators for signal in op.all_signals)
+    n_uses = Counter([*bases, *(signal.base for signal in probed)])
+    return {
+        signal.base
+        for op in operators
+        for signal in Builder.builder_of(op).resting_in_training(op)
+        if n_uses[signal.base] == 1
+    }
 
 
 def is_heavy(op: Operator, minibatch_size: int) -> bool:
@@ -143,6 +200,16 @@ def steps_at_once(sections: Sequence[Section], settings: Settings) -> int:
     return min(STEPS_AT_ONCE, 2 ** (n_fitting.bit_length() - 1))
 
 
+def loops_are_light(sections: Sequence[Section]) -> bool:
+    """Return whether loops write no more values of an item than batches do."""
+    written = {True: 0, False: 0}
+    for section in sections:
+        signals = [s for op in section.operators for s in (*op.sets, *op.updates)]
+        bases = {s.base for s in signals if is_minibatched(s)}
+        written[section.is_batch] += sum(base.size for base in bases)
+    return written[False] <= written[True]
+
+
 def n_products(op: Operator) -> int:
     """Return how many multiplications with constant weights an operator takes."""
     if isinstance(op, CONVOLUTIONS):
@@ -157,18 +224,22 @@ def _hidden_work(op: Operator) -> Work:
 
 
 def find_sections(
-    operators: Sequence[Operator], heavy: Collection[Operator] | None = None
+    groups: Sequence[Sequence[Operator]],
+    heavy: Collection[Operator] | None = None,
+    resting: Collection[Signal] = (),
 ) -> list[Section]:
     """
     Distribute operators over as few sections as possible.
 
     Parameters
     ----------
-    operators : sequence of nengo.builder.Operator
-        All operators of a step.
+    groups : sequence of sequence of nengo.builder.Operator
+        All operators of a step, by what has to stay together.
     heavy : collection of nengo.builder.Operator, optional
         The operators that have to be in a batch if they can be; others may be in loops,
         so that there are fewer sections. By default, all that can be are in batches.
+    resting : collection of nengo.builder.Signal
+        Base signals that nobody reads or changes.
 
     Returns
     -------
@@ -176,10 +247,9 @@ def find_sections(
         Batches and loops in turn. Every operator is in the last section that it can be
         in, so that little has to be kept between sections.
     """
-    operators = list(operators)
-    n = len(operators)
-    edges = _edges(operators)
-    timeless = _timeless(operators)
+    n = len(groups)
+    edges = _edges(groups, resting)
+    timeless = _timeless([op for group in groups for op in group], resting)
     components = strong_components(edges)
     number = {node: i for i, nodes in enumerate(components) for node in nodes}
     successors: list[set[int]] = [set() for _ in components]
@@ -190,13 +260,14 @@ def find_sections(
     # None for what can be in sections of both kinds
     kinds: list[bool | None] = []
     for nodes in components:
-        ops = [operators[node] for node in nodes if node < n]
+        ops = [op for node in nodes if node < n for op in groups[node]]
         is_batch = len(nodes) == 1 and all(op in timeless for op in ops)
-        is_light = not ops or (heavy is not None and ops[0] not in heavy)
+        is_heavy_batch = heavy is None or any(op in heavy for op in ops)
+        is_light = not (ops and is_heavy_batch)
         kinds.append(None if is_batch and is_light else is_batch)
     schedules = [_latest(successors, kinds, kind) for kind in (False, True)]
     return [
-        Section(kind, tuple(operators[node] for node in sorted(nodes)))
+        Section(kind, tuple(op for node in sorted(nodes) for op in groups[node]))
         for kind, chosen in min(schedules, key=len)
         if (nodes := [node for c in chosen for node in components[c] if node < n])
     ]
@@ -245,7 +316,9 @@ def plan_sections(
 
 
 def verify_sections(
-    sections: Sequence[Section], plan: Sequence[Sequence[Operator]]
+    sections: Sequence[Section],
+    plan: Sequence[Sequence[Operator]],
+    resting: Collection[Signal] = (),
 ) -> None:
     """
     Make sure that sections can run one after the other.
@@ -256,6 +329,8 @@ def verify_sections(
         The sections, in the order in which they run.
     plan : sequence of sequence of nengo.builder.Operator
         The groups.
+    resting : collection of nengo.builder.Signal
+        Base signals that nobody reads or changes.
 
     Raises
     ------
@@ -270,7 +345,7 @@ def verify_sections(
                 f"A group must be in one section, but this one is in several: {group}"
             )
     operators = list(section_of)
-    for before, after in _order(operators):
+    for before, after in _order(operators, resting):
         if before and after:
             last = max(before, key=section_of.__getitem__)
             first = min(after, key=section_of.__getitem__)
@@ -279,14 +354,14 @@ def verify_sections(
                     f"`{first}` in section {section_of[first]} needs what `{last}` "
                     f"writes in section {section_of[last]}"
                 )
-    timeless = _timeless(operators)
+    timeless = _timeless(operators, resting)
     for op in operators:
         if sections[section_of[op]].is_batch and op not in timeless:
             raise BuildError(f"`{op}` has to run step by step, but is in a batch")
 
 
 def _order(
-    operators: Sequence[Operator],
+    operators: Sequence[Operator], resting: Collection[Signal]
 ) -> Iterator[tuple[list[Operator], list[Operator]]]:
     """
     Yield which operators have to be in the section of others, or in earlier ones.
@@ -297,7 +372,8 @@ def _order(
     carried = {
         signal.base for op in operators for signal in Builder.builder_of(op).carried(op)
     }
-    for base in dict.fromkeys(base for accesses in by_access for base in accesses):
+    bases = dict.fromkeys(base for accesses in by_access for base in accesses)
+    for base in (base for base in bases if base not in resting):
         setters, incers, readers, updaters = (a.get(base, []) for a in by_access)
         writers = [*setters, *incers, *updaters]
         elements = {
@@ -315,29 +391,38 @@ def _order(
             yield [*writers, *readers], [*writers, *readers]
 
 
-def _edges(operators: Sequence[Operator]) -> list[list[int]]:
+def _edges(
+    groups: Sequence[Sequence[Operator]], resting: Collection[Signal]
+) -> list[list[int]]:
     """
     Return which nodes have to wait for which.
 
-    Nodes from ``len(operators)`` on stand for "all of these have run".
+    Nodes from ``len(groups)`` on stand for "all of these have run".
     """
-    numbers = {op: i for i, op in enumerate(operators)}
-    edges: list[list[int]] = [[] for _ in operators]
-    for before, after in _order(operators):
+    numbers = {op: i for i, group in enumerate(groups) for op in group}
+    edges: list[list[int]] = [[] for _ in groups]
+    for before, after in _order(list(numbers), resting):
         for op in before:
             edges[numbers[op]].append(len(edges))
         edges.append([numbers[op] for op in after])
     return edges
 
 
-def _timeless(operators: Sequence[Operator]) -> set[Operator]:
+def _timeless(
+    operators: Sequence[Operator], resting: Collection[Signal]
+) -> set[Operator]:
     """Return the operators that can compute many steps at once, as more items."""
     written = {s.base for op in operators for s in (*op.sets, *op.incs, *op.updates)}
+
+    def rests(op: Operator) -> bool:
+        signals = Builder.builder_of(op).resting_in_training(op)
+        return bool(signals) and all(signal.base in resting for signal in signals)
+
     return {
         op
         for op in operators
         if not op.updates
-        and Builder.builder_of(op).timeless(op)
+        and (Builder.builder_of(op).timeless(op) or rests(op))
         # what has no minibatch axis must be the same in every step
         and all(
             bool(is_minibatched(signal)) == (signal.base in written)

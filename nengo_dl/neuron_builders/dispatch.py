@@ -18,7 +18,11 @@ from nengo_dl.neuron_builders.integrate_and_fire import (
     IntegrateAndFireBuilder,
     SpikingRectifiedLinearBuilder,
 )
-from nengo_dl.neuron_builders.loihi import loihi_builder
+from nengo_dl.neuron_builders.loihi import (
+    LoihiLIFBuilder,
+    LoihiSpikingRectifiedLinearBuilder,
+    loihi_builder,
+)
 from nengo_dl.neuron_builders.python import GenericNeuronBuilder
 from nengo_dl.neuron_builders.rates import (
     AdaptiveLIFRateBuilder,
@@ -54,6 +58,18 @@ FUNCTIONS = (
     LIFRateBuilder,
     SoftLIFRateBuilder,
     ActivationBuilder,
+)
+
+# Builders of neurons whose rates, in training, are functions of the current.
+RATES = (
+    SpikingRectifiedLinearBuilder,
+    IntegrateAndFireBuilder,
+    LIFBuilder,
+    RegularSpikingBuilder,
+    StochasticSpikingBuilder,
+    PoissonSpikingBuilder,
+    LoihiSpikingRectifiedLinearBuilder,
+    LoihiLIFBuilder,
 )
 
 
@@ -178,6 +194,13 @@ class SimNeuronsBuilder(OpBuilder):
     def timeless(op: SimNeurons) -> bool:
         """Say whether the output is a function of the current."""
         return SimNeuronsBuilder.builder_class(op) in FUNCTIONS and not op.state
+
+    @staticmethod
+    def resting_in_training(op: SimNeurons) -> list[Signal]:
+        """Return the state of neurons whose rates are trained."""
+        is_noisy = getattr(op.neurons, "nengo_dl_noise", None) is not None
+        is_rate = SimNeuronsBuilder.builder_class(op) in RATES and not is_noisy
+        return list(op.state.values()) if is_rate else []
 
     @staticmethod
     def mergeable(x: SimNeurons, y: SimNeurons) -> bool:

@@ -152,11 +152,11 @@ class TrainingFunctions:
         graph = self._simulation.tensor_graph
         is_local = model.distribute_strategy.num_replicas_in_sync == 1
         if jit_compile == "auto":
-            steps = batches.n_steps
+            steps, are_unequal = batches.n_steps, batches.counted_by == LENGTHS
             return (
                 is_local
                 and steps is not None
-                and graph.compiles_training(steps, batches.given)
+                and graph.compiles_training(steps, batches.given, are_unequal)
                 and model.layers_compile()
                 and model.is_here()
                 and model.objectives_compile(batches.targets, steps, batches.counted_by)

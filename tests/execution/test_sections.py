@@ -1,8 +1,10 @@
 """Sections against the steps that they stand for, which Nengo's simulator runs."""
 
+import keras
 import nengo
 import numpy as np
 import pytest
+import tensorflow as tf
 from nengo.builder.neurons import SimNeurons
 
 import nengo_dl
@@ -12,7 +14,7 @@ from nengo_dl.config import Settings
 from nengo_dl.execution import engine
 from nengo_dl.graph.program import compile_model
 from nengo_dl.graph_optimizer import default_simplifications, scale_convolutions
-from nengo_dl.neuron_builders import SimNeuronsBuilder
+from nengo_dl.neuron_builders import LIFBuilder, SimNeuronsBuilder
 
 N_STEPS = 150  # more than two blocks, and not a multiple of any
 
@@ -93,6 +95,93 @@ def convolutional(net):
     out = nengo.Node(size_in=4)
     nengo.Connection(a.neurons, out, transform=sparse)
     return [(a.neurons, {}), (out, {})]
+
+
+def spiking(net, neuron_type=None):
+    """Layers of neurons whose rates are trained, one of them with its state probed."""
+    inp = nengo.Node(np.linspace(-1, 1, 36))
+    first = nengo.Convolution(3, (6, 6, 1))
+    second = nengo.Convolution(2, first.output_shape, kernel_size=(2, 2))
+    kinds = neuron_type or nengo.LIF(), neuron_type or nengo.SpikingRectifiedLinear()
+    a, b, c = (
+        nengo.Ensemble(size, 1, neuron_type=kind, gain=[2] * size, bias=[1.5] * size)
+        for size, kind in [
+            (first.output_shape.size, kinds[0]),
+            (second.output_shape.size, kinds[1]),
+            (4, nengo.AdaptiveLIF()),
+        ]
+    )
+    out = nengo.Node(size_in=2)
+    nengo.Connection(inp, a.neurons, transform=first, synapse=None)
+    nengo.Connection(a.neurons, b.neurons, transform=second, synapse=0.01)
+    nengo.Connection(b.neurons, c.neurons, transform=np.full((4, b.n_neurons), 0.01))
+    last = nengo.Connection(
+        c.neurons, out, transform=np.full((2, 4), 0.1), synapse=0.02
+    )
+    nengo_dl.configure_settings(training_synapse=None)
+    net.config[nengo.Connection].training_synapse = None
+    net.config[last].training_synapse = 0.01
+    return [(b.neurons[:2], {"attr": "voltage"}), (a.neurons, {}), (out, {})]
+
+
+def large(net):
+    """So large that it is chosen, with a synapse that is not trained in a loop."""
+    nengo_dl.configure_settings(layerwise="auto", training_synapse=None)
+    inp, out = nengo.Node(np.linspace(-1, 1, 400)), nengo.Node(size_in=288)
+    conv = nengo.Convolution(32, (20, 20, 1))
+    pooled = nengo.Convolution(8, conv.output_shape, strides=(3, 3))
+    a, b = (
+        nengo.Ensemble(size, 1, neuron_type=kind, gain=[2] * size, bias=[1.5] * size)
+        for size, kind in [
+            (conv.output_shape.size, nengo.LIF()),
+            (pooled.output_shape.size, nengo.AdaptiveLIF(amplitude=0.01)),
+        ]
+    )
+    nengo.Connection(inp, a.neurons, transform=conv, synapse=None)
+    nengo.Connection(a.neurons, b.neurons, transform=pooled)
+    filtered = nengo.Connection(b.neurons, out[: b.n_neurons], synapse=0.01)
+    net.config[filtered].training_synapse = None
+    return [(b.neurons, {}), (out, {"synapse": 0.01})]
+
+
+@tf.custom_gradient
+def step_function(x):
+    return tf.cast(x > 0, x.dtype), lambda dy: dy / (1 + x**2)
+
+
+class Surrogate(nengo.LIF):
+    pass
+
+
+class SurrogateBuilder(LIFBuilder):
+    trained_by_step = True
+
+    def spikes(self, voltage):
+        return self.alpha * step_function(voltage - 1)
+
+
+def surrogates(net):
+    """Neurons that train as they run, in loops."""
+    return spiking(net, Surrogate())
+
+
+class Halved(keras.layers.Layer):
+    """A layer with a variable, which has to be asked in every step."""
+
+    def build(self, input_shape):
+        self.factor = self.add_weight(shape=(), initializer="ones")
+
+    def call(self, inputs):
+        return inputs * self.factor / 2
+
+
+def layer_in_a_loop(net):
+    inp = nengo.Node(np.linspace(-1, 1, 36))
+    conv = nengo.Convolution(2, (6, 6, 1))
+    pre = nengo.Node(size_in=conv.output_shape.size)
+    nengo.Connection(inp, pre, transform=conv, synapse=None)
+    x = nengo_dl.Layer(Halved(dtype="float64"))(pre, synapse=0.01)
+    return [(x, {}), (x, {"synapse": 0.01})]
 
 
 def build(make, **kwargs):
@@ -180,19 +269,28 @@ def test_given_values_and_prediction():
 @pytest.mark.training
 @pytest.mark.parametrize(
     "make, jit_compile",
-    [(feedforward, False), (recurrent, False), (convolutional, "auto")],
+    [
+        (feedforward, False),
+        (recurrent, False),
+        (convolutional, "auto"),
+        (spiking, "auto"),
+        (surrogates, "auto"),
+        (layer_in_a_loop, "auto"),
+        (large, "auto"),
+    ],
 )
 def test_same_training(make, jit_compile, monkeypatch):
+    monkeypatch.setitem(SimNeuronsBuilder.TF_NEURON_IMPL, Surrogate, SurrogateBuilder)
     # a convolution that XLA does not compile, between neurons that it could compile
     monkeypatch.setattr(transform_builders, "MAX_XLA_ELEMENTS", 0)
     results = []
     for layerwise in (True, False):
         net = build(make)
         with net:
-            nengo_dl.configure_settings(layerwise=layerwise, jit_compile=jit_compile)
+            nengo_dl.configure_settings(jit_compile=jit_compile)
             if not layerwise:  # (and the biases of channels as Nengo has them)
                 passes = [f for f in default_simplifications if f != scale_convolutions]
-                nengo_dl.configure_settings(simplifications=passes)
+                nengo_dl.configure_settings(layerwise=False, simplifications=passes)
         target = net.all[-1]
         targets = (2, 20, target.size_in)
         rng = np.random.RandomState(0)
@@ -200,18 +298,52 @@ def test_same_training(make, jit_compile, monkeypatch):
         with nengo_dl.Simulator(
             net, minibatch_size=2, unroll_simulation=1, progress_bar=False, seed=0
         ) as sim:
+            program = sim.tensor_graph.program.version(training=True)
+            assert bool(program.sections) == layerwise
             sim.compile("sgd", loss={target: "mse"})
             history = sim.fit(
                 {net.all_nodes[0]: inputs},
                 {target: rng.uniform(-1, 1, targets)},
                 epochs=2,
+                stateful=True,
                 verbose=0,
             )
             weights = [v.numpy().ravel() for v in sim.keras_model.trainable_weights]
-        results.append([history.history["loss"], np.sort(np.concatenate(weights))])
+            # from the state on that training has left
+            sim.run_steps(5)
+            values = [sim.data[probe].ravel() for probe in net.all]
+        results.append(
+            [history.history["loss"], np.sort(np.concatenate(weights))]
+            + [np.concatenate(values)]
+        )
     for with_sections, without in zip(*results):
         np.testing.assert_allclose(with_sections, without, rtol=1e-7, atol=1e-9)
     assert results[0][0][0] != results[0][0][1]
+
+
+def kinds_in_training(net):
+    program = compile_model(build_model(net, 0.001), Settings.of(net))
+    kinds = {
+        op.neurons: section.is_batch
+        for section in program.version(training=True).sections
+        for op in section.operators
+        if isinstance(op, SimNeurons)
+    }
+    return [kinds[ensemble.neuron_type] for ensemble in net.all_ensembles]
+
+
+def test_rates_are_batches_in_training():
+    net = build(spiking)
+    # those whose state is probed, or influences their rates, are not
+    assert kinds_in_training(net) == [True, False, False]
+    net.probes.remove(net.all[0])
+    assert kinds_in_training(net) == [True, True, False]
+    program = compile_model(build_model(net, 0.001), Settings.of(net))
+    assert "\nSections in training:\n     many steps at once: groups " in str(program)
+    with net:
+        nengo_dl.configure_settings(inference_only=True)
+    program = compile_model(build_model(net, 0.001), Settings.of(net))
+    assert program.training is None
 
 
 def test_python_in_the_step_runs_step_by_step():
@@ -240,13 +372,16 @@ def test_program_shows_sections():
     assert any(isinstance(op, SimNeurons) for s in loops for op in s.operators)
 
 
-def test_short_runs_share_one_function():
+def test_capacities():
+    """Short runs compute little that they do not need; long ones share a function."""
     net = build(recurrent)
     with nengo_dl.Simulator(net, progress_bar=False, unroll_simulation=1) as sim:
         run = sim.tensor_graph.engine
-        assert run.capacity(engine.MIN_LAYERWISE_STEPS) == run.block_steps
-        assert run.capacity(1) < engine.MIN_LAYERWISE_STEPS
-        assert run.capacity(1) == 1
+        capacities = [run.capacity(n) for n in (1, 16, 17, 33, 50, 64, 65, 100)]
+        assert capacities == [1, 16, 20, 40, 56, 64, *[run.block_steps] * 2]
+        assert engine.MIN_LAYERWISE_STEPS == 16
+        sim.run_steps(50)
+        assert list(run.layerwise) == [64, 56]
 
 
 @pytest.mark.training

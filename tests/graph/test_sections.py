@@ -15,8 +15,10 @@ from nengo_dl.graph.sections import (
     choose_sections,
     find_sections,
     is_heavy,
+    loops_are_light,
     n_products,
     plan_sections,
+    resting_signals,
     steps_at_once,
     strong_components,
     verify_sections,
@@ -42,6 +44,18 @@ class Stateful(MergingBuilder):
         return []
 
 
+class Resting(Stateful):
+    """Has a state, its second output, that it does not touch in training."""
+
+    @staticmethod
+    def carried(op):
+        return op.sets[1:]
+
+    @staticmethod
+    def resting_in_training(op):
+        return op.sets[1:]
+
+
 @pytest.fixture(autouse=True)
 def two_kinds(builders):
     """`Op` is timeless, `OtherOp` is not."""
@@ -51,6 +65,10 @@ def two_kinds(builders):
 
 def state(shape=(1,)):
     return signal(shape, minibatched=True)
+
+
+def alone(ops):
+    return [(op,) for op in ops]
 
 
 def kinds(sections):
@@ -72,7 +90,7 @@ def layers():
 
 
 def test_batches_and_loops_in_turn(layers):
-    sections = find_sections(layers)
+    sections = find_sections(alone(layers))
     assert kinds(sections) == [
         (True, {"input", "product"}),
         (False, {"neurons"}),
@@ -90,12 +108,54 @@ def test_batches_and_loops_in_turn(layers):
 
 def test_light_operators_stay_in_loops(layers):
     heavy = [op for op in layers if op.tag == "decode"]
-    assert kinds(find_sections(layers, heavy)) == [
+    assert kinds(find_sections(alone(layers), heavy)) == [
         (False, {"input", "product", "neurons"}),
         (True, {"decode"}),
         (False, {"filter", "output"}),
     ]
-    assert kinds(find_sections(layers, [])) == [(False, {op.tag for op in layers})]
+    everything = {op.tag for op in layers}
+    assert kinds(find_sections(alone(layers), [])) == [(False, everything)]
+
+
+def test_groups_stay_together(layers):
+    """A cycle through groups is a loop, although there is none through operators."""
+    ops = {op.tag: op for op in layers}
+    product = (ops["product"], ops["decode"])
+    groups = [product, *((op,) for op in layers if op not in product)]
+    assert kinds(find_sections(groups)) == [
+        (True, {"input"}),
+        (False, {"product", "neurons", "decode", "filter"}),
+        (True, {"output"}),
+    ]
+    alike = Op(sets=[state()], tag="a"), Op(sets=[state()], tag="b")
+    assert kinds(find_sections([alike])) == [(True, {"a", "b"})]
+
+
+def test_state_at_rest(builders):
+    builders[OtherOp] = Resting
+    x, y, (v, w) = state(), state(), (state(), state())
+    ops = [
+        OtherOp(sets=[x, v], tag="rates"),
+        OtherOp(sets=[y, w], reads=[x], tag="read by others"),
+    ]
+    reader = Op(reads=[w], sets=[state()], tag="reader")
+    assert resting_signals(ops, []) == {v, w}
+    assert resting_signals([*ops, reader], []) == {v}
+    assert resting_signals(ops, [w[:1]]) == {v}
+    groups = alone([*ops, reader])
+    assert [kind for kind, _ in kinds(find_sections(groups))] == [False]
+    sections = find_sections(groups, None, {v})
+    assert kinds(sections) == [(True, {"rates"}), (False, {"read by others", "reader"})]
+    verify_sections(sections, groups, {v})
+    with pytest.raises(BuildError, match="has to run step by step"):
+        verify_sections(sections, groups)
+
+
+def test_light_loops():
+    batch = Section(True, (Op(sets=[state((10,))]),))
+    for size, light in ((10, True), (11, False)):
+        loop = Section(False, (OtherOp(updates=[state((size,))], sets=[signal()]),))
+        assert loops_are_light([batch, loop]) == light
 
 
 def test_recurrence_is_a_loop():
@@ -106,7 +166,7 @@ def test_recurrence_is_a_loop():
         OtherOp(updates=[b], reads=[a], tag="filter"),
         Op(sets=[state()], reads=[b], tag="output"),
     ]
-    assert kinds(find_sections(ops)) == [
+    assert kinds(find_sections(alone(ops))) == [
         (True, {"input"}),
         (False, {"recurrent", "filter"}),
         (True, {"output"}),
@@ -121,7 +181,7 @@ def test_increments_wait_for_what_is_set_and_are_waited_for():
         Op(incs=[a], reads=[b], tag="inc"),
         OtherOp(reads=[a], tag="read"),
     ]
-    assert kinds(find_sections(ops)) == [
+    assert kinds(find_sections(alone(ops))) == [
         (False, {"neurons"}),
         (True, {"set", "inc"}),
         (False, {"read"}),
@@ -148,13 +208,13 @@ def test_increments_wait_for_what_is_set_and_are_waited_for():
 )
 def test_whoever_shares_what_is_carried_is_in_one_loop(make):
     ops = make(state((2,)), state())
-    assert kinds(find_sections(ops)) == [(False, {"write", "read"})]
+    assert kinds(find_sections(alone(ops))) == [(False, {"write", "read"})]
 
 
 def test_matrices_of_learning_rules_are_not_kept_over_time():
     learned = state((3, 3))
     ops = [Op(sets=[learned], tag="rule"), Op(reads=[learned], tag="product")]
-    assert kinds(find_sections(ops)) == [(False, {"rule", "product"})]
+    assert kinds(find_sections(alone(ops))) == [(False, {"rule", "product"})]
 
 
 def test_what_has_no_minibatch_axis_differs_between_steps():
@@ -164,12 +224,12 @@ def test_what_has_no_minibatch_axis_differs_between_steps():
         Op(reads=[time], sets=[state()], tag="of time"),
         Op(reads=[w], sets=[state()], tag="of weights"),
     ]
-    assert (False, {"time", "of time"}) in kinds(find_sections(ops))
+    assert (False, {"time", "of time"}) in kinds(find_sections(alone(ops)))
 
 
 def test_wrong_sections(layers):
     ops = {op.tag: op for op in layers}
-    sections = find_sections(layers)
+    sections = find_sections(alone(layers))
     plan = plan_sections(sections, greedy_planner)
     with pytest.raises(BuildError, match="is in several"):
         verify_sections(sections, [(ops["input"], ops["decode"])])

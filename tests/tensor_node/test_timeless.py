@@ -206,7 +206,8 @@ def test_same_as_keras_and_step_by_step(monkeypatch, is_large):
     x = images(70)
     with net.simulator() as sim:
         assert set(in_batches(sim)) == set(net.layers)
-        assert sim.tensor_graph.engine.layerwise.compiles is False
+        (at_once,) = sim.tensor_graph.engine.layerwise.values()
+        assert at_once.compiles is False
         predicted = sim.predict(x, stateful=False, verbose=0)[net.out]
         sim.run_steps(70, data={net.inp: x})
         ran = sim.data[net.out]
@@ -274,7 +275,7 @@ def test_layers_that_add_losses_run_step_by_step():
     )
     with net.simulator() as sim:
         assert in_batches(sim) == net.layers[:1]
-        assert sim.tensor_graph.engine.layerwise is None
+        assert not sim.tensor_graph.engine.layerwise
         sim.compile(loss={net.out: "mse"})
         y = {net.out: np.zeros((BATCH, N_STEPS, 2))}
         losses = sim.evaluate(images(size=4), y, verbose=0, return_dict=True)
@@ -316,23 +317,26 @@ def test_same_gradients_as_keras():
 
 
 @pytest.mark.training
-def test_training_of_large_convolutions_runs_step_by_step(monkeypatch):
-    def layerwise(**settings):
+def test_training_of_large_convolutions_beside_heavy_loops(monkeypatch):
+    def layerwise(heavy=True, **settings):
         with nengo.Network() as net:
             nengo_dl.configure_settings(**settings)
             layer = layers.Conv2D(16, 3)
             x = nengo_dl.Layer(layer)(nengo.Node(np.ones(900)), shape_in=(30, 30, 1))
+            if heavy:
+                x = nengo_dl.Layer(nengo.AdaptiveLIF())(x)
             nengo.Probe(x)
         sim = nengo_dl.Simulator(
             net, unroll_simulation=1, progress_bar=False, device="/cpu:0"
         )
         with sim:
-            assert sim.tensor_graph.engine.layerwise is not None
+            assert sim.tensor_graph.engine.layerwise
             return sim.tensor_graph._layerwise_steps(sim.tensor_graph.step, 20)
 
     assert layerwise() is not None
     monkeypatch.setattr(builder, "MAX_XLA_PRODUCTS", 0)
     assert layerwise() is None
+    assert layerwise(heavy=False).compiles is False
     assert layerwise(layerwise=True) is not None
     assert layerwise(jit_compile=False) is not None
 
