@@ -48,8 +48,8 @@ COLUMNS = (
 
 STRIDES = (1, 2)
 
-N_BATCHES = 4
-"""Batches in an epoch."""
+MIN_IMAGES = 64
+"""Of an epoch, which by itself takes tens of milliseconds in Keras."""
 
 Times = dict[str, tuple[float, float]]
 """Seconds that passed, and of the processor, by what was measured."""
@@ -234,7 +234,8 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
 
     task = Task(args.image, args.filters)
     net, size, n_steps = task.net, args.minibatch, args.steps
-    x, y = task.data(N_BATCHES * size, n_steps)
+    n_batches = max(4, MIN_IMAGES // size)
+    x, y = task.data(n_batches * size, n_steps)
     with nengo_dl.Simulator(
         net,
         minibatch_size=size,
@@ -259,7 +260,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         sim.compile(tf.optimizers.SGD(1e-6), loss="mse")
         data = {"x": {net.inp: x}, "y": {net.p: y}, "shuffle": False, "verbose": 0}
         wall, cpu = shortest({"fit": lambda: sim.fit(**data)}, args.turns)["fit"]
-        times["train"] = (wall / N_BATCHES, cpu / N_BATCHES)
+        times["train"] = (wall / n_batches, cpu / n_batches)
     return {
         "minibatch": size,
         "times": times,
