@@ -107,10 +107,10 @@ def sim(Simulator):
 
 def test_training(sim):
     """Processes make the batches, and see what changes between epochs."""
-    history = sim.fit(data := Batches(), epochs=2, verbose=0).history
-    # Keras ends an epoch before the first one, too
-    first = data.epoch - 2
-    assert history["loss"] == [(100 - first) ** 2, (100 - first - 1) ** 2]
+    history = sim.fit(Batches(), epochs=2, verbose=0).history
+    # Keras ends an epoch before the first one, too; old versions do so while processes
+    # may have begun
+    assert history["loss"] in ([100**2, 99**2], [99**2, 98**2])
 
 
 @pytest.mark.parametrize(
