@@ -32,7 +32,7 @@ from nengo_dl.execution.step import Step
 from nengo_dl.execution.variables import Variables
 from nengo_dl.graph.io_names import io_names
 from nengo_dl.graph.program import compile_model
-from nengo_dl.graph.sections import loops_are_light
+from nengo_dl.graph.section_choice import loops_are_light
 from nengo_dl.signals import SignalDict
 from nengo_dl.tensor_node import SimTensorNode, TensorNode, prepare_layers
 from nengo_dl.tensor_node.seeds import seeded_building

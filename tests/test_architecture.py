@@ -226,7 +226,7 @@ def test_graph_layer_does_not_load_tensorflow():
 TESTED_IN = {
     "__init__": "test_version",
     "__main__": "test_bug_report",
-    "builder/work": "graph/test_sections",
+    "builder/work": "graph/test_section_choice",
     "benchmarks/conversion_runs": "benchmarks/test_conversion",
     "benchmarks/image_models": "benchmarks/test_conversion",
     "benchmarks/training": "benchmarks/test_models",

@@ -24,7 +24,7 @@ from nengo_dl.execution.places import place_of
 from nengo_dl.execution.sections import LayerwiseSteps
 from nengo_dl.execution.step import Step
 from nengo_dl.execution.variables import Variables
-from nengo_dl.graph.sections import steps_at_once
+from nengo_dl.graph.section_choice import steps_at_once
 from nengo_dl.utils import Stopwatch
 
 # Buffers of one block take up to so many bytes ...

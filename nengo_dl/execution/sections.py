@@ -205,7 +205,7 @@ class LayerwiseSteps:
             elif self.compiles or not part.step.compiles:
                 computed = self._run_loop(part, given)
             else:
-                computed = self._compiled(part, rng_state)(given)
+                computed = self._run_program(part, given, rng_state)
             state.update(computed.state)
             over_time.update(computed.rows)
             probed.update(zip(part.probes, computed.probed))
@@ -292,11 +292,11 @@ class LayerwiseSteps:
             ],
         )
 
-    def _compiled(self, part: Part, rng_state: Any) -> Callable[[Given], Computed]:
-        """Return a loop as an XLA program, through which gradients flow if needed."""
+    def _run_program(self, part: Part, given: Given, rng_state: Any) -> Computed:
+        """Run a loop as an XLA program, through which gradients flow if needed."""
         if not self._is_differentiated:
             run = partial(self._run_loop, part)
-            return tf.function(run, jit_compile=True, autograph=False)
+            return tf.function(run, jit_compile=True, autograph=False)(given)
         used = part.step.arrays_of(list(part.step.builder.op_builds.values()))
         constants = {k: v for k, v in self._constants.items() if k in used}
 
@@ -308,8 +308,7 @@ class LayerwiseSteps:
             rng.set_state(before)
             return self._run_loop(part, given)
 
-        compiled = compiled_with_gradient(loop)
-        return lambda given: compiled(given, constants, self._seeds)
+        return compiled_with_gradient(loop)(given, constants, self._seeds)
 
     def _call(
         self,

@@ -24,13 +24,8 @@ from nengo_dl.graph.layout import Layout, lay_out
 from nengo_dl.graph.operators import Constant, Feed
 from nengo_dl.graph.ordering import order_signals
 from nengo_dl.graph.planners import noop_planner, tree_planner
-from nengo_dl.graph.sections import (
-    Section,
-    choose_sections,
-    paying_sections,
-    resting_signals,
-    verify_sections,
-)
+from nengo_dl.graph.section_choice import choose_sections, paying_sections
+from nengo_dl.graph.sections import Section, resting_signals, verify_sections
 from nengo_dl.graph.signal_io import OperatorList
 from nengo_dl.graph.simplify import default_simplifications, simplify
 from nengo_dl.graph.trainability import mark_signals
@@ -239,7 +234,13 @@ def compile_model(
     probes = training_probes(model, replacements)
     with times.measure("plan"):
         training_plan, training_sections = _plan_training(
-            operators, replacements, planner, settings, probes.values(), plan
+            operators,
+            replacements,
+            planner,
+            settings,
+            probes.values(),
+            plan,
+            sections,
         )
         bases = (s.base for op in added for s in op.all_signals)
         signals = list(dict.fromkeys([*signals, *bases]))
@@ -266,17 +267,9 @@ def compile_model(
         unwritten=unwritten,
         sections=sections,
     )
-    if settings.inference_only:
-        return program
-    filtered = (layout.places[op.output.base][0] for op in replacements)
-    training = replace(
-        program,
-        plan=tuple(tuple(group) for group in training_plan),
-        sections=training_sections,
-        probes=probes,
-        restored=frozenset(filtered),
+    return _with_training(
+        program, training_plan, training_sections, probes, replacements
     )
-    return program if training == program else replace(program, training=training)
 
 
 def _plan_training(
@@ -286,24 +279,44 @@ def _plan_training(
     settings: Settings,
     probed: Collection[Signal],
     plan: Sequence[tuple[Operator, ...]],
-) -> tuple[list[tuple[Operator, ...]], tuple[Section, ...]]:
+    sections: tuple[Section, ...],
+) -> tuple[Sequence[tuple[Operator, ...]], tuple[Section, ...]]:
     """Return the plan in training, sorted like that in inference, and its sections."""
     if settings.inference_only:
-        return list(plan), ()
-    in_training = training_operators(operators, replacements)
-    resting = resting_signals(in_training, probed)
+        return plan, sections
     if replacements:
-        training_plan, sections = choose_sections(
-            in_training, planner, settings, resting
-        )
-        verify_plan(in_training, training_plan)
-        training_plan = sort_groups(training_plan, plan, replacements)
+        operators = training_operators(operators, replacements)
+    resting = resting_signals(operators, probed)
+    if not (replacements or resting):
+        return plan, sections
+    if replacements:
+        training_plan, sections = choose_sections(operators, planner, settings, resting)
+        verify_plan(operators, training_plan)
+        plan = sort_groups(training_plan, plan, replacements)
     else:
-        training_plan = list(plan)
         sections = tuple(paying_sections(plan, settings, resting))
     if sections:
-        verify_sections(sections, training_plan, resting)
-    return training_plan, sections
+        verify_sections(sections, plan, resting)
+    return plan, sections
+
+
+def _with_training(
+    program: Program,
+    plan: Sequence[tuple[Operator, ...]],
+    sections: tuple[Section, ...],
+    probes: dict,
+    replacements: Mapping[SimProcess, Replacement],
+) -> Program:
+    """Return a program with its training version, if that is another one."""
+    places = program.layout.places
+    training = replace(
+        program,
+        plan=tuple(tuple(group) for group in plan),
+        sections=sections,
+        probes=probes,
+        restored=frozenset(places[op.output.base][0] for op in replacements),
+    )
+    return program if training == program else replace(program, training=training)
 
 
 def chosen_stages(settings: Settings) -> tuple[Callable, Callable, tuple]:

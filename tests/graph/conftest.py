@@ -11,8 +11,10 @@ from graph.literal_graphs import (
     Op,
     OtherMergingBuilder,
     OtherOp,
+    Stateful,
+    Timeless,
 )
-from nengo.builder.operator import Operator
+from nengo.builder.operator import DotInc, Operator, Reset
 
 from nengo_dl.builder import Builder
 from nengo_dl.graph import operators
@@ -43,3 +45,10 @@ def builders(monkeypatch):
     registry[OtherOp] = OtherMergingBuilder
     monkeypatch.setattr(Builder, "builders", registry)
     return registry
+
+
+@pytest.fixture
+def two_kinds(builders):
+    """`Op` is timeless, `OtherOp` is not."""
+    builders.update({Op: Timeless, OtherOp: Stateful, Reset: Timeless})
+    builders[DotInc] = Timeless

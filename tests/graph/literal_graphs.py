@@ -89,3 +89,26 @@ def run(operators, n_steps=1, plan=None):
         for step in steps:
             step()
     return values
+
+
+class Timeless(MergingBuilder):
+    """Overwrites what it sets, in the same way in every step."""
+
+    @staticmethod
+    def carried(op):
+        return []
+
+    @staticmethod
+    def timeless(op):
+        return True
+
+
+class Stateful(MergingBuilder):
+    @staticmethod
+    def carried(op):
+        return []
+
+
+def state(shape=(1,)):
+    """Returns a signal with a minibatch axis."""
+    return signal(shape, minibatched=True)
