@@ -5,7 +5,6 @@ Weights are held once, and stay sparse where they are sparse; nothing is left of
 simulator when it is closed, as of `nengo.Simulator`.
 """
 
-import gc
 import tracemalloc
 import weakref
 
@@ -15,6 +14,7 @@ import pytest
 
 from nengo_dl.benchmarks.worker import peak_mib
 from nengo_dl.config import configure_settings
+from tests.references import are_freed
 
 
 class OwnNeurons(nengo.RectifiedLinear):
@@ -105,8 +105,7 @@ def test_nothing_is_left_of_a_closed_simulator(add, use, Simulator):
         refs = [weakref.ref(sim.model), weakref.ref(sim.tensor_graph)]
         use(sim, probe)
     del sim
-    gc.collect()
-    assert [ref() for ref in refs] == [None, None]
+    assert are_freed(refs)
 
 
 def sparse_transform():
