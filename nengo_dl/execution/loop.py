@@ -13,6 +13,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from nengo_dl.execution.histories import Histories
 from nengo_dl.execution.inline import inline_while_loop
 from nengo_dl.execution.lengths import Lengths
 from nengo_dl.execution.places import place_of
@@ -77,12 +78,9 @@ def run_steps(
         for keep, signal in zip(keeps, step.program.probes.values())
     ]
     are_last += [False] * (len(keeps) - len(are_last))
-    buffers = [
-        tf.TensorArray(spec.dtype, size=capacity, element_shape=spec.shape)
-        if keep
-        else tf.zeros(spec.shape, spec.dtype)
-        for spec, keep in step.output_specs()
-    ]
+    is_known = isinstance(n_steps, int)
+    histories = Histories(step.output_specs(), capacity, is_full=is_known)
+    buffers = histories.start()
 
     rotation = None
     is_plain = inline and unroll == 1 and lengths is None
@@ -92,7 +90,7 @@ def run_steps(
     def body(i: tf.Tensor, carried: list, buffers: list) -> tuple:
         if rotation is not None:
             carried, values = rotation(i, carried)
-            return i + 1, carried, _write(buffers, i, values, keeps)
+            return i + 1, carried, histories.write(buffers, i, values)
         for _ in range(unroll):
             inputs = [_at_step(feed, i, inline) for feed in feeds]
             before = carried
@@ -103,7 +101,7 @@ def run_steps(
                     lengths.choose(value, buffer, i) if is_last else value
                     for is_last, buffer, value in zip(are_last, buffers, values)
                 ]
-            buffers = _write(buffers, i, values, keeps)
+            buffers = histories.write(buffers, i, values)
             i = i + 1
         return i, carried, buffers
 
@@ -113,13 +111,13 @@ def run_steps(
         carried, buffers = _inline_loop(body, n_steps, carried, buffers)
         if rotation is not None:
             carried = rotation.end(carried)
-        outputs = _histories(buffers, keeps)
+        outputs = histories.stacked(buffers)
         for output, (spec, keep) in zip(outputs, step.output_specs()):
             output.set_shape((capacity if keep else 1, *spec.shape))
         return carried, outputs
     loop_vars = (tf.constant(0), list(carried), buffers)
     # gradients need a number of iterations that is known, simulations do not
-    n_iterations = capacity // unroll if isinstance(n_steps, int) else None
+    n_iterations = capacity // unroll if is_known else None
     _, carried, buffers = tf.while_loop(
         lambda i, *_: i < n_steps,
         body,
@@ -127,7 +125,7 @@ def run_steps(
         parallel_iterations=1,
         maximum_iterations=n_iterations,
     )
-    return carried, _histories(buffers, keeps)
+    return carried, histories.stacked(buffers)
 
 
 def _at_step(
@@ -140,21 +138,6 @@ def _at_step(
         return partial(tf.gather, feed, i, axis=1)
     values = tf.squeeze(feed, 1) if feed.shape[1] == 1 else feed[:, i]
     return lambda: values
-
-
-def _write(
-    buffers: Sequence[Any], i: tf.Tensor, values: Sequence[Any], keeps: Sequence[bool]
-) -> list[Any]:
-    return [
-        buffer.write(i, value) if keep else value
-        for keep, buffer, value in zip(keeps, buffers, values)
-    ]
-
-
-def _histories(buffers: Sequence[Any], keeps: Sequence[bool]) -> list[tf.Tensor]:
-    return [
-        buffer.stack() if keep else buffer[None] for keep, buffer in zip(keeps, buffers)
-    ]
 
 
 def _inline_loop(

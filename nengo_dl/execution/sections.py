@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from nengo_dl.execution.compiled_gradient import compiled_with_gradient
+from nengo_dl.execution.histories import Histories
 from nengo_dl.execution.parts import Part, make_parts
 from nengo_dl.execution.places import place_of
 from nengo_dl.execution.step import Step
@@ -246,50 +247,46 @@ class LayerwiseSteps:
         inputs = {key: _rows(value) for key, value in given.rows.items()}
         fed = [_rows(tf.transpose(feed, (1, 0, 2))) for feed in given.feeds]
         arrays = self._program.layout.arrays
-        specs = part.step.output_specs()
         outputs = [
-            tf.TensorArray(arrays[key].dtype, size=length, element_shape=shapes[key])
+            (tf.TensorSpec(shapes[key], arrays[key].dtype), True)
             for key in part.outputs
         ]
-        values = [
-            tf.TensorArray(spec.dtype, size=length, element_shape=spec.shape)
-            if keep
-            else tf.zeros(spec.shape, spec.dtype)
-            for (spec, _), keep in zip(specs, part.probes.values())
+        probed = [
+            (spec, keep)
+            for (spec, _), keep in zip(part.step.output_specs(), part.probes.values())
         ]
+        histories = Histories(
+            [*outputs, *probed], length, is_full=isinstance(n_steps, int)
+        )
 
-        def body(i: tf.Tensor, own: list, outputs: list, values: list) -> tuple:
+        def body(i: tf.Tensor, own: list, buffers: list) -> tuple:
             before = dict(zip(part.state, own))
             before.update((key, values.read(i)) for key, values in inputs.items())
             before[self._step_key] = given.first + i
             after, probed = self._call(
                 part, before, [partial(values.read, i) for values in fed]
             )
-            outputs = [
-                rows.write(i, (after if at_end else before)[key])
-                for rows, (key, at_end) in zip(outputs, part.outputs.items())
+            rows = [
+                (after if at_end else before)[key]
+                for key, at_end in part.outputs.items()
             ]
-            values = [
-                rows.write(i, value) if keep else value
-                for rows, value, keep in zip(values, probed, part.probes.values())
-            ]
-            return i + 1, [after[key] for key in part.state], outputs, values
+            buffers = histories.write(buffers, i, [*rows, *probed])
+            return i + 1, [after[key] for key in part.state], buffers
 
         own = [given.state[key] for key in part.state]
-        _, own, outputs, values = tf.while_loop(
+        _, own, buffers = tf.while_loop(
             lambda i, *_: i < n_steps,
             body,
-            (tf.constant(0), own, outputs, values),
+            (tf.constant(0), own, histories.start()),
             parallel_iterations=1,
             maximum_iterations=n_steps if isinstance(n_steps, int) else None,
         )
+        values = histories.stacked(buffers)
+        n_outputs = len(outputs)
         return Computed(
             dict(zip(part.state, own)),
-            {key: rows.stack() for key, rows in zip(part.outputs, outputs)},
-            [
-                rows.stack() if keep else rows[None]
-                for rows, keep in zip(values, part.probes.values())
-            ],
+            dict(zip(part.outputs, values[:n_outputs])),
+            values[n_outputs:],
         )
 
     def _run_program(self, part: Part, given: Given, rng_state: Any) -> Computed:
