@@ -297,6 +297,7 @@ class TensorGraph(keras.layers.Layer):
             rng=np.random.RandomState(settings.seed),
             training=training,
             settings=settings,
+            compiles=bool(jit_compile),
         )
         program = self.program.version(training)
         return Step(

@@ -39,8 +39,8 @@ def base_signals(ops):
     return list(dict.fromkeys(s.base for op in ops for s in op.all_signals))
 
 
-def make_step(ops, minibatch_size, dtype="float64", cpu_only=True):
-    """Return a `Step` that consists of one group."""
+def make_step(ops, minibatch_size, dtype="float64", **config):
+    """Return a `Step` that consists of one group; `config` is for `BuildConfig`."""
     signals = base_signals(ops)
     written = {s.base for op in ops for s in op.sets + op.incs + op.updates}
     for signal in signals:
@@ -55,14 +55,14 @@ def make_step(ops, minibatch_size, dtype="float64", cpu_only=True):
         probes={},
         dt=0.001,
     )
-    config = BuildConfig(
-        inference_only=False,
-        lif_smoothing=None,
-        cpu_only=cpu_only,
-        rng=np.random.RandomState(0),
-        training=False,
-    )
-    step = Step(program, config, ErrorBox())
+    defaults = {
+        "inference_only": False,
+        "lif_smoothing": None,
+        "cpu_only": True,
+        "rng": np.random.RandomState(0),
+        "training": False,
+    }
+    step = Step(program, BuildConfig(**{**defaults, **config}), ErrorBox())
     in_numpy = [op for op in ops if Builder.runs_in_numpy(op)]
     if in_numpy:
         operators = NumpyOperators(in_numpy, minibatch_size, program.dt)
@@ -158,6 +158,40 @@ def run_nengo(ops, values, minibatch_size, n_steps=1):
         for s in values
         if not s.sparse
     }
+
+
+def gradients(ops, minibatch_size, jit_compile=False, **config):
+    """Return gradients in training, with regard to all signals before two steps."""
+    step = make_step(ops, minibatch_size, training=True, **config)
+    arrays = step.program.layout.arrays
+    rng = np.random.RandomState(0)
+    start = {
+        key: tf.constant(rng.uniform(-1, 1, size=array.full_shape(minibatch_size)))
+        for key, array in arrays.items()
+    }
+
+    def compute(start):
+        with tf.GradientTape() as tape:
+            tape.watch(start)
+            step.start({k: v for k, v in start.items() if not arrays[k].minibatched})
+            carried = {k: v for k, v in start.items() if arrays[k].minibatched}
+
+            def body(i, carried):
+                step.signals.bases = {**step.constants, **carried}
+                step.builder.build_step(step.signals)
+                return i + 1, {key: step.signals.bases[key] for key in carried}
+
+            _, after = tf.while_loop(
+                lambda i, _: i < 2,
+                body,
+                (tf.constant(0), carried),
+                maximum_iterations=2,
+            )
+            loss = sum(tf.reduce_sum(value**3) for value in after.values())
+        return tape.gradient(loss, start)
+
+    run = tf.function(compute, jit_compile=jit_compile, autograph=False)
+    return run(start), step
 
 
 def check(ops, minibatch_sizes=(1, 3), n_steps=1, atol=1e-12, seed=0, **kwargs):

@@ -56,6 +56,8 @@ class BuildConfig(NamedTuple):
         True while the training version of the network is built.
     settings : Settings
         All settings of the network.
+    compiles : bool
+        True if XLA compiles the steps.
     """
 
     inference_only: bool
@@ -64,6 +66,7 @@ class BuildConfig(NamedTuple):
     rng: np.random.RandomState
     training: bool
     settings: Settings = Settings()
+    compiles: bool = False
 
 
 class OpBuilder:

@@ -6,6 +6,8 @@ The maths is in functions, which the training versions of spiking neurons use as
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import tensorflow as tf
 
@@ -57,11 +59,20 @@ def lif_rate(
     """
     dtype = J.dtype
     J, tau_rc, tau_ref, epsilon = _wide(J, tau_rc, tau_ref, epsilon)
-    j = J - 1
-    # where j <= 0, the gradient of the unused branch must not become NaN
-    q = tf.math.log1p(1 / tf.maximum(j, epsilon))
-    rate = tf.where(j > 0, 1 / (tau_ref + tau_rc * q), tf.zeros_like(j))
-    return tf.cast(rate, dtype)
+
+    @tf.custom_gradient
+    def rate(j: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+        q = tf.math.log1p(1 / tf.maximum(j, epsilon))
+        r = tf.where(j > 0, 1 / (tau_ref + tau_rc * q), tf.zeros_like(j))
+
+        def gradient(upstream: tf.Tensor) -> tf.Tensor:
+            # of nothing but currents and rates, which loops keep for it
+            above = tf.maximum(j, epsilon)
+            return upstream * tau_rc * r**2 / (above * (above + 1))
+
+        return r, gradient
+
+    return tf.cast(rate(J - 1), dtype)
 
 
 def _wide(*values: tf.Tensor) -> list[tf.Tensor]:

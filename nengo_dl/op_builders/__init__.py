@@ -7,6 +7,7 @@ In: groups of merged operators. Out: TensorFlow operations of one simulation ste
 from nengo_dl.graph.operators import DotSet, ElementwiseSet, ResetInc, SparseDotSet
 from nengo_dl.op_builders.base import (
     OverwritingBuilder,
+    are_better_alone,
     combined_length,
     gather_batch,
     view_key,
@@ -47,6 +48,7 @@ __all__ = [
     "SparseDotIncBuilder",
     "SparseDotSet",
     "TimeUpdateBuilder",
+    "are_better_alone",
     "combined_length",
     "gather_batch",
     "sparse_matmul",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 
 import tensorflow as tf
 from nengo.builder.operator import Operator
@@ -12,6 +12,11 @@ from nengo_dl.builder import OpBuilder
 from nengo_dl.graph.layout import dense_values
 from nengo_dl.graph.operators import is_increment
 from nengo_dl.signals import SignalDict, TensorSignal
+
+# Signals of so many elements each (on average) are not put side by side first; those of
+# all items count if there are only a few signals: each one makes a program longer.
+MIN_ALONE = 2**10
+MAX_FEW = 16
 
 
 class OverwritingBuilder(OpBuilder):
@@ -37,6 +42,31 @@ def combined_length(signal: Signal) -> int:
 def stored_shape(signal: Signal) -> tuple[int, ...]:
     """Return the shape of what is stored of a signal: ``(n,)`` for a sparse one."""
     return dense_values(signal).shape if signal.sparse else signal.shape
+
+
+def are_better_alone(
+    signals: SignalDict,
+    sources: Sequence[Signal | TensorSignal],
+    targets: Sequence[Signal | TensorSignal],
+) -> bool:
+    """
+    Return whether to read and write each operator's signals for themselves.
+
+    So it is for large ones that are no neighbours, which would be put side by side.
+
+    Parameters
+    ----------
+    signals : SignalDict
+        The signals.
+    sources, targets : sequence of (Signal or TensorSignal)
+        What each operator reads and writes.
+    """
+    places = signals.combine(sources), signals.combine(targets)
+    n_pieces = max(len(place.pieces) for place in places)
+    n_elements = places[1].size
+    if n_pieces <= MAX_FEW:
+        n_elements *= places[1].minibatch_size or 1
+    return n_pieces >= len(sources) and n_elements >= MIN_ALONE * n_pieces
 
 
 def gather_batch(signals: SignalDict, signal: TensorSignal) -> tf.Tensor:

@@ -18,15 +18,14 @@ from nengo.exceptions import BuildError
 from nengo_dl.builder import BuildConfig, Builder, OpBuilder
 from nengo_dl.graph.joining import JoinColumns
 from nengo_dl.graph.operators import Feed, ResetInc, is_increment
+from nengo_dl.graph.trainability import is_trainable
 from nengo_dl.op_builders.base import (
     OverwritingBuilder,
+    are_better_alone,
     gather_batch,
     write_mode,
 )
 from nengo_dl.signals import SignalDict, TensorSignal, row_access
-
-# Copies of so many elements each (on average) are not put side by side first.
-MIN_ALONE = 2**10
 
 
 @Builder.register(TimeUpdate)
@@ -139,6 +138,22 @@ class CopyBuilder(OverwritingBuilder):
         """Return ``dst`` if only a part of it is set."""
         return [] if op.dst_slice is None else list(op.sets)
 
+    def build_constants(self, signals: SignalDict, config: BuildConfig) -> None:
+        """
+        Repeat parameters, such as biases, for all items in training.
+
+        Gradients are then added up over the steps for every item by itself, and over
+        the items only once. XLA takes long to add up columns.
+        """
+        self.repeated: dict[int, tf.Tensor] = {}
+        if not (config.training and any(is_trainable(op.src) for op in self.ops)):
+            return
+        self.build_pre(signals, config)
+        for i, (src, dst) in enumerate(self.pairs):
+            if dst.minibatched and not src.minibatched and signals.is_known(src):
+                value = self._read(signals, src, dst)
+                self.repeated[i] = tf.broadcast_to(value, dst.full_shape)
+
     def build_pre(self, signals: SignalDict, config: BuildConfig) -> None:
         """Find the elements to copy."""
         super().build_pre(signals, config)
@@ -158,31 +173,29 @@ class CopyBuilder(OverwritingBuilder):
             targets.append(dst)
         self.mode = write_mode(self.ops[0], self.ops[0].dst)
         self.shapes_agree = all(s.shape == d.shape for s, d in zip(sources, targets))
-        if self.shapes_agree and not self._are_better_alone(signals, sources, targets):
+        # many slices, such as columns of a matrix
+        are_many = any(len(p.pieces) > row_access.MAX_SLICES for p in sources + targets)
+        are_alone = are_many or are_better_alone(signals, sources, targets)
+        if self.shapes_agree and not are_alone:
             sources, targets = [signals.combine(sources)], [signals.combine(targets)]
         self.pairs = list(zip(sources, targets))
 
-    @staticmethod
-    def _are_better_alone(
-        signals: SignalDict, sources: list[TensorSignal], targets: list[TensorSignal]
-    ) -> bool:
-        """Return whether to read and write each copy for itself."""
-        # many slices, such as columns of a matrix
-        if any(len(p.pieces) > row_access.MAX_SLICES for p in sources + targets):
-            return True
-        # large arrays that are no neighbours, which would be put side by side first
-        places = signals.combine(sources), signals.combine(targets)
-        n_pieces = max(len(place.pieces) for place in places)
-        return n_pieces >= len(sources) and places[1].size >= MIN_ALONE * n_pieces
-
     def build_step(self, signals: SignalDict) -> None:
         """Copy the elements."""
-        for src, dst in self.pairs:
-            value = signals.gather(src)
-            if not self.shapes_agree:
-                batch = value.shape[: int(src.minibatched)]
-                value = tf.broadcast_to(value, (*batch, *dst.shape))
+        for i, (src, dst) in enumerate(self.pairs):
+            value = self.repeated.get(i)
+            if value is None:
+                value = self._read(signals, src, dst)
             signals.scatter(dst, value, mode=self.mode)
+
+    def _read(
+        self, signals: SignalDict, src: TensorSignal, dst: TensorSignal
+    ) -> tf.Tensor:
+        value = signals.gather(src)
+        if not self.shapes_agree:
+            batch = value.shape[: int(src.minibatched)]
+            value = tf.broadcast_to(value, (*batch, *dst.shape))
+        return value
 
     @staticmethod
     def mergeable(x: Copy, y: Copy) -> bool:

@@ -16,7 +16,7 @@ from nengo.builder.signal import Signal
 from nengo.synapses import LinearFilter
 
 from nengo_dl.builder import BuildConfig
-from nengo_dl.op_builders import combined_length, write_mode
+from nengo_dl.op_builders import are_better_alone, combined_length, write_mode
 from nengo_dl.process_builders.base import ProcessBuilder
 from nengo_dl.signals import SignalDict
 
@@ -108,25 +108,40 @@ class LowpassBuilder(ProcessBuilder):
     def build_pre(self, signals: SignalDict, config: BuildConfig) -> None:
         """Prepare input, output and coefficients."""
         super().build_pre(signals, config)
-        self.input = signals.combine([op.input for op in self.ops])
-        self.output = signals.combine([op.output for op in self.ops])
+        inputs = [op.input for op in self.ops]
+        outputs = [op.output for op in self.ops]
         known = {
             process: lowpass_coefficients(op, signals.dt_val)
             for process, op in {op.process: op for op in self.ops}.items()
         }
         coefficients = [known[op.process] for op in self.ops]
         lengths = [combined_length(op.output) for op in self.ops]
-        shape = (-1, *(1,) * (self.output.ndim - 1))
-        self.a, self.b = (
-            signals.op_constant(coefficients, lengths, name, signals.dtype, shape)
-            for name in ("a", "b")
-        )
+        shape = (-1, *(1,) * (outputs[0].ndim - 1))
+        parts: list[slice] = [slice(None)]
+        if are_better_alone(signals, inputs, outputs):
+            parts = [slice(i, i + 1) for i in range(len(self.ops))]
+        self.parts = [
+            (
+                signals.combine(inputs[part]),
+                signals.combine(outputs[part]),
+                *(
+                    signals.op_constant(
+                        coefficients[part], lengths[part], name, signals.dtype, shape
+                    )
+                    for name in ("a", "b")
+                ),
+            )
+            for part in parts
+        ]
 
     def build_step(self, signals: SignalDict) -> None:
         """Filter the input."""
-        u = signals.gather(self.input)
-        y = self.a * signals.gather(self.output) + self.b * u
-        signals.scatter(self.output, y)
+        filtered = [
+            a * signals.gather(output) + b * signals.gather(input)
+            for input, output, a, b in self.parts
+        ]
+        for (_, output, _, _), y in zip(self.parts, filtered):
+            signals.scatter(output, y)
 
 
 class LowpassCoefficients(NamedTuple):

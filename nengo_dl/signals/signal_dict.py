@@ -283,6 +283,10 @@ class SignalDict(Mapping):
             value = tf.gather(value, src.elements.astype(np.int32), axis=axis)
         return row_access.reshape(value, src.full_shape)
 
+    def is_known(self, src: Signal | TensorSignal) -> bool:
+        """Return whether a signal has a value at this point of the step, or ahead."""
+        return all(key in self.bases for key, _, _ in self._place(src).pieces)
+
     def materialize(self, value: tf.Tensor) -> tf.Tensor:
         """
         Make XLA compute a value only once, although it is broadcast.

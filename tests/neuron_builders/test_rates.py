@@ -61,6 +61,34 @@ def test_lif_rate_gradient_is_finite(dtype):
     assert np.all(gradient[:5] == 0) and np.all(gradient[6:8] > 0)
 
 
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_lif_rate_gradients(jit_compile):
+    """The first one, and that of the first one, by the steps of the formula."""
+    tau_rc, tau_ref, epsilon = (
+        tf.constant(v, tf.float64) for v in (0.02, 0.002, 1e-15)
+    )
+
+    def by_steps(J):
+        q = tf.math.log1p(1 / tf.maximum(J - 1, epsilon))
+        return tf.where(J > 1, 1 / (tau_ref + tau_rc * q), tf.zeros_like(J))
+
+    def gradients(function, J):
+        with tf.GradientTape() as outer:
+            outer.watch(J)
+            with tf.GradientTape() as tape:
+                tape.watch(J)
+                rates = function(J)
+            first = tape.gradient(rates, J)
+        return rates, first, outer.gradient(first, J)
+
+    J = tf.constant([-3, 0, 1, 1 + 1e-9, 1.01, 2, 50], tf.float64)
+    run = tf.function(gradients, jit_compile=jit_compile, autograph=False)
+    found = run(lambda J: lif_rate(J, tau_rc, tau_ref, epsilon), J)
+    for value, expected in zip(found, run(by_steps, J)):
+        np.testing.assert_allclose(value, expected, rtol=1e-9)
+    assert np.all(found[1][3:] > 0)
+
+
 def test_soft_lif_rate_gradient_is_finite_in_half_precision():
     J = tf.constant([-10, 0, 1, 1.1, 2, 10, 1e3], tf.float16)
     tau_rc, tau_ref, sigma = (tf.constant(v, tf.float16) for v in (0.02, 0.002, 0.02))

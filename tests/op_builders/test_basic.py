@@ -7,10 +7,12 @@ several items, and compares all signals after the step.
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import tensorflow as tf
-from builder_oracle import check, make_step, signal, view
+from builder_oracle import check, gradients, make_step, signal, view
 from nengo.builder.operator import Copy, TimeUpdate
 from nengo.builder.probe import SimProbe
 from nengo.builder.signal import Signal
@@ -19,7 +21,7 @@ from nengo.exceptions import BuildError
 from nengo_dl.builder import Builder
 from nengo_dl.graph.joining import JoinColumns
 from nengo_dl.graph.operators import ResetInc, reset_to
-from nengo_dl.op_builders.basic import MIN_ALONE
+from nengo_dl.op_builders.base import MAX_FEW, MIN_ALONE, are_better_alone
 
 jit = pytest.mark.parametrize("jit_compile", [False, True])
 
@@ -107,7 +109,32 @@ def test_merged_copies(jit_compile):
     check([Copy(signal(1), signal(3)), Copy(signal(2), signal(2))])
 
 
-@pytest.mark.parametrize("n, are_alone", [(MIN_ALONE, True), (5, False)])
+@pytest.mark.parametrize("length", [1, 3])
+@jit
+def test_parameters_are_repeated_in_training(jit_compile, length):
+    """The gradients are those of a value that every item reads."""
+    biases = [signal(length, shared=True), signal(3, shared=True)]
+    target = signal(3)
+
+    def found(trainable):
+        for bias in biases:
+            bias.trainable = trainable
+        ops = [Copy(bias, target, inc=True) for bias in biases]
+        return gradients(ops, 2, jit_compile)
+
+    expected, step = found(None)
+    (build,) = step.builder.op_builds.values()
+    assert not build.repeated
+    repeated, step = found(True)
+    (build,) = step.builder.op_builds.values()
+    assert build.repeated.keys() == set(range(len(build.pairs)))
+    by_size = {g.shape: g.numpy() for g in expected.values()}
+    for gradient in repeated.values():
+        assert np.any(gradient != 0)
+        np.testing.assert_allclose(gradient, by_size[gradient.shape], rtol=1e-12)
+
+
+@pytest.mark.parametrize("n, are_alone", [(MIN_ALONE // 2, True), (5, False)])
 def test_large_copies_are_not_put_side_by_side(n, are_alone):
     source, target = signal(3 * n), signal(n)
     ops = [Copy(source[i : i + n], target, inc=True) for i in (0, 2 * n)]
@@ -116,6 +143,21 @@ def test_large_copies_are_not_put_side_by_side(n, are_alone):
     step.start({})
     (build,) = step.builder.op_builds.values()
     assert len(build.pairs) == (2 if are_alone else 1)
+
+
+def test_many_copies_are_put_side_by_side():
+    """However many items there are: large is what has many elements of each."""
+    for n_pieces, n_elements, alone in [
+        (MAX_FEW, 11, True),
+        (MAX_FEW, 10, False),
+        (MAX_FEW + 1, MIN_ALONE - 1, False),
+        (MAX_FEW + 1, MIN_ALONE, True),
+    ]:
+        place = SimpleNamespace(
+            pieces=range(n_pieces), minibatch_size=100, size=n_elements * n_pieces
+        )
+        signals = SimpleNamespace(combine=lambda _, place=place: place)
+        assert are_better_alone(signals, range(n_pieces), range(n_pieces)) == alone
 
 
 def test_many_increments_of_one_signal():

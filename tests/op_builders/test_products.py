@@ -11,7 +11,7 @@ import nengo
 import numpy as np
 import pytest
 import scipy.sparse
-from builder_oracle import check, make_step, signal, view
+from builder_oracle import check, gradients, make_step, signal, view
 from nengo.builder.operator import DotInc, ElementwiseInc, SparseDotInc
 from nengo.builder.signal import Signal
 from nengo.exceptions import BuildError
@@ -19,7 +19,7 @@ from nengo.transforms import SparseMatrix
 
 from nengo_dl.graph.operators import DotSet, ElementwiseSet, SparseDotSet
 from nengo_dl.graph_optimizer import mergeable
-from nengo_dl.op_builders.products import MIN_LARGE
+from nengo_dl.op_builders.products import MIN_LARGE, MIN_ROWS
 
 jit = pytest.mark.parametrize("jit_compile", [False, True])
 
@@ -94,21 +94,21 @@ def test_elementwise_inc_of_one_target():
     check([ElementwiseInc(signal(), signal(3), target) for _ in range(3)])
 
 
-@pytest.mark.parametrize("size", [MIN_LARGE - 1, MIN_LARGE])
+@pytest.mark.parametrize("is_large", [False, True])
 @pytest.mark.parametrize("is_parameter", [False, True])
-def test_elementwise_inc_of_one_large_target(size, is_parameter):
+def test_elementwise_inc_of_one_large_target(is_large, is_parameter):
     """Equal factors that may change in different ways are multiplied each."""
+    size = MIN_LARGE // 2 if is_large else MIN_LARGE // 2 - 1
     gains = [Signal(np.full(size, value)) for value in (2.0, 3.0, 2.0)]
     for gain in gains:
         gain.minibatched, gain.trainable = False, False if is_parameter else None
     target = signal(size)
     ops = [ElementwiseInc(gain, signal(size), target) for gain in gains]
-    check(ops, minibatch_sizes=(3,))
-    step = make_step(ops, 3)
+    check(ops, minibatch_sizes=(2,))
+    step = make_step(ops, 2)
     step.start({})
     (build,) = step.builder.op_builds.values()
     n_inputs = [len(inputs) for _, inputs in build.terms]
-    is_large = size == MIN_LARGE
     assert n_inputs == ([1] if not is_large else [1, 1, 1] if is_parameter else [2, 1])
 
 
@@ -195,6 +195,53 @@ def test_dot_inc_with_views(shared):
     )
     check([DotInc(view((5, 4), (rows, columns), shared), signal(2), signal(3))])
     check([DotInc(signal(3, 2), view((6,), slice(0, 4, 2)), view((9,), slice(5, 8)))])
+
+
+@pytest.mark.parametrize("n_ops", [1, 2])
+@pytest.mark.parametrize("n_columns", [1, 2, 100])
+@pytest.mark.parametrize("n_rows", [MIN_ROWS - 2, MIN_ROWS])
+def test_matrices_are_transposed_for_minibatches(n_rows, n_columns, n_ops):
+    x, n = signal(n_columns), n_rows // n_ops
+    ops = [
+        DotInc(signal(n, n_columns, shared=True), x, signal(n)) for _ in range(n_ops)
+    ]
+    for minibatch_size in (1, 3):
+        step = check(ops, minibatch_sizes=(minibatch_size,), compiles=True)
+        (build,) = step.builder.op_builds.values()
+        pays = minibatch_size > 1 and n_columns > 1 and n_rows >= MIN_ROWS
+        assert (build.transposed is not None) == pays
+
+
+def test_matrices_that_are_not_transposed():
+    """On GPUs, without XLA, for more than one input, or if each item has its own."""
+    shape = (MIN_ROWS, 4)
+    for shared, n_inputs, options in [
+        (True, 1, {"compiles": True, "cpu_only": False}),
+        (True, 1, {"compiles": False}),
+        (True, 2, {"compiles": True}),
+        (False, 1, {"compiles": True}),
+    ]:
+        ops = [
+            DotInc(signal(*shape, shared=shared), signal(4), signal(MIN_ROWS))
+            for _ in range(n_inputs)
+        ]
+        step = check(ops, **options)
+        (build,) = step.builder.op_builds.values()
+        assert build.transposed is None
+
+
+@jit
+def test_gradients_of_transposed_matrices(jit_compile):
+    weights = signal(MIN_ROWS, 4, shared=True)
+    ops = [DotInc(weights, signal(4), signal(MIN_ROWS))]
+    expected, _ = gradients(ops, 3, jit_compile)
+    found, step = gradients(ops, 3, jit_compile, compiles=True)
+    (build,) = step.builder.op_builds.values()
+    assert build.transposed is not None
+    assert found.keys() == expected.keys()
+    for key, gradient in expected.items():
+        assert np.any(gradient != 0)
+        np.testing.assert_allclose(found[key], gradient, rtol=1e-10, atol=1e-12)
 
 
 # -- SparseDotInc ---------------------------------------------------------------------

@@ -13,6 +13,8 @@ from nengo.builder.processes import SimProcess
 from nengo.synapses import LinearFilter
 
 import nengo_dl
+from nengo_dl.op_builders.base import MIN_ALONE
+from nengo_dl.process_builders import LowpassBuilder
 
 # Pairs of synapses that are merged: all kinds of steps, analog and digital.
 OMEGA = 200.0
@@ -161,3 +163,27 @@ def test_triangle_does_not_drift(Simulator, dtype):
     with Simulator(net) as sim:
         sim.run_steps(3020)
     assert np.all(sim.data[probe][3012:] == 0)
+
+
+@pytest.mark.parametrize("size, n_parts", [(MIN_ALONE, 2), (5, 1)])
+def test_large_lowpass_filters_are_not_put_side_by_side(size, n_parts, Simulator):
+    with nengo.Network(seed=0) as net:
+        nengo_dl.configure_settings(dtype="float64")
+        a = nengo.Node(lambda t: np.sin(20 * t + np.arange(size)))
+        b = nengo.Node(lambda t: [np.cos(20 * t)])
+        neurons = nengo.Ensemble(size, 1, neuron_type=nengo.Sigmoid()).neurons
+        nengo.Connection(a, neurons, synapse=0.01)
+        probes = [nengo.Probe(neurons), nengo.Probe(b, synapse=0.05)]
+    with nengo.Simulator(net, progress_bar=False) as ref:
+        ref.run_steps(20)
+    with Simulator(net, minibatch_size=2) as sim:
+        sim.run_steps(20)
+        builds = sim.tensor_graph.step.builder.op_builds.values()
+    (lowpass,) = (
+        build.implementation
+        for build in builds
+        if isinstance(build.implementation, LowpassBuilder)
+    )
+    assert len(lowpass.parts) == n_parts
+    for probe in probes:
+        check_close(sim, [ref] * 2, probe)
