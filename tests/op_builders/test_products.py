@@ -19,7 +19,7 @@ from nengo.transforms import SparseMatrix
 
 from nengo_dl.graph.operators import DotSet, ElementwiseSet, SparseDotSet
 from nengo_dl.graph_optimizer import mergeable
-from nengo_dl.op_builders.products import MIN_LARGE, MIN_ROWS
+from nengo_dl.op_builders.products import MAX_ITEMS, MIN_LARGE, MIN_ROWS
 
 jit = pytest.mark.parametrize("jit_compile", [False, True])
 
@@ -200,16 +200,19 @@ def test_dot_inc_with_views(shared):
 @pytest.mark.parametrize("n_ops", [1, 2])
 @pytest.mark.parametrize("n_columns", [1, 2, 100])
 @pytest.mark.parametrize("n_rows", [MIN_ROWS - 2, MIN_ROWS])
-def test_matrices_are_transposed_for_minibatches(n_rows, n_columns, n_ops):
+@pytest.mark.parametrize("training", [False, True])
+def test_matrices_are_transposed_for_minibatches(training, n_rows, n_columns, n_ops):
     x, n = signal(n_columns), n_rows // n_ops
     ops = [
         DotInc(signal(n, n_columns, shared=True), x, signal(n)) for _ in range(n_ops)
     ]
-    for minibatch_size in (1, 3):
-        step = check(ops, minibatch_sizes=(minibatch_size,), compiles=True)
+    is_large = n_columns > 1 and n_rows >= MIN_ROWS
+    most = MAX_ITEMS[training]
+    for n_items, are_few in [(1, False), (most, True), (most + 1, False)]:
+        sizes = (n_items,)
+        step = check(ops, minibatch_sizes=sizes, compiles=True, training=training)
         (build,) = step.builder.op_builds.values()
-        pays = minibatch_size > 1 and n_columns > 1 and n_rows >= MIN_ROWS
-        assert (build.transposed is not None) == pays
+        assert (build.transposed is not None) == (are_few and is_large)
 
 
 def test_matrices_that_are_not_transposed():
