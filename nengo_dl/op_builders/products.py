@@ -25,8 +25,8 @@ from nengo_dl.op_builders.base import OverwritingBuilder, view_key, write_mode
 from nengo_dl.op_builders.matvec import sparse_matmul, stacked_matvec
 from nengo_dl.signals import SignalDict, TensorSignal, row_access
 
-# Matrices of fewer rows are not transposed, nor are they for more items (in training, or
-# else): products are as fast without.
+# Matrices of fewer rows are not transposed, nor are they for more items (in training,
+# and elsewhere): products are as fast without.
 MIN_ROWS = 32
 MAX_ITEMS = {True: 32, False: 4}
 # Products of so many elements are not stacked, if they can be added up instead.
@@ -158,7 +158,7 @@ class DotIncBuilder(StackedBuilder):
         """
         Transpose a matrix, if all steps multiply minibatches with it.
 
-        XLA's products on CPUs are faster if they read a matrix in the order of its rows.
+        XLA's products on CPUs are faster if they read matrices in the order of rows.
         Recurrent neurons are simulated in half of the time for a minibatch of 2, and in
         three quarters for one of 4; in training, forward products of 32 items take two
         thirds of the time.
