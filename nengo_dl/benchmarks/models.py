@@ -42,6 +42,8 @@ class Model:
         Minibatch size.
     n_steps : int
         Number of simulation steps.
+    learning_rate : float
+        Of stochastic gradient descent.
     """
 
     title: str
@@ -49,6 +51,7 @@ class Model:
     by_hand: Callable[[], Any] | None = None
     minibatch: int = 50
     n_steps: int = 1
+    learning_rate: float = 0.01
 
 
 def glorot(rng: np.random.RandomState, *shape: int) -> np.ndarray:
@@ -259,8 +262,12 @@ MODELS = {
         "28×28, two convolutions", convolutional, convolutional_by_hand
     ),
     "layers": Model("28×28, two layers of Keras", layers_in_network, layers_by_hand),
-    "recurrent": Model(
-        "recurrent spiking, 100 steps", recurrent, minibatch=32, n_steps=100
+    "recurrent": Model(  # small, as rates are in hertz
+        "recurrent spiking, 100 steps",
+        recurrent,
+        minibatch=32,
+        n_steps=100,
+        learning_rate=1e-7,
     ),
     "chain": Model("chain of 60 unlike ensembles", chain, minibatch=32, n_steps=10),
 }

@@ -26,8 +26,6 @@ else:  # run by path, like the worker
 N_BATCHES = 40
 """Batches in an epoch."""
 
-LEARNING_RATE = 0.01
-
 Fit = Callable[[int], Any]
 """Trains for a number of epochs, and returns the history."""
 
@@ -80,7 +78,7 @@ def trainer(args: argparse.Namespace, model: Model) -> Iterator[Fit]:
     """Compile the model for the backend that the arguments ask for."""
     import tensorflow as tf
 
-    optimizer = tf.optimizers.SGD(LEARNING_RATE)
+    optimizer = tf.optimizers.SGD(model.learning_rate)
     if args.backend == "keras":
         with tf.device(args.device):
             yield keras_trainer(model, optimizer)

@@ -1,10 +1,12 @@
+from argparse import Namespace
+
 import keras
 import numpy as np
 import pytest
 
 import nengo_dl
 from nengo_dl.benchmarks.models import MODELS
-from nengo_dl.benchmarks.training import keras_trainer
+from nengo_dl.benchmarks.training import keras_trainer, trainer
 
 BY_HAND = [name for name, model in MODELS.items() if model.by_hand is not None]
 
@@ -32,3 +34,12 @@ def test_models_by_hand_compute_the_same(name):
 def test_spiking_models_exist_in_no_keras():
     with pytest.raises(ValueError, match="Only models of one step exist in Keras"):
         keras_trainer(MODELS["recurrent"], keras.optimizers.SGD())
+
+
+@pytest.mark.training
+def test_spiking_models_learn():
+    """With gradients of rates in hertz, learning rates are small."""
+    args = Namespace(backend="nengo_dl", device="/cpu:0", unroll=1)
+    with trainer(args, MODELS["recurrent"]) as fit:
+        first, second = fit(2).history["loss"]
+    assert second < first < 1
