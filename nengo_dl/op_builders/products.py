@@ -225,20 +225,20 @@ class DotIncBuilder(StackedBuilder):
         signals.scatter(self.Y, product, mode=self.mode)
 
     def _one_product(self, A: tf.Tensor, X: tf.Tensor) -> tf.Tensor:
-        if self.transposed is None:
+        transposed = self.transposed
+        if transposed is None:
             return tf.matmul(X, A, transpose_b=True)
         if not self.config.training:
-            return tf.matmul(X, self.transposed)
+            return tf.matmul(X, transposed)
 
         @tf.custom_gradient
-        def multiply(A: tf.Tensor, X: tf.Tensor, transposed: tf.Tensor) -> tuple:
+        def multiply(A: tf.Tensor, X: tf.Tensor) -> tuple:
             def gradient(upstream: tf.Tensor) -> tuple:
-                of_A = tf.matmul(upstream, X, transpose_a=True)
-                return of_A, tf.matmul(upstream, A), tf.zeros_like(transposed)
+                return tf.matmul(upstream, X, transpose_a=True), tf.matmul(upstream, A)
 
             return tf.matmul(X, transposed), gradient
 
-        return multiply(A, X, tf.stop_gradient(self.transposed))
+        return multiply(A, X)
 
     def _stacked_product(
         self, signals: SignalDict, A: tf.Tensor, X: tf.Tensor

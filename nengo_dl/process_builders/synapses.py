@@ -136,6 +136,7 @@ class LowpassBuilder(ProcessBuilder):
 
     def build_step(self, signals: SignalDict) -> None:
         """Filter the input."""
+        # (one of them may read what another one writes)
         filtered = [
             a * signals.gather(output) + b * signals.gather(input)
             for input, output, a, b in self.parts

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 import nengo_dl
 from nengo_dl.execution.histories import Histories
+from tests.execution.traced_gradients import operations
 
 SPECS = [(tf.TensorSpec((2, 3), tf.float32), True), (tf.TensorSpec((2,)), False)]
 
@@ -53,17 +54,6 @@ def test_gradients_copy_nothing(Simulator):
         nengo.Connection(node, ens, synapse=0.01)
         nengo.Probe(ens, synapse=0.01)
     with Simulator(net, unroll_simulation=1) as sim:
-        graph = sim.tensor_graph
-
-        @tf.function(autograph=False)
-        def gradients(x):
-            with tf.GradientTape() as tape:
-                tape.watch(x)
-                _, outputs = graph.simulate([x, [[20]]], training=True)
-            return tape.gradient(outputs[0], x)
-
-        spec = tf.TensorSpec((1, 20, 1), graph.step.signals.dtype)
-        traced = gradients.get_concrete_function(spec).graph.as_graph_def()
-    operations = {node.op for f in traced.library.function for node in f.node_def}
-    assert "TensorListPushBack" in operations
-    assert "TensorListSetItem" not in operations
+        found = operations(sim.tensor_graph, 20)
+    assert "TensorListPushBack" in found
+    assert "TensorListSetItem" not in found

@@ -10,6 +10,7 @@ import tensorflow as tf
 import nengo_dl
 from nengo_dl import tensor_graph
 from nengo_dl.execution.recomputation import RecomputedStep
+from tests.execution.traced_gradients import operations
 from tests.references import are_freed
 
 pytestmark = pytest.mark.training
@@ -78,19 +79,8 @@ def test_keeps_little(Simulator, monkeypatch):
     def n_kept():
         with Simulator(network(), unroll_simulation=1) as sim:
             graph = sim.tensor_graph
-
-            @tf.function(autograph=False)
-            def compute(x):
-                with tf.GradientTape() as tape:
-                    tape.watch(x)
-                    _, outputs = graph.simulate([x, [[4]]], training=True)
-                return tape.gradient(outputs[0], x)
-
-            spec = tf.TensorSpec((1, 4, 1), "float64")
-            traced = compute.get_concrete_function(spec).graph.as_graph_def()
-            nodes = [n for f in traced.library.function for n in f.node_def]
             n_begins_with = len(graph.program.carried) + len(graph.program.feeds)
-            return sum(n.op == "TensorListPushBack" for n in nodes), n_begins_with
+            return operations(graph, 4).count("TensorListPushBack"), n_begins_with
 
     many, n_begins_with = n_kept()
     assert many > 2 * n_begins_with
